@@ -15,7 +15,7 @@ from exoactor_core.scene import Scene, SceneObject
 from exoactor_retarget.hand_contacts import LOW, HandContact, HandContactPlanner
 from exoactor_retarget.human import BEARING
 from exoactor_retarget.object_motion import Destination, carried, pushed, swung, within_reach
-from exoactor_retarget.reaching import lead_hand
+from exoactor_retarget.reaching import hand_path
 from exoactor_retarget.stance import foot_goal, seat_edge
 from exoactor_retarget.surroundings import solids_of
 from exoactor_retarget.targets import Targets, ramp, towards_upright, window
@@ -198,15 +198,15 @@ class ContactTargets:
         load = np.full((t, 2), EXTRA_MASS if dex3 else 0.0)
         closed, opens = np.zeros((t, 2)), np.zeros((t, 2))
         for one in self._hand_contacts:
-            when = _nearest(one, self._hand_contacts, self._times)
-            lead, pressed = lead_hand(
-                one, self.poses, self._scene, self._targets, self._model, rotation, pos, holding, when
-            )
-            closed[:, one.side] = np.maximum(closed[:, one.side], pressed if one.fingers else lead)
-            opens[:, one.side] = np.maximum(opens[:, one.side], lead * one.fingers)
+            k, path = one.side, hand_path(one, self.poses, self._scene, self._targets, self._model)
+            leads = _nearest(one, self._hand_contacts, self._times) & (path.lead > holding[:, k])
+            rotation[leads, k], pos[leads, k] = path.rotation[leads], path.palm[leads]
+            holding[leads, k] = path.lead[leads]
+            closed[:, k] = np.maximum(closed[:, k], path.pressed if one.fingers else path.lead)
+            opens[:, k] = np.maximum(opens[:, k], path.lead * one.fingers)
             if one.contact.kind == "grasp":
                 hands_on_it = sum(other.contact.start == one.contact.start for other in self._hand_contacts)
-                load[:, one.side] += pressed * self._scene.objects[one.index].mass / hands_on_it
+                load[:, k] += path.pressed * self._scene.objects[one.index].mass / hands_on_it
         if dex3:  # the thumb of an open hand that hangs is in the thigh
             hangs = 1.0 - smoothstep((self._palms[..., 2] - self._pelvis_pos[:, None, 2]) / _HANGING_HEIGHT)
             closed = np.maximum(closed, hangs * (1.0 - opens))

@@ -10,6 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import coal
 import numpy as np
@@ -126,24 +127,53 @@ def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
     BadInput
         The file cannot be read, or is no such URDF.
     """
+    model, geometries, touching = _parsed(Path(path))
+    links = {
+        frame.name: (frame.parentJoint - 1, frame.placement.translation, frame.placement.rotation)
+        for frame in model.frames
+        if frame.type == pin.FrameType.BODY
+    }
+    shapes = _collision_shapes(model, geometries, feet)
+    hinges = range(2, model.njoints)  # after the universe and the floating base
+    positions, inertias = [model.idx_qs[j] for j in hinges], list(model.inertias)[1:]
+    together = [{links[name][0] for name in pair} for pair in touching if pair <= links.keys()]
+    return Description(
+        joint_names=tuple(list(model.names)[2:]),
+        parent=np.array([model.parents[j] - 1 for j in hinges]),
+        origin=np.array([model.jointPlacements[j].translation for j in hinges]),
+        turn=np.array([model.jointPlacements[j].rotation for j in hinges]),
+        axis=np.array([_axis(model.joints[j]) for j in hinges]),
+        limits=np.stack([model.lowerPositionLimit, model.upperPositionLimit], axis=1)[positions],
+        speed=model.velocityLimit[6:].copy(),
+        effort=model.effortLimit[6:].copy(),
+        mass=np.array([inertia.mass for inertia in inertias]),
+        center=np.array([inertia.lever for inertia in inertias]),
+        links=links,
+        pairs=_pairs(shapes["capsule_body"], together),
+        **shapes,
+    )
+
+
+def _parsed(path: Path) -> tuple[pin.Model, Sequence[pin.GeometryObject], frozenset[frozenset[str]]]:
+    """A URDF's kinematic tree and collision shapes, and the pairs of links that its SRDF exempts; see `read_urdf`."""
     try:
-        own = Path(path) == urdf_path()
-        text = ET.tostring(description(), "unicode") if own else Path(path).read_text(encoding="utf-8")
-        touching = touching_links(Path(path))
+        text = ET.tostring(description(), "unicode") if path == urdf_path() else path.read_text(encoding="utf-8")
+        touching = touching_links(path)
         model = pin.buildModelFromXML(text, pin.JointModelFreeFlyer())
         geometries = pin.buildGeomFromUrdfString(model, text, pin.GeometryType.COLLISION).geometryObjects
     except OSError as error:
         raise BadInput(f"Cannot read the robot's description {path}: {reason(error)}.") from None
     except ValueError as error:
         raise BadInput(f"{path} is not a URDF of one tree: {reason(error)}.") from None
-    hinges = range(2, model.njoints)  # after the universe and the floating base
-    if any(model.nqs[j] != 1 for j in hinges):
+    if any(model.nqs[j] != 1 for j in range(2, model.njoints)):
         raise BadInput(f"{path} has joints that are no hinges with limits.")
-    links = {
-        frame.name: (frame.parentJoint - 1, frame.placement.translation, frame.placement.rotation)
-        for frame in model.frames
-        if frame.type == pin.FrameType.BODY
-    }
+    return model, geometries, touching
+
+
+def _collision_shapes(
+    model: pin.Model, geometries: Sequence[pin.GeometryObject], feet: Sequence[str]
+) -> dict[str, Any]:
+    """Fields of a `Description`: the capsules of the shapes, and the lowest points of spheres, or else of boxes."""
     capsules: list[tuple[int, np.ndarray, float]] = []
     spheres: dict[int, list[np.ndarray]] = {}
     boxes: dict[int, list[np.ndarray]] = {}
@@ -159,27 +189,13 @@ def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
             boxes.setdefault(body, []).append(at + lowest @ turned.T)
         if not (sphere and model.frames[item.parentFrame].name in feet):
             capsules += [(body, at + ends @ turned.T, radius) for ends, radius in shapes]
-    capsule_body = np.array([body for body, _, _ in capsules])
-    positions, inertias = [model.idx_qs[j] for j in hinges], list(model.inertias)[1:]
-    return Description(
-        joint_names=tuple(list(model.names)[2:]),
-        parent=np.array([model.parents[j] - 1 for j in hinges]),
-        origin=np.array([model.jointPlacements[j].translation for j in hinges]),
-        turn=np.array([model.jointPlacements[j].rotation for j in hinges]),
-        axis=np.array([_axis(model.joints[j]) for j in hinges]),
-        limits=np.stack([model.lowerPositionLimit, model.upperPositionLimit], axis=1)[positions],
-        speed=model.velocityLimit[6:].copy(),
-        effort=model.effortLimit[6:].copy(),
-        mass=np.array([inertia.mass for inertia in inertias]),
-        center=np.array([inertia.lever for inertia in inertias]),
-        links=links,
-        capsule_body=capsule_body,
-        capsule_ends=np.array([ends for _, ends, _ in capsules]),
-        capsule_radius=np.array([radius for _, _, radius in capsules]),
-        pairs=_pairs(capsule_body, [{links[name][0] for name in pair} for pair in touching if pair <= links.keys()]),
-        corner_radius={body: radius[body] if body in spheres else 0.0 for body in {*spheres, *boxes}},
-        corners={body: np.concatenate(spheres.get(body) or boxes[body]) for body in {*spheres, *boxes}},
-    )
+    return {
+        "capsule_body": np.array([body for body, _, _ in capsules]),
+        "capsule_ends": np.array([ends for _, ends, _ in capsules]),
+        "capsule_radius": np.array([radius for _, _, radius in capsules]),
+        "corner_radius": {body: radius[body] if body in spheres else 0.0 for body in {*spheres, *boxes}},
+        "corners": {body: np.concatenate(spheres.get(body) or boxes[body]) for body in {*spheres, *boxes}},
+    }
 
 
 def _axis(joint: pin.JointModel) -> np.ndarray:

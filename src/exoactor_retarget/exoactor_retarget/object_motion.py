@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -151,6 +151,38 @@ def _place_beside(
     return np.array([*spot, top_at(under, spot) - obj.bounds[0, 2]]), [under]
 
 
+@dataclass(frozen=True)
+class _Carry:
+    """When hands carry an object."""
+
+    times: np.ndarray
+    """(T,) s, of all frames of the motion."""
+    lifted: float
+    """s."""
+    first: int
+    """Frame in which it is lifted."""
+    last: int
+    """Frame in which it stands again."""
+    kept: bool
+    """It is held to the end of the motion."""
+    fps: float
+
+    @classmethod
+    def of(cls, contact: Contact, frames: int, fps: float) -> _Carry:
+        """The frames of a grasp in a motion of so many."""
+        times, end = np.arange(frames) / fps, frames - 1
+        lifted, placed = contact.start + LIFT_AFTER, contact.end - PLACED_BEFORE
+        kept = contact.end >= times[-1] - 0.05
+        first = min(round(lifted * fps), end)
+        last = end if kept else min(max(round(placed * fps), first + 1), end)
+        return cls(times, lifted, first, last, bool(kept), fps)
+
+    @property
+    def seconds(self) -> float:
+        """How long it is carried, s."""
+        return max((self.last - self.first) / self.fps, 0.1)
+
+
 def carried(
     scene: Scene,
     contact: Contact,
@@ -163,74 +195,100 @@ def carried(
     two_hands: bool = False,
 ) -> np.ndarray:
     """Poses (T, 7) of an object that hands hold at ``grip`` (3,) in its frame, and would carry ``natural``ly."""
-    obj, t, fps = scene[contact.object], len(rest), targets.fps
-    headings = targets.headings(model)
-    times = np.arange(t) / fps
-    lifted, placed = contact.start + LIFT_AFTER, contact.end - PLACED_BEFORE
-    kept = contact.end >= times[-1] - 0.05
-    first = min(round(lifted * fps), t - 1)
-    last = t - 1 if kept else min(max(round(placed * fps), first + 1), t - 1)
-    long = max((last - first) / fps, 0.1)
+    obj, carry = scene[contact.object], _Carry.of(contact, len(rest), targets.fps)
+    headings, times, first, last = targets.headings(model), carry.times, carry.first, carry.last
     base = Rotation.from_quat(rest[first, 3:], scalar_first=True)
     turned = headings - headings[first]
     turned[:first], turned[last:] = 0.0, turned[last]
     rotation = Rotation.from_euler("z", turned[:, None]) * base
-    # away from the body, as far as the object is deep, and not so far that the weight pulls the robot forward
-    forward = np.stack([np.cos(headings), np.sin(headings)], axis=1)
-    deep = float(np.abs(obj.bounds[:, :2]).max())
-    ahead = np.sum((natural[:, :2] - targets.pelvis_pos[:, :2]) * forward, axis=1)
-    hands = natural.copy()
     begin = base.apply(grip) + rest[first, :3]
-    lifts = ramp(times, lifted, min(_CARRY_SECONDS, 0.5 * long))
-    # who bends down with it has it before the knees
-    knees, height = targets.knees(model), np.minimum(hands[:, 2], begin[2] + lifts * (hands[:, 2] - begin[2]))
-    below = height - grip[2] + obj.bounds[0, 2] - knees[..., 2].max(axis=1) - KNEE
-    knees_ahead = np.einsum("tkj,tj->tk", (knees - targets.pelvis_pos[:, None])[..., :2], forward).max(axis=1)
-    share = gaussian_filter1d(smoothstep(1.0 - below / _KNEE_CLEARANCE), 0.1 * fps, mode="nearest")
-    near = deep + _BODY_DEPTH + share * np.maximum(knees_ahead + KNEE - _BODY_DEPTH, 0.0)
-    out = np.clip(ahead, near, near + _MAX_CARRY_GAP)
-    if two_hands and not kept and hands[last, 2] < LOW:  # the thighs come forward and up as the robot crouches
-        out += ramp(times, last / fps - _REACH_OUT_BEGIN, _REACH_OUT_SECONDS) * (out[last] + _REACH_OUT - out)
-    hands[:, :2] += (out - ahead)[:, None] * forward
+    share = ramp(times, carry.lifted, min(_CARRY_SECONDS, 0.5 * carry.seconds))
+    bottom = np.minimum(natural[:, 2], begin[2] + share * (natural[:, 2] - begin[2])) - grip[2] + obj.bounds[0, 2]
+    hands = _before_body(obj, natural, bottom, carry, targets, model, two_hands)
     rise = np.maximum(begin[2] + _MIN_LIFT - hands[:, 2], 0.0)
     hangs, draws = (_CARRY_SAG, _CARRY_LEAD) if two_hands else (0.0, 0.0)
     if two_hands:
         away = np.linalg.norm(hands[:, :2] - begin[:2], axis=1)
         rise *= 1.0 - np.maximum.accumulate(
-            smoothstep((away - _LOWERING[0]) / (_LOWERING[1] - _LOWERING[0])) * (times > lifted)
+            smoothstep((away - _LOWERING[0]) / (_LOWERING[1] - _LOWERING[0])) * (times > carry.lifted)
         )
-    share = lifts.copy()
     center = begin + share[:, None] * (hands - begin)
-    if not kept:
+    if not carry.kept:
         goal, under = place_for(scene, obj, hands[last], np.zeros(2), headings[last], destination)
         rims = [other.extent[1, 2] + _RIM_CLEARANCE - goal[2] - obj.bounds[0, 2] for other in under if other.contains]
         hover = max([_HOVER_HEIGHT + hangs * bool(under), *rims])
         over = goal + rotation[last].apply(grip) + [0.0, 0.0, hover]
-        bends = max(first, last - round(_BEND_SECONDS * fps))  # who bends down to put it down takes it along
-        rise[bends:] = np.minimum(rise[bends:], rise[bends])
-        if rims:  # over the rim before it gets there
-            away = np.linalg.norm(hands[first:last, :2] - over[:2], axis=1)
-            far = (
-                _RIM_DISTANCE
-                + np.abs(obj.bounds[:, :2]).max()
-                + max(np.abs(other.bounds[:, :2]).max() for other in under)
-            )
-            above = first + int(np.argmax(np.append(away, 0.0) < far)) - round(_RAISE_SECONDS * fps)
-            above = min(bends, max(above, first))
-            rise[above:] = np.maximum(over[2] - hands[above:, 2], rise[above:])
-            rise = gaussian_filter1d(rise, 0.3 * _RAISE_SECONDS * fps, mode="nearest")
-        seconds = min(_LOWER_SECONDS, 0.5 * long)
-        come = ramp(times, last / fps - seconds, 0.75 * seconds)
+        rise = _rise_before_placing(rise, obj, under if rims else [], hands, over, carry)
+        seconds = min(_LOWER_SECONDS, 0.5 * carry.seconds)
+        come = ramp(times, last / carry.fps - seconds, 0.75 * seconds)
         center += come[:, None] * (over - center)
-        center[:, 2] -= hover * ramp(times, last / fps - 0.3 * seconds, 0.3 * seconds)
+        center[:, 2] -= hover * ramp(times, last / carry.fps - 0.3 * seconds, 0.3 * seconds)
         share *= 1.0 - come
     center[:, 2] += share * rise
     pos = center - rotation.apply(grip)
-    pos[:, 2] += _over_others(scene, obj, pos, first, last, fps, _PASSING_HEIGHT + hangs, draws)
+    pos[:, 2] += _over_others(scene, obj, pos, first, last, carry.fps, _PASSING_HEIGHT + hangs, draws)
     out = rest.copy()
     out[first:, :3], out[first:, 3:] = pos[first:], rotation[first:].as_quat(scalar_first=True)
     out[last:] = out[last]
     return out
+
+
+def _before_body(
+    obj: SceneObject,
+    natural: np.ndarray,
+    bottom: np.ndarray,
+    carry: _Carry,
+    targets: Targets,
+    model: Model,
+    two_hands: bool,
+) -> np.ndarray:
+    """Where (T, 3) hands hold an object whose lowest point is at ``bottom`` (T,) m: clear of the body and the knees.
+
+    That is as far ahead as the object is deep, and not so far that the weight pulls the robot forward.
+    """
+    fps, headings = carry.fps, targets.headings(model)
+    forward = np.stack([np.cos(headings), np.sin(headings)], axis=1)
+    deep = float(np.abs(obj.bounds[:, :2]).max())
+    ahead = np.sum((natural[:, :2] - targets.pelvis_pos[:, :2]) * forward, axis=1)
+    knees = targets.knees(model)  # who bends down with it has it before the knees
+    below = bottom - knees[..., 2].max(axis=1) - KNEE
+    knees_ahead = np.einsum("tkj,tj->tk", (knees - targets.pelvis_pos[:, None])[..., :2], forward).max(axis=1)
+    share = gaussian_filter1d(smoothstep(1.0 - below / _KNEE_CLEARANCE), 0.1 * fps, mode="nearest")
+    near = deep + _BODY_DEPTH + share * np.maximum(knees_ahead + KNEE - _BODY_DEPTH, 0.0)
+    out = np.clip(ahead, near, near + _MAX_CARRY_GAP)
+    last = carry.last
+    if two_hands and not carry.kept and natural[last, 2] < LOW:  # the thighs come forward and up as the robot crouches
+        out += ramp(carry.times, last / fps - _REACH_OUT_BEGIN, _REACH_OUT_SECONDS) * (out[last] + _REACH_OUT - out)
+    hands = natural.copy()
+    hands[:, :2] += (out - ahead)[:, None] * forward
+    return hands
+
+
+def _rise_before_placing(
+    rise: np.ndarray,
+    obj: SceneObject,
+    containers: Sequence[SceneObject],
+    hands: np.ndarray,
+    over: np.ndarray,
+    carry: _Carry,
+) -> np.ndarray:
+    """How much (T,) m higher than ``hands`` (T, 3) an object is held until it is lowered from ``over`` (3,).
+
+    Who bends down to put it down takes it along; it is over the rim of ``containers`` before it gets there.
+    """
+    first, last, fps = carry.first, carry.last, carry.fps
+    rise = rise.copy()
+    bends = max(first, last - round(_BEND_SECONDS * fps))
+    rise[bends:] = np.minimum(rise[bends:], rise[bends])
+    if not containers:
+        return rise
+    away = np.linalg.norm(hands[first:last, :2] - over[:2], axis=1)
+    widest = max(np.abs(other.bounds[:, :2]).max() for other in containers)
+    far = _RIM_DISTANCE + np.abs(obj.bounds[:, :2]).max() + widest
+    above = first + int(np.argmax(np.append(away, 0.0) < far)) - round(_RAISE_SECONDS * fps)
+    above = min(bends, max(above, first))
+    rise[above:] = np.maximum(over[2] - hands[above:, 2], rise[above:])
+    return gaussian_filter1d(rise, 0.3 * _RAISE_SECONDS * fps, mode="nearest")
 
 
 def _over_others(

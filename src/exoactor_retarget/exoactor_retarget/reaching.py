@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -26,71 +28,97 @@ _MAX_FINGER_PITCH = 1.1  # rad by which they do
 PRESS_TIME = 0.4  # s in which hands press, and let go
 
 
-def lead_hand(
-    touch: HandContact,
-    poses: np.ndarray,
-    scene: Scene,
-    targets: Targets,
-    model: Model,
-    rotation: np.ndarray,
-    pos: np.ndarray,
-    holding: np.ndarray,
-    when: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Lead a hand to the object, with it, and off it: writes into (T, 2, ...) arrays in frames ``when`` (T,).
+@dataclass(frozen=True)
+class HandPath:
+    """How a hand is led to an object, with it, and off it, in T frames."""
 
-    Returns how far (T,) it is led, and how far it presses.
-    """
-    times, natural = np.arange(len(targets)) / targets.fps, targets.natural_palms(model)
-    start, end, k = touch.contact.start, touch.contact.end, touch.side
-    left = min(round(end * targets.fps), len(times) - 1)  # a door swings on by itself
+    rotation: np.ndarray
+    """(T, 3, 3) of the hand's link, in the world."""
+    palm: np.ndarray
+    """(T, 3) m."""
+    lead: np.ndarray
+    """(T,) how much the object leads the hand rather than the person's arm, 0 to 1."""
+    pressed: np.ndarray
+    """(T,) how much the hand presses, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class _Timing:
+    """A contact in time."""
+
+    times: np.ndarray
+    """(T,) s, of the frames of the motion."""
+    start: float
+    end: float
+
+    @property
+    def kept(self) -> bool:
+        """Whether it lasts to the end of the motion."""
+        return bool(self.end >= self.times[-1] - 0.05)
+
+    @property
+    def before(self) -> np.ndarray:
+        """(T,) bool: the first half, in which a hand comes."""
+        return self.times < 0.5 * (self.start + self.end)
+
+    def there(self, first: float, seconds: float) -> np.ndarray:
+        """(T,) 0 until ``first`` s before the contact, 1 from ``seconds`` later on, and back as long after it."""
+        come = ramp(self.times, self.start - first, seconds)
+        return come if self.kept else come * (1.0 - ramp(self.times, self.end + first - seconds, seconds))
+
+    def pressed(self) -> np.ndarray:
+        """(T,) how much a hand presses."""
+        pressed = ramp(self.times, self.start, PRESS_TIME)
+        if not self.kept:
+            pressed *= 1.0 - ramp(self.times, self.end - PRESS_TIME, PRESS_TIME)
+        return pressed
+
+
+def hand_path(touch: HandContact, poses: np.ndarray, scene: Scene, targets: Targets, model: Model) -> HandPath:
+    """Lead a hand to an object with ``poses`` (T, n, 7) of the scene's, with it, and off it."""
+    times, k = np.arange(len(targets)) / targets.fps, touch.side
+    natural = targets.natural_palms(model)[:, k]
+    contact = _Timing(times, touch.contact.start, touch.contact.end)
+    left = min(round(contact.end * targets.fps), len(times) - 1)  # a door swings on by itself
     path = poses[np.minimum(np.arange(len(times)), left), touch.index]
     turn = Rotation.from_quat(path[:, 3:], scalar_first=True)
     normal, surface = turn.apply(touch.normal), turn.apply(touch.pos) + path[:, :3]
     if touch.contact.kind == "support" and not scene.objects[touch.index].movable:
-        surface += _along(natural[:, k], normal, round(start * targets.fps), left)
-    turned = turn.as_matrix() @ touch.rotation
+        surface += _along(natural, normal, round(contact.start * targets.fps), left)
+    rotation = turn.as_matrix() @ touch.rotation
     if touch.contact.kind == "grasp" and not touch.fingers:  # an arm that hangs reaches lower, and the trunk bends less
         steep = _MAX_FINGER_PITCH * np.clip((_LEVEL_HEIGHT - surface[:, 2]) / (_LEVEL_HEIGHT - _STEEP_HEIGHT), 0.0, 1.0)
-        turned = turned @ Rotation.from_euler("y", steep[:, None]).as_matrix()
-    kept = end >= times[-1] - 0.05  # to the end of the motion
-
-    def there(first: float, seconds: float) -> np.ndarray:
-        """(T,) 0 until so many s before the contact, 1 during it, and back as long after it."""
-        come = ramp(times, start - first, seconds)
-        return come if kept else come * (1.0 - ramp(times, end + first - seconds, seconds))
-
-    pressed = ramp(times, start, PRESS_TIME)
-    if not kept:
-        pressed *= 1.0 - ramp(times, end - PRESS_TIME, PRESS_TIME)
-    before = times < 0.5 * (start + end)
+        rotation = rotation @ Rotation.from_euler("y", steep[:, None]).as_matrix()
     rim = _rim(touch, path[left], scene)
     retreat = turn.apply(touch.retreat)
     if rim:  # out of it, upwards
-        retreat[~before] = 0.0, 0.0, _OUT_OF_RIM
-    beside = surface + retreat + turned @ (model.palms[k] - touch.local)
-    raised, share = there(LEAD_TIME, _RAISE_SECONDS)[:, None], there(_REACH_TIME, _ADVANCE_SECONDS)
-    up = there(LEAD_TIME, 0.6 * _RAISE_SECONDS)
-    ahead = there(LEAD_TIME - 0.4 * _RAISE_SECONDS, 0.6 * _RAISE_SECONDS)  # later: not under an edge
-    low = np.where(before, surface[0, 2], surface[left, 2]) < LOW  # who bends down to it has the hands in front
-    low &= not touch.fingers  # but open fingers would strike it from above
+        retreat[~contact.before] = 0.0, 0.0, _OUT_OF_RIM
+    beside = surface + retreat + rotation @ (model.palms[k] - touch.local)
+    # who bends down to it has the hands in front, but open fingers would strike it from above
+    low = (np.where(contact.before, surface[0, 2], surface[left, 2]) < LOW) & (not touch.fingers)
     left_over = max(_ready_height(touch, path[left], scene), rim + _READY_OFFSET[1])
-    over = np.where(before, _ready_height(touch, path[0], scene), left_over)
-    ready = np.where(low[:, None], natural[:, k], _ready(touch, beside, over, targets, model, natural))
-    home = natural[:, k] - _ahead(natural[:, k] - ready, targets, model)  # it is raised before it reaches
-    point = home + np.column_stack([ahead, ahead, up]) * (ready - home)
-    higher = beside[:, 2] > point[:, 2]
-    rises = np.where(higher, there(_REACH_TIME, 0.6 * _ADVANCE_SECONDS), share)  # above, then over it
-    point += np.column_stack([share, share, rises]) * (beside - point)
-    closes = there(_CLOSE_SECONDS, _CLOSE_SECONDS)
-    point -= closes[:, None] * retreat + (touch.press * pressed)[:, None] * normal
-    own = Rotation.from_matrix(targets.hand_rot[:, k])
-    towards = own * Rotation.from_rotvec(raised * (own.inv() * Rotation.from_matrix(turned)).as_rotvec())
-    lead = np.where(low, there(_REACH_TIME, _BLEND_SECONDS), there(LEAD_TIME, _BLEND_SECONDS))
-    more = when & (lead > holding[:, k])
-    rotation[more, k] = towards.as_matrix()[more]
-    pos[more, k], holding[more, k] = point[more], lead[more]
-    return lead, pressed
+    over = np.where(contact.before, _ready_height(touch, path[0], scene), left_over)
+    ready = np.where(low[:, None], natural, _ready(touch, beside, over, targets, model, natural))
+    home = natural - _ahead(natural - ready, targets, model)  # it is raised before it reaches
+    pressed = contact.pressed()
+    palm = _approach(contact, home, ready, beside)
+    closes = contact.there(_CLOSE_SECONDS, _CLOSE_SECONDS)
+    palm -= closes[:, None] * retreat + (touch.press * pressed)[:, None] * normal
+    raised, own = contact.there(LEAD_TIME, _RAISE_SECONDS)[:, None], Rotation.from_matrix(targets.hand_rot[:, k])
+    towards = own * Rotation.from_rotvec(raised * (own.inv() * Rotation.from_matrix(rotation)).as_rotvec())
+    lead = np.where(low, contact.there(_REACH_TIME, _BLEND_SECONDS), contact.there(LEAD_TIME, _BLEND_SECONDS))
+    return HandPath(towards.as_matrix(), palm, lead, pressed)
+
+
+def _approach(contact: _Timing, home: np.ndarray, ready: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    """Path (T, 3) of a palm from ``home`` up to ``ready``, from there to ``beside`` the object, and back, m."""
+    up = contact.there(LEAD_TIME, 0.6 * _RAISE_SECONDS)
+    ahead = contact.there(LEAD_TIME - 0.4 * _RAISE_SECONDS, 0.6 * _RAISE_SECONDS)  # later: not under an edge
+    palm = home + np.column_stack([ahead, ahead, up]) * (ready - home)
+    share = contact.there(_REACH_TIME, _ADVANCE_SECONDS)
+    higher = beside[:, 2] > palm[:, 2]
+    rises = np.where(higher, contact.there(_REACH_TIME, 0.6 * _ADVANCE_SECONDS), share)  # above, then over it
+    return palm + np.column_stack([share, share, rises]) * (beside - palm)
 
 
 def _ahead(way: np.ndarray, targets: Targets, model: Model) -> np.ndarray:
@@ -134,7 +162,7 @@ def _ready(
     ahead, left = turn[:, :2, 0], turn[:, :2, 1]
     out = 1.0 if touch.side == 0 else -1.0
     aside = out * np.clip(out * np.sum((beside - pelvis)[:, :2] * left, axis=1), *_READY_LATERAL)
-    height = np.maximum(natural[:, touch.side, 2], over)  # an arm folds up to get higher so near to the body
+    height = np.maximum(natural[:, 2], over)  # an arm folds up to get higher so near to the body
     far = np.full(len(pelvis), _READY_OFFSET[0])
     if touch.fingers:  # open fingers reach ahead of the hand, and would strike what stands near down
         short = np.sum((beside - pelvis)[:, :2] * ahead, axis=1) - _FINGER_ROOM

@@ -307,6 +307,26 @@ def _hand_offsets(
     return offsets + short[..., None] * side[:, None], 1.0 - smoothstep((length - near) / (far - near))
 
 
+@dataclass(frozen=True)
+class _Scaling:
+    """Takes points of the person into the robot's proportions."""
+
+    origin: np.ndarray
+    """(3,) m, about which paths are scaled."""
+    path: float
+    """Scale of the path over the floor."""
+    ratio: float
+    """Robot's length of the legs by the person's: the scale of heights above the ankle."""
+    ankles: tuple[float, float]
+    """Heights of the ankles over the floor, m: the person's, the robot's."""
+
+    def __call__(self, points: np.ndarray, lift: float = 1.0) -> np.ndarray:
+        """Points (..., 3), with heights scaled by ``lift`` besides."""
+        out = self.origin + self.path * (points - self.origin)
+        out[..., 2] = self.ankles[1] + lift * self.ratio * (points[..., 2] - self.ankles[0])
+        return out
+
+
 def make_targets(
     person: Posture,
     model: Model,
@@ -323,41 +343,17 @@ def make_targets(
     feet stand further apart by the difference of hip widths; heights are scaled above the ankle. A foot that
     stands in ``stands`` before frame ``at`` stays there as long as it touches.
     """
-    scale, fps = mapping["scale"], person.fps
     axes = {part: _axes(names) for part, names in mapping["human"]["axes"].items()}
     ratio = model.leg / person.leg
     middle = person.at("hip").mean(axis=1)
     origin = np.array([*middle[0, :2], 0.0]) if origin is None else origin
-
-    path = 1.0 if metric else ratio
+    scaling = _Scaling(origin, 1.0 if metric else ratio, ratio, (person.ankle, model.ankle_height))
     if metric:
-        over = gaussian_filter1d(person.at("foot").mean(axis=1)[:, :2], 0.2 * fps, axis=0, mode="nearest")
+        over = gaussian_filter1d(person.at("foot").mean(axis=1)[:, :2], 0.2 * person.fps, axis=0, mode="nearest")
         middle[:, :2] = over + ratio * (middle[:, :2] - over)
-
-    def scaled(points: np.ndarray, lift: float) -> np.ndarray:
-        out = origin + path * (points - origin)
-        out[..., 2] = model.ankle_height + lift * ratio * (points[..., 2] - person.ankle)
-        return out
-
     pelvis_rot = person.turn("pelvis") @ axes["pelvis"]
-    pelvis_pos = scaled(middle, scale["reach"]) - pelvis_rot @ model.hips.mean(axis=0)
-    heading = gaussian_filter1d(np.unwrap(lateral(pelvis_rot[:, :, 1])), 0.15 * fps, mode="nearest")
-    left = np.stack([-np.sin(heading), np.cos(heading), np.zeros_like(heading)], axis=1)
-    half_width = abs(model.hips[0, 1] - model.hips[1, 1]) / 2 - path * person.hip_width / 2
-    foot_pos = scaled(person.at("foot"), 1.0) + scale["stance_width"] * half_width * np.stack([left, -left], axis=1)
-    foot_rot = np.stack([person.turn(f"{s}_foot") @ axes["foot"] for s in SIDES], axis=1)
-    shortest = mapping["contacts"]["shortest"]
+    feet = _feet(person, model, mapping, scaling, pelvis_rot, axes["foot"], at, stands)
     bearing = bearing_contacts(person, mapping["contacts"])
-    contact = foot_contacts(person.contacts, fps, shortest)
-    contact &= foot_rot[..., 2, 2] > _MIN_SOLE_UPRIGHT  # of whom kneels or crawls the toes touch, but no sole
-    foot_yaw = np.zeros(contact.shape)
-    for k in range(2):
-        yaw = np.unwrap(lateral(foot_rot[:, k, :, 1]))
-        contact[:, k] = _settled(contact[:, k], foot_pos[:, k], yaw, fps, shortest)
-        flat = model.soles[k] @ model.rest["foot"][k].T  # in the foot's axes as it stands
-        foot_pos[:, k], foot_rot[:, k], foot_yaw[:, k] = _planted(
-            foot_pos[:, k], foot_rot[:, k], contact[:, k], flat, fps, at, stands[k]
-        )
     hand_rot = np.stack([person.turn(f"{s}_hand") @ axes[f"{s}_hand"] for s in SIDES], axis=1)
     arm_ratio = (model.upper_arm + model.forearm) / person.arm
     hand_offset, meeting = _hand_offsets(person, hand_rot, arm_ratio, mapping["hands"])
@@ -365,14 +361,11 @@ def make_targets(
     forearm = unit(person.at("wrist") - person.at("elbow"))
     shoulder = np.stack([person.turn(f"{s}_shoulder") for s in SIDES], axis=1)
     return Targets(
-        fps=fps,
-        pelvis_pos=pelvis_pos,
+        fps=person.fps,
+        pelvis_pos=scaling(middle, mapping["scale"]["reach"]) - pelvis_rot @ model.hips.mean(axis=0),
         pelvis_rot=pelvis_rot @ model.rest["pelvis"][0],
         torso_rot=person.turn("torso") @ axes["torso"] @ model.rest["torso"][0],
-        foot_pos=foot_pos,
-        foot_rot=foot_rot @ model.rest["foot"],
-        foot_yaw=foot_yaw,
-        contact=contact,
+        **feet,
         thigh=unit(person.at("knee") - person.at("hip")),
         shank=unit(person.at("foot") - person.at("knee")),
         upper_arm=upper_arm,
@@ -386,6 +379,37 @@ def make_targets(
         holding=np.zeros((len(person), 2)),
         load=np.zeros((len(person), 2)),
     )
+
+
+def _feet(
+    person: Posture,
+    model: Model,
+    mapping: dict[str, Any],
+    scaling: _Scaling,
+    pelvis_rot: np.ndarray,
+    axes: np.ndarray,
+    at: int,
+    stands: tuple[Stand | None, Stand | None],
+) -> dict[str, Any]:
+    """Fields of the targets that say where the feet are, planted flat while they touch."""
+    heading = gaussian_filter1d(np.unwrap(lateral(pelvis_rot[:, :, 1])), 0.15 * person.fps, mode="nearest")
+    left = np.stack([-np.sin(heading), np.cos(heading), np.zeros_like(heading)], axis=1)
+    half_width = abs(model.hips[0, 1] - model.hips[1, 1]) / 2 - scaling.path * person.hip_width / 2
+    pos = scaling(person.at("foot"))
+    pos += mapping["scale"]["stance_width"] * half_width * np.stack([left, -left], axis=1)
+    rot = np.stack([person.turn(f"{s}_foot") @ axes for s in SIDES], axis=1)
+    shortest = mapping["contacts"]["shortest"]
+    contact = foot_contacts(person.contacts, person.fps, shortest)
+    contact &= rot[..., 2, 2] > _MIN_SOLE_UPRIGHT  # of whom kneels or crawls the toes touch, but no sole
+    foot_yaw = np.zeros(contact.shape)
+    for k in range(2):
+        yaw = np.unwrap(lateral(rot[:, k, :, 1]))
+        contact[:, k] = _settled(contact[:, k], pos[:, k], yaw, person.fps, shortest)
+        flat = model.soles[k] @ model.rest["foot"][k].T  # in the foot's axes as it stands
+        pos[:, k], rot[:, k], foot_yaw[:, k] = _planted(
+            pos[:, k], rot[:, k], contact[:, k], flat, person.fps, at, stands[k]
+        )
+    return {"foot_pos": pos, "foot_rot": rot @ model.rest["foot"], "foot_yaw": foot_yaw, "contact": contact}
 
 
 def reached(state: State, contact: np.ndarray, fps: float, model: Model) -> Targets:
