@@ -357,3 +357,24 @@ def test_two_objects_are_taken_with_two_hands():
     assert choreography.score.held == {"right": "red_cup", "left": "blue_cup"}
     assert [action.side for action in choreography.plan.actions] == [None, "left"]
     check(choreography.scene)
+
+
+@pytest.mark.parametrize(
+    ("task", "done"),
+    [
+        ("pick up the bottle, then wave", [("pick up", None), ("wave", "left")]),
+        ("pick up the cup with your left hand and open the door", [("pick up", "left"), ("open", "right")]),
+        ("pick up the bottle, then clap", [("pick up", None), ("place", None), ("clap", None)]),
+        ("pick up the box, then salute", [("pick up", None), ("place", None), ("salute", None)]),
+    ],
+)
+def test_what_hands_hold_is_put_down_in_an_action_of_its_own(task, done):
+    movements = Choreography(parse(task)).movements
+    assert [(m.kind, m.side) for m in movements] == done
+    assert [m.object for m in movements if m.kind == "place"] in ([], [movements[0].object])
+
+
+def test_who_walks_back_gets_past_what_stands_there_and_ends_where_it_began():
+    done = Choreography(parse("put the bottle on the chair, then walk back"), ROBOT_STATURE / MEAN_STATURE)
+    np.testing.assert_allclose(done.score.pose[:2], 0.0, atol=0.03)
+    assert ("at", (0.0, 0.0)) in [(c.kind, c.place) for c in done.interaction.checks]

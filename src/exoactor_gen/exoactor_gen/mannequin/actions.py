@@ -7,7 +7,7 @@ import re
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.language import gesture_of
 from exoactor_gen.mannequin.movement import KINDS, START, Movement, category_of, check, settled
-from exoactor_gen.mannequin.objects import ONE_HANDED
+from exoactor_gen.mannequin.objects import usual_side
 from exoactor_gen.plan import Action, Plan
 
 _SAY = {
@@ -101,7 +101,7 @@ def action_of(movement: Movement, seconds: float) -> Action:
 def describe(movement: Movement) -> str:
     """Say in English what the person does: 'walks forward 2 metres'."""
     kind = movement.kind
-    side = movement.side or ("right" if category_of(movement.object or "") in ONE_HANDED else KINDS[kind].side)
+    side = usual_side(movement)
     if kind in ("reach", "point") and not movement.side and movement.direction == "left":
         side = "left"
     limbs = {

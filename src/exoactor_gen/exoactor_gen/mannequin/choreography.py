@@ -22,6 +22,7 @@ from exoactor_core.scene import Scene, joined
 from exoactor_core.validation import validated
 from exoactor_gen.mannequin.actions import action_of, movements_of
 from exoactor_gen.mannequin.gestures import GESTURES
+from exoactor_gen.mannequin.handling import hands_for
 from exoactor_gen.mannequin.language import found_in, gesture_of, parse
 from exoactor_gen.mannequin.movement import KINDS, MOVES_FEET, Movement
 from exoactor_gen.mannequin.object_movements import handle
@@ -135,17 +136,22 @@ class Choreography:
         return Interaction(scene, contacts, checks_of(self.movements, objects))
 
     def add(self, movement: Movement) -> None:
-        """Go on with a movement; raises `BadInput` where it cannot be done."""
+        """Go on with a movement, before it with putting down what its hands hold.
+
+        Raises
+        ------
+        BadInput
+            It cannot be done.
+        """
+        hands, held = hands_for(self.score, movement), self.score.held
+        if len(held) == 1 and len(hands) == 1:
+            movement = replace(movement, side="left" if hands == ("left",) else "right")
+        for name in dict.fromkeys(held[side] for side in hands if side in held):
+            self.add(Movement("place", object=name, at="floor"))
         begin = self.score.now
         if movement.kind in ("walk", "step") and movement.seconds:
             movement = _counted(self.score, movement, movement.seconds)
-        held = set(self.score.held.values())
         _write(self.score, movement)
-        holding = [side for side, held in self.score.held.items() if held == movement.object]
-        if (
-            movement.kind in ("pick up", "hold") and movement.object not in held and holding == ["left"]
-        ):  # the other hand holds something
-            movement = replace(movement, side="left")
         self.movements.append(movement)
         self.seconds.append(self.score.now - begin)
 

@@ -36,7 +36,7 @@ _SMALL_STEP = 0.2
 
 def unfit(verb: str, phrase: Phrase) -> BadInput:
     """The error for a phrase that a movement cannot use."""
-    words = re.sub(rf"^{DETERMINER}", "", phrase.text)
+    words = phrase.text if "which" in phrase.said else re.sub(rf"^{DETERMINER}", "", phrase.text)
     obj = phrase.said.get("object")
     if obj and verb in KINDS and "object" not in KINDS[verb].takes:
         return BadInput(f"'{verb}' takes no object ('{obj}'): other backends can do more (see 'exoactor doctor').")
@@ -59,6 +59,8 @@ def with_detail(movement: Movement, name: str, value: Any, phrase: Phrase) -> Mo
     if name == "direction" and kind in ("walk", "step", "raise") and "side" in (old, value):
         return replace(movement, direction=value if value != "side" else old or value)  # 'sideways to the left'
     if name == "direction" and old and old != value:
+        if value not in KINDS[kind].directions:
+            raise unfit(kind, phrase)
         raise BadInput(
             f"'{kind.removesuffix(' up')} {old}' and '{value}' contradict each other: join them with 'then'."
         )

@@ -49,6 +49,8 @@ _QUANTITY = (
 )
 _WHO = r"(?:(?:the |a )?(?:robot|person|human|man|woman|humanoid|g1))"
 _UNIT = _either(unit for name, units in UNITS.items() if name != "steps" for unit in units)
+_WHICH = r"(?:that|which) (?:(?:is|are) (?:(?:standing|lying|sitting) )?|stands |lies |sits )"
+"""What a relative clause begins with, which says where an object is: 'the cup that is on the table'."""
 
 
 @lru_cache(16)
@@ -124,7 +126,8 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                           rf"(?! to\b| towards?\b| it\b| of\b| {DETERMINER}{color}{named}\b)"
                           rf"|(?:straight |out )?in front(?: of (?:you|yourself))?\b(?! of\b)"
                           rf"|(?P<straight>in a straight line\b|straight\b)(?! to\b)"),
-            ("object", rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) "
+            ("object", rf"(?P<which>{_WHICH}(?=(?:on|in|inside|next to|beside|near)\b))?"
+                      rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) "
                       rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
                       rf"|(?P<next>next to|beside|alongside|near) "
                       rf"|(?P<front>in front of) |(?P<preposition>{_either(PREPOSITIONS)}) )?"
@@ -201,9 +204,9 @@ def normalised(text: str) -> str:
     what = r"(it |(?:the|an?|that|this) (?:\w+ ){1,2}?)"
     text = re.sub(rf"\b(?:hand|give|pass) {what}(?:over )?to (?:me|us|him|her)\b", r"hold out \1", text)
     text = re.sub(rf"\b((?:put|place|drop) {what}in)(?=$| ?[,.;!]| and\b| then\b)", r"\1to it", text)
-    text = re.sub(rf"\b(wip(?:e|es|ing) {what})clean\b", r"\1", text)
-    text = re.sub(rf"\bhold {what}out\b", r"hold out \1", text)
-    text = re.sub(rf"\b((?:put|place|set|lay)(?:s|ting|ing)? {what})back (?=(?:on|in)(?:to)?\b)", r"\1", text)
+    text = re.sub(rf"\b(wip(?:e|es|ing) {what})(?:clean|down|off)\b(?! the\b)", r"\1", text)
+    text = re.sub(rf"\b(?:hold|hand) {what}(?:out|over)\b(?! to\b)", r"hold out \1", text)
+    text = re.sub(rf"\b((?:put|place|set|lay)(?:s|ting|ing)? {what})back (?=(?:down|(?:on|in)(?:to)?)\b)", r"\1", text)
     text = re.sub(rf"\bdrop(?:s|ping)? {what}(?=in(?:to|side)?\b)", r"put \1", text)
     text = re.sub(r"\b(?:do|make) an? (?:full )?(90|180|270|360)\b", r"turn \1", text)
     text = re.sub(

@@ -9,7 +9,7 @@ import numpy as np
 from exoactor_core.contacts import SIDES, ContactKind
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, is_clear, step_away, walk_along
-from exoactor_gen.mannequin.movement import BESIDE, Movement, category_of
+from exoactor_gen.mannequin.movement import BESIDE, KINDS, Movement, category_of
 from exoactor_gen.mannequin.objects import (
     BACKREST,
     LOOSE,
@@ -33,6 +33,7 @@ from exoactor_gen.mannequin.placement import (
     table_of,
 )
 from exoactor_gen.mannequin.score import USUAL_STEP, Score, sides_of, sign
+from exoactor_gen.mannequin.vocabulary import HAND_KINDS
 
 EASY_REACH = 0.45
 """From the middle of the person to what a hand gets to upright, m."""
@@ -104,6 +105,35 @@ def lower_hands(score: Score, sides: tuple[str, ...], pace: float, seconds: floa
         score.fingers[side].move(score.now, score.now + 0.5, score.fingers[side].start)
     score.bend(score.now, score.now + seconds)
     score.now += seconds + 0.1
+
+
+def hands_for(score: Score, movement: Movement) -> tuple[str, ...]:
+    """The hands that a movement uses and that must be free: where one does it and none is said, one that is."""
+    kind = movement.kind
+    if kind in ("pick up", "hold", "carry", "place"):
+        return () if movement.object in score.held.values() else _taking_hands(score, movement)
+    if kind == "push" and category_of(movement.object or "") != "door":
+        return _taking_hands(score, movement)
+    if kind == "sweep" and movement.object is None:  # with a broom
+        return SIDES
+    if kind in HAND_KINDS or kind in ("cheer", "flap", "cross arms"):
+        return sides_of(movement.side, "both" if KINDS[kind].side == "both" else _free_hand(score))
+    return ()
+
+
+def _free_hand(score: Score) -> str:
+    """The right hand, unless it alone holds something."""
+    return "left" if "right" in score.held and "left" not in score.held else "right"
+
+
+def _taking_hands(score: Score, movement: Movement) -> tuple[str, ...]:
+    """The hands that take an object, or push it."""
+    return sides_of(movement.side, _free_hand(score) if _is_one_handed(score, movement.object) else "both")
+
+
+def _is_one_handed(score: Score, name: str | None) -> bool:
+    known = score.objects.get(name or "")
+    return known.one_handed if known else category_of(name or "") in ONE_HANDED
 
 
 def touch(score: Score, movement: Movement) -> None:
@@ -200,9 +230,7 @@ def push(score: Score, movement: Movement) -> None:
         open_door(score, movement)
         return
     foot = movement.kind == "nudge"
-    sides = sides_of(movement.side, "right" if foot or kind in ONE_HANDED else "both")
-    if not foot:
-        free_hands(score, sides)
+    sides = sides_of(movement.side, "right" if foot or _is_one_handed(score, name) else "both")
     new = name not in score.objects
     obj = object_named(
         score,
@@ -344,7 +372,6 @@ def open_door(score: Score, movement: Movement) -> None:
     if way * joint.limits[way > 0.0] < OPEN_ANGLE:
         raise BadInput(f"The {door.name} does not open away from the person: it cannot be pushed open.")
     side = movement.side if movement.side in SIDES else "left" if aside > 0.0 else "right"
-    free_hands(score, (side,))
     leaf = door.item.largest_shape
     point = np.append(door.pose[:2] + free - min(leaf.size[:2]) / 2.0 * ahead, DOOR_PUSH_HEIGHT * score.size)
     begin, reached = score.now, score.now + 1.3 / movement.pace
@@ -371,7 +398,7 @@ def _slides(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomO
         raise BadInput(f"The {obj.name} would fall off the {under.name}.")
     after = obj.at(obj.pose + np.append(ahead, [0.0, 0.0]))
     for near in score.objects.values():
-        if near in (obj, under, *riders) or near.kind in score.held.values():
+        if near in (obj, under, *riders) or near.item.id in score.held.values():
             continue
         if np.linalg.norm(near.pose[:2] - after.pose[:2]) < after.edge(math.atan2(*ahead[::-1])) + near.size[0] / 2.0:
             raise BadInput(f"The {near.name} stands in the way of the {obj.name}.")
@@ -405,9 +432,7 @@ def pick_up(score: Score, movement: Movement) -> None:
         raise BadInput(f"The {known.name} weighs {known.item.mass:g} kg: {MAX_CARRIED:g} kg can be lifted.")
     if not (known.loose if known else kind in LOOSE):
         raise BadInput(f"The mannequin cannot pick up the {movement.name}: it can pick up {', '.join(LOOSE)}.")
-    free = "left" if "right" in score.held and "left" not in score.held else "right"
-    sides = sides_of(movement.side, free if (known.one_handed if known else kind in ONE_HANDED) else "both")
-    free_hands(score, sides)
+    sides = _taking_hands(score, movement)
     obj = object_named(score, movement.name, gap_to(score, movement.name), movement.at, side=sides[0])
     for _ in range(movement.count or 1):
         if movement.object in score.held.values():
@@ -520,11 +545,3 @@ def carry(score: Score, movement: Movement) -> None:
                     score.turn(turn, movement.pace)
                 break
         walk_along(score, "forward", distance, movement.pace)
-
-
-def free_hands(score: Score, sides: tuple[str, ...]) -> None:
-    """Put down what the hands hold, and step back from it."""
-    for side in sides:
-        if side in score.held:
-            place(score, Movement("place", object=score.held[side], at="floor"))
-            step_away(score, 0.4)

@@ -29,7 +29,7 @@ from exoactor_gen.mannequin.movement import (
     category_of,
     settled,
 )
-from exoactor_gen.mannequin.objects import RoomObject
+from exoactor_gen.mannequin.objects import RoomObject, usual_side
 from exoactor_gen.mannequin.placement import support_of
 from exoactor_gen.mannequin.vocabulary import (
     AT_AFTER,
@@ -76,6 +76,8 @@ _MEANWHILE = (
 )
 _TAKES_AND_PUTS = ("walk", "raise", "take", "carry", "place", "pick up")
 """Kinds of verbs that move an object from one place to another: move, lift, take, bring, put, get."""
+_HANDLED = ("pick up", "hold", "carry", "place")
+"""After which hands hold an object, or no longer."""
 _CARRIED_LOW = ("pick up", "hold")
 """What is held stays before the body, so 'above the head' is not done."""
 _STRUCK = {"knock": ("door",), "kick": ("ball", "box"), "punch": ("bag",), "push": ("box", "ball", "chair", "stool")}
@@ -218,11 +220,9 @@ class _Reader:
             )
         details = [*pending, *(p for p in clause.phrases if p is not verb or p.sort == "deed")]
         kind = NOUN_KIND[verb.said.get("noun", "turn")] if verb.sort == "deed" else VERB_KIND[verb.text]
-        source = next((p for p in details if p.said.get("preposition") in ("from", "off")), None)
+        source = next((p for p in details if "which" in p.said or p.said.get("preposition") in ("from", "off")), None)
         moved = [p for p in details if p.sort == "object" and p is not source]
-        if (
-            source and kind in _TAKES_AND_PUTS and len(moved) > 1 and _bare(moved[0])
-        ):  # 'bring the cup from it to the box'
+        if source and kind in _TAKES_AND_PUTS and self._is_taken_first(kind, moved, source):
             limbs = [p for p in details if p.sort == "limb"]
             self.movements.append(self._filled(Movement("pick up"), [moved[0], source, *limbs], verb))
             details = [p for p in details if p is not source]
@@ -270,6 +270,12 @@ class _Reader:
             one = [replace(p, said={**p.said, "object": name}) if "them" in p.said else p for p in details]
             self.movements.append(self._with_goal(self._filled(self._opened(kind, verb, one), one, verb)))
 
+    def _is_taken_first(self, kind: str, moved: list[Phrase], source: Phrase) -> bool:
+        """Whether something is taken from somewhere in a step of its own: 'bring the cup from it to the box'."""
+        if not moved or not _bare(moved[0]):
+            return False
+        return len(moved) > 1 or ("which" in source.said and kind in ("carry", "place"))
+
     def _with_goal(self, movement: Movement) -> Movement:
         """The movement, done to, or on, what was walked to where it is not said: 'walk to the door and knock'."""
         last = self.movements[-1] if self.movements else movement
@@ -286,7 +292,7 @@ class _Reader:
         if "rest" not in phrase.said and phrase.said.get("side") != "other":
             return phrase
         last = next((m for m in reversed(self.movements) if "side" in KINDS[m.kind].takes), None)
-        side = last and (last.side or KINDS[last.kind].side)
+        side = last and usual_side(last)
         if side not in ("left", "right"):
             raise BadInput(f"It is not clear which '{phrase.text}' is: say left or right.")
         said = {name: value for name, value in phrase.said.items() if name != "rest"}
@@ -326,6 +332,12 @@ class _Reader:
         first, second = self.movements[-2:]
         if Movement("stand") in (first, second):  # 'nod while standing'
             self.movements[-2:] = [second if first == Movement("stand") else first]
+            return
+        if taken := next((m for m in (first, second) if m.kind in ("hold", "carry") and m.object and not m.at), None):
+            meanwhile = second if taken is first else first  # 'walk to the door while holding the cup'
+            handled = [m.kind for m in self.movements[:-2] if m.object == taken.object and m.kind in _HANDLED]
+            held = handled[-1:] not in ([], ["place"])
+            self.movements[-2:] = [meanwhile] if held else [replace(taken, kind="pick up", direction=None), meanwhile]
             return
         walked = self.movements[-3:-2]
         if before.separator == "and" and len(clause.phrases) == 1 and [a.kind for a in walked] == [second.kind]:
@@ -544,7 +556,7 @@ class _Reader:
             turned = self.movements[-1].kind == "turn" and (
                 self.movements[-1].direction == "around" or self.movements[-1].angle == 180.0
             )
-            been = any(a.kind in ("walk", "step", "carry") for a in self.movements)
+            been = any(a.kind in ("walk", "step", "carry") or (a.kind == "place" and a.at) for a in self.movements)
             if been and not amounts:
                 return self._detail(movement, Phrase(START, phrase.text), verb, amounts)
             if turned:

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from exoactor_core.errors import BadInput
 from exoactor_core.rotations import wrap
-from exoactor_gen.mannequin.movement import category_of
+from exoactor_gen.mannequin.movement import START, category_of
 from exoactor_gen.mannequin.objects import TALL_HEIGHT, RoomObject
 from exoactor_gen.mannequin.score import AHEAD, Score, other
 
@@ -130,22 +130,30 @@ def walk_along(score: Score, direction: str, distance: float, pace: float, goal:
         score.walk_distance(back, abs(aside), pace)
 
 
-def is_clear(score: Score, points: ArrayLike, goal: RoomObject | None = None) -> bool:
-    """Whether nothing but the goal stands where the person would walk, points (N, 2)."""
+def is_clear(score: Score, points: ArrayLike, goal: RoomObject | None = None, end: np.ndarray | None = None) -> bool:
+    """Whether nothing but the goal stands where the person would walk, points (N, 2).
+
+    The person may get as near to an object as it stands now, or stood at ``end``, to which it goes back.
+    """
     others = [t for n, t in score.objects.items() if t is not goal and n not in score.held.values()]
     if goal is not None and goal.kind == "table":
         others = [t for t in others if t.pose[2] < 0.1]
     room = [(t, 0.34 if t.size[2] > TALL_HEIGHT else 0.24) for t in others]  # hands hang beside what is tall
-    path = np.asarray(points)
-    return all(np.all(t.distance(path) > min(away, t.distance(score.pose) - 1e-6)) for t, away in room)
+    path, stands = np.asarray(points), np.array([score.pose[:2], score.pose[:2] if end is None else end])
+    return all(np.all(t.distance(path) > min(away, *(t.distance(stands) - 1e-6))) for t, away in room)
 
 
-def route(score: Score, target: np.ndarray, goal: RoomObject | None = None) -> list[np.ndarray]:
-    """Corners (2,) of the shortest path to a point of the floor past all objects but the goal; empty: there is none."""
+def route(
+    score: Score, target: np.ndarray, goal: RoomObject | None = None, end: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """Corners (2,) of the shortest path to a point of the floor past all objects but the goal; empty: there is none.
+
+    ``end`` as of `is_clear`.
+    """
 
     def clear(a: np.ndarray, b: np.ndarray) -> bool:
         count = max(2, math.ceil(np.linalg.norm(b - a) / 0.05) + 1)
-        return is_clear(score, a + np.linspace(0.0, 1.0, count)[:, None] * (b - a), goal)
+        return is_clear(score, a + np.linspace(0.0, 1.0, count)[:, None] * (b - a), goal, end)
 
     start = score.pose[:2].copy()
     if clear(start, target):
@@ -171,14 +179,17 @@ def route(score: Score, target: np.ndarray, goal: RoomObject | None = None) -> l
     return path[::-1]
 
 
-def walk_route(score: Score, target: np.ndarray, pace: float, goal: RoomObject, past: bool = False) -> None:
+def walk_route(
+    score: Score, target: np.ndarray, pace: float, goal: RoomObject | None = None, past: bool = False
+) -> None:
     """Walk to a point of the floor on the shortest path past all objects but the goal, turning at its corners.
 
-    ``past``: the goal is walked round, too.
+    ``past``: the goal is walked round, too. Without a goal the point is where the person began.
     """
-    corners = route(score, target, None if past else goal)
+    corners = route(score, target, None if past else goal, None if goal else target)
     if not corners:
-        raise BadInput(f"The person does not get to the {goal.name}: other objects stand in the way.")
+        where = goal.name if goal else START
+        raise BadInput(f"The person does not get to the {where}: other objects stand in the way.")
     for corner in corners:
         distance, bearing = bearing_of(score, corner)
         if distance > 0.02:

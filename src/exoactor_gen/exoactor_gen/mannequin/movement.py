@@ -205,8 +205,8 @@ def _faults(m: Movement) -> Iterator[str]:
     if kind in ("walk", "step") and m.direction == "side":
         yield f"'{kind} sideways' needs a direction: say left or right."
     if m.direction and m.direction not in directions:
-        can = f"it can be {', '.join(sorted(directions))}" if directions else "it takes no direction"
-        yield f"The mannequin cannot {kind} '{m.direction}': {can}."
+        can = f", only {' or '.join(sorted(directions))}" if directions else ": it takes no direction"
+        yield f"The mannequin cannot {kind} '{m.direction}'{can}."
     for name in ("side", "distance", "angle", "count", "seconds", "object", "at"):
         if name not in takes and (shown := _shown(m, name)):
             shown = f"'{shown}'" if isinstance(getattr(m, name), str) else shown

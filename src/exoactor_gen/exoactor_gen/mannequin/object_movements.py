@@ -11,7 +11,6 @@ from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.handling import (
     carry,
-    free_hands,
     hold,
     knock,
     lower_hands,
@@ -29,7 +28,7 @@ from exoactor_gen.mannequin.movement import START, Movement, category_of
 from exoactor_gen.mannequin.objects import LOOSE, Held, Kicked, RoomObject
 from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_free, is_known, object_named, objects_on, shown
 from exoactor_gen.mannequin.score import GUARD, IDLE, Score, Seat, sides_of, sign
-from exoactor_gen.mannequin.walking import turn_to_face, walk_around, walk_circle, walk_past, walk_to, walk_to_start
+from exoactor_gen.mannequin.walking import turn_to_face, walk_around, walk_circle, walk_past, walk_to
 
 SEAT_DISTANCE = 0.26
 """From the middle of the standing person back to the middle of the chair, m."""
@@ -41,7 +40,6 @@ FIST_LENGTH = 0.05
 """From the middle of the hand to the knuckles of a fist, m."""
 MAX_AIM_ANGLE = 60.0
 """So far aside, in degrees, arm and head get to what is pointed or looked at; beyond it the person turns."""
-_NEEDS_HANDS = {"wave", "raise", "reach", "point", "clap", "punch", "push", "open", "touch", "knock", "sweep", "wipe"}
 _SEEN = {"walk": " to", "turn": " to", "look": " at", "knock": " on"} | dict.fromkeys(
     ("touch", "nudge", "carry", "hold", "open", "wipe"), ""
 )
@@ -51,10 +49,8 @@ _SEEN = {"walk": " to", "turn": " to", "look": " at", "knock": " on"} | dict.fro
 def handle(score: Score, movement: Movement) -> bool:
     """Do a movement if it is done to an object that can be shown; False: it is not."""
     begin = score.now
-    if movement.kind in _NEEDS_HANDS:
-        free_hands(score, SIDES if movement.kind in ("sweep", "clap") else sides_of(movement.side, "both"))
     if movement.kind == "walk" and movement.object == START:
-        walk_to_start(score, movement)
+        walk_route(score, np.zeros(2), movement.pace)
     elif movement.kind == "walk" and movement.direction == "around" and not movement.object:
         walk_circle(score, movement)
     elif movement.kind in ("sweep", "place", "sit") or (is_known(score, movement.object) and movement.kind in _HANDLED):

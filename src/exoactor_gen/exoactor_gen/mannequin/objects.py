@@ -14,7 +14,8 @@ from exoactor_core.everyday import CHAIR_BACK, COLORS
 from exoactor_core.rotations import shortest_turn, yaw_from_quat
 from exoactor_core.scene import SceneObject, articulated, everyday
 from exoactor_core.solids import solid_distance
-from exoactor_gen.mannequin.movement import SHOWN, category_of, color_of
+from exoactor_gen.mannequin.movement import KINDS, SHOWN, Movement, category_of, color_of
+from exoactor_gen.plan import Side
 
 BROOM = "broom"
 """What the mannequin sweeps with; it is no object of the task."""
@@ -282,3 +283,8 @@ LOOSE = _kinds("loose")
 """Kinds that the mannequin imagines and that hands can carry."""
 ONE_HANDED = _kinds("one_handed")
 """Those that one hand takes."""
+
+
+def usual_side(movement: Movement) -> Side:
+    """Which hand, arm or foot does a movement where it is not said otherwise."""
+    return movement.side or ("right" if category_of(movement.object or "") in ONE_HANDED else KINDS[movement.kind].side)

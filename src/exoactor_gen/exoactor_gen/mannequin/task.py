@@ -13,7 +13,7 @@ from exoactor_core.scene import Scene
 from exoactor_core.task_checks import Check
 from exoactor_gen.mannequin.actions import movements_of
 from exoactor_gen.mannequin.language import found_in
-from exoactor_gen.mannequin.movement import BESIDE, Movement, category_of
+from exoactor_gen.mannequin.movement import BESIDE, START, Movement, category_of
 from exoactor_gen.mannequin.objects import BROOM, Held, Kicked, RoomObject
 from exoactor_gen.mannequin.placement import support_of
 from exoactor_gen.mannequin.score import sides_of
@@ -39,6 +39,8 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
         kind, obj, target = movement.kind, objects.get(movement.object or ""), objects.get(movement.at or "")
         if kind in ("walk", "step", "carry", "place", "sit"):
             checks.pop(("near",), None)
+        if kind == "walk" and movement.object == START:
+            checks["near",] = Check(kind="at", place=(0.0, 0.0), tolerance=0.5)
         if kind == "sit":
             for id_, seat in objects.items():
                 if id_ == movement.object or (not movement.object and category_of(id_) in ("chair", "stool")):

@@ -103,6 +103,7 @@ _VERB_PHRASES = {
     "look": "take a look, have a look",
     "look around": "look around, look all around, look both ways",
     "pick up": "pickup, pick up, picks up, picking up",
+    "wipe": "wipe down, wipe off, wipe up, clean off",
     "back up": "back up",
     "face": "turn to face, turn and face",
     "high five": "high five, give a high five, give me a high five, give high fives",
@@ -147,12 +148,12 @@ SIDE_FIRST = _set("wave raise kick punch")
 
 OBJECTS = SHOWN | _set("object thing something wall door shelf button handle target floor ground")
 _SYNONYMS = {
-    "table": "desk, counter, workbench",
+    "table": "desk, counter, workbench, coffee table, kitchen table, dining table, side table",
     "box": "crate, carton, cardboard box, obstacle, package, parcel, cube",
-    "chair": "seat",
+    "chair": "seat, armchair, office chair",
     "cup": "mug, glass, coffee cup, coffee mug, cup of coffee, cup of tea, teacup",
     "basket": "bucket",
-    "bin": "trash can, trash bin, rubbish bin, waste bin, wastebasket, dustbin",
+    "bin": "trash can, trash bin, rubbish bin, waste bin, wastebasket, dustbin, trash, garbage can, garbage bin",
     "bottle": "water bottle, bottle of water",
     "bar": "hurdle, pole, beam",
     "bag": "punching bag, sandbag",
@@ -193,8 +194,9 @@ _NOT_DONE = {
     "diagonally": "say 'turn left 45 degrees, then walk forward'",
     "tilt": "say 'look up' or 'look down'",
     "repeat": "say it once more: 'wave, then bow, then wave, then bow'",
-    "big large huge tall": "sizes are not told apart",
-    "nearest closest": "objects are told apart by their colours: 'walk to the red box'",
+    "big large huge tall small little tiny short heavy bigger smaller biggest smallest": "sizes and weights "
+    "are not told apart: say the colour, as in 'the red box'",
+    "nearest closest leftmost rightmost": "objects are told apart by their colours: 'walk to the red box'",
     "deep deeply low": "say how far: 'bow 70 degrees'",
     "behind_your_back": "hands go to the hips and the head only",
     "don't not never without": "say only what is to be done",
@@ -303,7 +305,7 @@ def suggestion(word: str) -> str:
     swapped = next((w for w in words if sorted(w) == sorted(word)), None)
     if swapped:
         return f" (did you mean '{swapped}'?)"
-    similar = [w for w in words if w[0] == word[0] and abs(len(w) - len(word)) < 2]
+    similar = [w for w in words if w[0] == word[0] and abs(len(w) - len(word)) < 2 and len(word) > 3]
     return "".join(f" (did you mean '{near}'?)" for near in get_close_matches(word, similar, 1, 0.75))
 
 

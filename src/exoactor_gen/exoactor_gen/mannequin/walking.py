@@ -109,20 +109,6 @@ def walk_across(score: Score, movement: Movement) -> None:
     score.walk_distance("forward", BEHIND_BAR_DISTANCE - past, movement.pace)
 
 
-def walk_to_start(score: Score, movement: Movement) -> None:
-    """Turn to where the person began, and walk there."""
-    start = np.zeros(3)
-    for _ in range(3):  # past what stands in the way one may come out beside it
-        distance, bearing = bearing_of(score, start)
-        if distance < 0.05:
-            return
-        if abs(bearing) > 3.0:
-            score.turn(bearing, movement.pace)
-        walk_along(score, "forward", distance, movement.pace)
-    if bearing_of(score, start)[0] > 0.1:
-        raise BadInput("The person does not get back to the start: objects stand in the way.")
-
-
 def walk_around(score: Score, movement: Movement) -> None:
     """Walk past an object in an arc, and go on behind it in the same direction."""
     obj = object_named(score, movement.name, 0.75, "floor")
