@@ -346,15 +346,9 @@ def mujoco_spec(
     _add_motors(spec)
     if hands == "dex3":
         _add_finger_servos(spec)
-    kinds = (mujoco.mjtSensor.mjSENS_FRAMEQUAT, mujoco.mjtSensor.mjSENS_GYRO, mujoco.mjtSensor.mjSENS_ACCELEROMETER)
-    for site, names in SENSORS.items():
-        for kind, name in zip(kinds, names, strict=True):
-            spec.add_sensor(name=name, type=kind, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=site)
+    _add_sensors(spec)
     if floor:
-        plane = {"type": mujoco.mjtGeom.mjGEOM_PLANE, "size": [0, 0, 1], "rgba": [0.5, 0.5, 0.5, 1]}
-        spec.worldbody.add_geom(name="floor", contype=_FLOOR_BIT, conaffinity=0, condim=3, **plane)
-        light = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
-        spec.worldbody.add_light(name="sun", pos=[0, 0, 4], dir=[0.3, 0.2, -1], type=light)
+        _add_floor(spec)
     standing = dict(zip(JOINT_NAMES, STANDING, strict=True))
     joints = [standing.get(joint.name, 0.0) for joint in spec.joints[1:]]  # after the free joint
     spec.add_key(name="standing", qpos=[0, 0, STANDING_HEIGHT, 1, 0, 0, 0, *joints])
@@ -364,6 +358,20 @@ def mujoco_spec(
         spec.option.impratio = 10.0
         spec.option.enableflags |= mujoco.mjtEnableBit.mjENBL_SLEEP  # objects at rest cost nothing until they are met
     return spec
+
+
+def _add_sensors(spec: mujoco.MjSpec) -> None:
+    kinds = (mujoco.mjtSensor.mjSENS_FRAMEQUAT, mujoco.mjtSensor.mjSENS_GYRO, mujoco.mjtSensor.mjSENS_ACCELEROMETER)
+    for site, names in SENSORS.items():
+        for kind, name in zip(kinds, names, strict=True):
+            spec.add_sensor(name=name, type=kind, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=site)
+
+
+def _add_floor(spec: mujoco.MjSpec) -> None:
+    plane = {"type": mujoco.mjtGeom.mjGEOM_PLANE, "size": [0, 0, 1], "rgba": [0.5, 0.5, 0.5, 1]}
+    spec.worldbody.add_geom(name="floor", contype=_FLOOR_BIT, conaffinity=0, condim=3, **plane)
+    light = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
+    spec.worldbody.add_light(name="sun", pos=[0, 0, 4], dir=[0.3, 0.2, -1], type=light)
 
 
 def _add_motors(spec: mujoco.MjSpec) -> None:

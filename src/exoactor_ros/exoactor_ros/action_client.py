@@ -136,59 +136,77 @@ def call(
         ``cancelled`` said so, and the server ended its work or did not answer in time.
     """
     _wait_for_server(client, node, server, on_wait, cancelled, watch, absent_after)
-    died = Missing(
-        f"The node '{server}' died or froze during its work: see its log, start it again and send the task again."
-    )
-    instance = _instance(watch.sign(server))
-    goal_id = UUID(uuid=list(uuid.uuid4().bytes))
     if lease:
         goal.lease = lease
-    last_feedback = sent = time.monotonic()
-    cancel_sent: float | None = None
+    sent = _SentGoal(client, node, server, watch, cancelled, dead_after, renewed=lease > 0.0)
 
     def feedback(message: Any) -> None:
-        nonlocal last_feedback
-        last_feedback = time.monotonic()
+        sent.last_feedback = time.monotonic()
         on_feedback(message.feedback)
 
-    def wait(future: Future, handle: Any = None) -> Any:
-        nonlocal cancel_sent
-        done = threading.Event()
-        future.add_done_callback(lambda _: done.set())
-        while not done.wait(TICK):
-            if lease:
-                client.renew(goal_id)
-            now = time.monotonic()
-            if handle is None and now - sent > dead_after:
-                raise Missing(f"The node '{server}' does not answer: see its log, start it again and send again.")
-            sign = watch.sign(server)
-            if _instance(sign) != instance and instance:
-                raise died
-            heard = max(last_feedback, sign.time if sign else 0.0)
-            if not client.server_is_ready() and now - last_feedback > 1.0:
-                raise died
-            if client.gone(heard) or now - heard > dead_after:
-                raise died
-            if not node.context.ok():
-                raise Cancelled("The node was stopped.")
-            if cancelled() and handle is not None and cancel_sent is None:
-                cancel_sent = now
-                handle.cancel_goal_async()
-            if cancel_sent is not None and now - cancel_sent > CANCEL_WAIT:
-                raise Cancelled(f"Cancelled; the node '{server}' has not ended its work yet.")
-        return future.result()
-
-    handle = wait(client.send_goal_async(goal, feedback_callback=feedback, goal_uuid=goal_id))
+    handle = sent.wait(client.send_goal_async(goal, feedback_callback=feedback, goal_uuid=sent.goal_id))
     if not handle.accepted:
         raise Busy(f"The node '{server}' rejected the goal: it is busy with another.")
     if detach:
         return None
-    response = wait(handle.get_result_async(), handle)
+    response = sent.wait(handle.get_result_async(), handle)
     if cancelled():
         raise Cancelled("Cancelled.")
     if response.status != GoalStatus.STATUS_SUCCEEDED and not response.result.error_code:
         raise Refused(f"The node '{server}' ended the goal without success and gave no reason: see its log.")
     return response.result
+
+
+class _SentGoal:
+    """A goal from when it is sent to its result: its lease is renewed, and a dead server and a cancel are noticed."""
+
+    def __init__(
+        self,
+        client: Client,
+        node: Node,
+        server: str,
+        watch: Watch,
+        cancelled: Callable[[], bool],
+        dead_after: float,
+        renewed: bool,
+    ) -> None:
+        self._client, self._node, self._server, self._watch = client, node, server, watch
+        self._cancelled, self._dead_after, self._renewed = cancelled, dead_after, renewed
+        self._instance = _instance(watch.sign(server))
+        self.goal_id = UUID(uuid=list(uuid.uuid4().bytes))
+        self._sent = self.last_feedback = time.monotonic()
+        self._cancel_sent: float | None = None
+
+    def wait(self, future: Future, handle: Any = None) -> Any:
+        """The future's result; ``handle`` is the goal's once it was accepted. Raises as `call`."""
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        while not done.wait(TICK):
+            if self._renewed:
+                self._client.renew(self.goal_id)
+            now = time.monotonic()
+            if handle is None and now - self._sent > self._dead_after:
+                raise Missing(f"The node '{self._server}' does not answer: see its log, start it again and send again.")
+            self._check_alive(now)
+            if not self._node.context.ok():
+                raise Cancelled("The node was stopped.")
+            if self._cancelled() and handle is not None and self._cancel_sent is None:
+                self._cancel_sent = now
+                handle.cancel_goal_async()
+            if self._cancel_sent is not None and now - self._cancel_sent > CANCEL_WAIT:
+                raise Cancelled(f"Cancelled; the node '{self._server}' has not ended its work yet.")
+        return future.result()
+
+    def _check_alive(self, now: float) -> None:
+        sign = self._watch.sign(self._server)
+        restarted = self._instance and _instance(sign) != self._instance
+        heard = max(self.last_feedback, sign.time if sign else 0.0)
+        undiscovered = not self._client.server_is_ready() and now - self.last_feedback > 1.0
+        if restarted or undiscovered or self._client.gone(heard) or now - heard > self._dead_after:
+            raise Missing(
+                f"The node '{self._server}' died or froze during its work: see its log, start it again and send the "
+                "task again."
+            )
 
 
 def _instance(sign: Sign | None) -> str:

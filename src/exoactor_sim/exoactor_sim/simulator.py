@@ -72,9 +72,7 @@ def run(
         options.dds_domain,
         "in the elastic band" if options.band else "standing",
     )
-    period = 1.0 / LOW_STATE_RATE / speed
-    due = time.monotonic()
-    slowed = 0.0
+    pacer = _Pacer(1.0 / LOW_STATE_RATE / speed)
     count = 0
     try:
         while not stop.is_set():
@@ -90,21 +88,34 @@ def run(
             if on_step is not None:
                 on_step(world)
             count += 1
-            due += period
-            ahead = due - time.monotonic()
-            if ahead > 0:
-                time.sleep(ahead)
-            elif ahead < -MAX_LAG:
-                slowed -= ahead
-                due -= ahead
+            pacer.wait()
     finally:
         log.info(
             "Stopped after %.1f s; %d commands, %d with a wrong checksum, %.2f s slower than real time.",
             count / LOW_STATE_RATE,
             bridge.commands,
             bridge.rejected,
-            slowed,
+            pacer.slowed,
         )
+
+
+class _Pacer:
+    """Keeps a loop at a period (s) by the clock; one that is later than `MAX_LAG` goes on from there."""
+
+    def __init__(self, period: float) -> None:
+        self._period, self._due = period, time.monotonic()
+        self.slowed = 0.0
+        """s that were given up."""
+
+    def wait(self) -> None:
+        """Sleep until the next period begins."""
+        self._due += self._period
+        ahead = self._due - time.monotonic()
+        if ahead > 0:
+            time.sleep(ahead)
+        elif ahead < -MAX_LAG:
+            self.slowed -= ahead
+            self._due -= ahead
 
 
 def make_world(options: SimulatorOptions) -> World:

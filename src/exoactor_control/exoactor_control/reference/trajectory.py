@@ -175,17 +175,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
         raise UnsafeMotion(
             f"The motion is too short to be tracked: {len(pos)} frames at 50 Hz, fewer than {_MIN_FRAMES}."
         )
-    speed, turn, joint_speed = speeds(pos, quat, joints, POLICY_RATE)
-    for what, value, limit, unit in (
-        ("pelvis moves at", speed, MAX_SPEED, "m/s"),
-        ("pelvis turns at", turn, MAX_TURN, "rad/s"),
-        ("joints turn at up to", (joint_speed / VELOCITY_LIMITS).max(axis=1), 3.0, "times the motors' maximum speed"),
-    ):
-        if value.max() > limit:
-            t = int(value.argmax()) / POLICY_RATE + first / motion.fps
-            raise UnsafeMotion(
-                f"The motion jumps at {t:.2f} s: its {what} {value.max():.1f} {unit}, more than {limit:g}."
-            )
+    _check_continuous(pos, quat, joints, first / motion.fps)
     low, high = JOINT_LIMITS.T
     outside = np.maximum(low - joints, joints - high).max()
     if outside > 1e-3:
@@ -208,6 +198,21 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
         hands=_resampled(motion, motion.hands, times),
     )
     return Reference(placed, (*notes, *done), person, float(times[0]), given, scene)
+
+
+def _check_continuous(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, start: float) -> None:
+    """Raise `UnsafeMotion` where a motion at `POLICY_RATE` jumps; it begins ``start`` s after the one it is from."""
+    speed, turn, joint_speed = speeds(pos, quat, joints, POLICY_RATE)
+    for what, value, limit, unit in (
+        ("pelvis moves at", speed, MAX_SPEED, "m/s"),
+        ("pelvis turns at", turn, MAX_TURN, "rad/s"),
+        ("joints turn at up to", (joint_speed / VELOCITY_LIMITS).max(axis=1), 3.0, "times the motors' maximum speed"),
+    ):
+        if value.max() > limit:
+            t = int(value.argmax()) / POLICY_RATE + start
+            raise UnsafeMotion(
+                f"The motion jumps at {t:.2f} s: its {what} {value.max():.1f} {unit}, more than {limit:g}."
+            )
 
 
 def lowered(motion: RobotMotion, share: float) -> np.ndarray:
