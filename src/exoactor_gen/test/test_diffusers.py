@@ -16,7 +16,7 @@ from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
 from exoactor_core.stages import GenerateRequest, backend_class, load_backend
 from exoactor_gen import diffusers_pipeline as diffusion
 from exoactor_gen.video_models import diffusers_video as local_video
-from exoactor_gen.video_models.diffusers_video import NativeFormat, frames_for, size_for
+from exoactor_gen.video_models.diffusers_video import VideoFormat, frames_for, size_for
 
 TASK = "wave with your right hand"  # 5.06 s
 
@@ -162,12 +162,12 @@ def test_frames_for():
 
 
 def test_size_for():
-    made = NativeFormat(832, 480, 81, 16.0)
+    made = VideoFormat(832, 480, 81, 16.0)
     assert size_for(made, (0, 0), None, 16) == (832, 480)
     assert size_for(made, (640, 0), None, 16) == (640, 368)
     assert size_for(made, (0, 0), np.zeros((1280, 720, 3)), 16) == (480, 848)  # as large, upright
     assert size_for(made, (0, 320), np.zeros((100, 100, 3)), 32) == (320, 320)
-    assert size_for(NativeFormat(0, 0, 121, 24.0), (0, 0), None, 16) == (0, 0)
+    assert size_for(VideoFormat(0, 0, 121, 24.0), (0, 0), None, 16) == (0, 0)
 
 
 def test_a_model_that_reads_few_words_gets_the_short_prompt(folder):
@@ -381,11 +381,11 @@ def test_what_pipelines_were_made_for(folder):
     def made(name):
         return local_video.native_format(backend(folder, name).pipeline)
 
-    assert made("wan") == NativeFormat(832, 480, 81, 16.0)
-    assert made("wan_both") == NativeFormat(1280, 704, 121, 24.0)
-    assert made("ltx") == NativeFormat(704, 512, 161, 25.0)
-    assert made("cogvideox") == NativeFormat(64, 32, 17, 8.0)
-    assert made("hunyuan") == NativeFormat(1280, 720, 129, 24.0)
+    assert made("wan") == VideoFormat(832, 480, 81, 16.0)
+    assert made("wan_both") == VideoFormat(1280, 704, 121, 24.0)
+    assert made("ltx") == VideoFormat(704, 512, 161, 25.0)
+    assert made("cogvideox") == VideoFormat(64, 32, 17, 8.0)
+    assert made("hunyuan") == VideoFormat(1280, 720, 129, 24.0)
 
 
 def test_doctor_says_why_it_cannot_run(monkeypatch):

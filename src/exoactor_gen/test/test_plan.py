@@ -273,7 +273,7 @@ def test_prompt_says_what_motion_capture_needs():
         assert words in prompt.text
     assert "camera movement" in prompt.negative
     assert prompt.template == "capture 2"
-    assert "{" not in prompt.whole
+    assert "{" not in prompt.combined
     alone = Template.load().fill(plan_of("nod"), 5).text
     assert "at an angle from the front" in alone
     assert "room holds" not in alone

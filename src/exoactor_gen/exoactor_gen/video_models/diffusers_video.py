@@ -57,8 +57,8 @@ _MAX_FRAMES = {"Mochi": 163, "Allegro": 88}
 
 
 @dataclass(frozen=True)
-class NativeFormat:
-    """What a model was made for, which is what it does best."""
+class VideoFormat:
+    """Size, length and rate of a video."""
 
     width: int
     height: int
@@ -67,7 +67,7 @@ class NativeFormat:
     fps: float
 
 
-def native_format(pipeline: Pipeline) -> NativeFormat:
+def native_format(pipeline: Pipeline) -> VideoFormat:
     """What a pipeline's model was made for, by what the pipeline is called with and what its parts state."""
     name, takes = pipeline.kind.__name__, pipeline.takes
     width, height, frames = takes.get("width") or 0, takes.get("height") or 0, takes.get(_frames_argument(pipeline))
@@ -80,7 +80,7 @@ def native_format(pipeline: Pipeline) -> NativeFormat:
         width, height = 8 * part.get("sample_width", 90), 8 * part.get("sample_height", 60)
         frames, fps = part.get("sample_frames", 49), 16.0 if part.get("patch_size_t") else 8.0  # 1.5 or the first
     frames = next((value for start, value in _MAX_FRAMES.items() if name.startswith(start)), frames)
-    return NativeFormat(width, height, frames or 121, float(fps))
+    return VideoFormat(width, height, frames or 121, float(fps))
 
 
 def _frames_argument(pipeline: Pipeline) -> str:
@@ -102,14 +102,14 @@ def steps_of(pipe: Any) -> tuple[int, int]:
     return int(in_time), math.lcm(2, int(in_space) * int(patch or 1))
 
 
-def frames_for(seconds: float, fps: float, step: int, most: int) -> int:
-    """The fewest frames that take so long but for a quarter second: ``most``, or less by a multiple of ``step``."""
-    rest = most % step
+def frames_for(seconds: float, fps: float, step: int, max_frames: int) -> int:
+    """The fewest frames that take so long but for 0.25 s: ``max_frames``, or less by a multiple of ``step``."""
+    rest = max_frames % step
     steps = math.ceil(((seconds - 0.25) * fps - rest) / step)
-    return min(rest + step * max(1, steps), most)
+    return min(rest + step * max(1, steps), max_frames)
 
 
-def size_for(made: NativeFormat, wanted: tuple[int, int], image: np.ndarray | None, step: int) -> tuple[int, int]:
+def size_for(native: VideoFormat, wanted: tuple[int, int], image: np.ndarray | None, step: int) -> tuple[int, int]:
     """Width and height, px, multiples of ``step``, for an image of the scene (H, W, 3), if there is one.
 
     As ``wanted`` (0: not said), else as large as the model was made for and in the image's shape.
@@ -118,13 +118,13 @@ def size_for(made: NativeFormat, wanted: tuple[int, int], image: np.ndarray | No
     height: float
     width, height = wanted
     if not (width or height) and image is None:
-        width, height = made.width, made.height
+        width, height = native.width, native.height
     elif not (width and height):
-        shape = (made.width or 832) / (made.height or 480) if image is None else image.shape[1] / image.shape[0]
+        shape = (native.width or 832) / (native.height or 480) if image is None else image.shape[1] / image.shape[0]
         if width or height:
             width, height = width or height * shape, height or width / shape
         else:
-            area = (made.width or 832) * (made.height or 480)
+            area = (native.width or 832) * (native.height or 480)
             width, height = math.sqrt(area * shape), math.sqrt(area / shape)
     sides = [step * max(1, round(side / step)) if side else 0 for side in (width, height)]
     return sides[0], sides[1]
@@ -224,51 +224,22 @@ class DiffusersVideo(Generator):
         ServiceFailed
             It needs more memory than there is, or makes no images.
         """
-        status = ElapsedProgress(progress)
-        tick = status.tick
-        pipeline, made = self.pipeline, self._native
+        status, pipeline, native = ElapsedProgress(progress), self.pipeline, self._native
         notes: list[str] = []
-        fps = self.options.fps or made.fps
-        most = self.options.frames or made.frames
-        plan = plan_within(request, self.planner, most / fps, tick, progress, on_plan)
+        fps, max_frames = self.options.fps or native.fps, self.options.frames or native.frames
+        plan = plan_within(request, self.planner, max_frames / fps, status.tick, progress, on_plan)
         if self.embody and isinstance(self.embody.edit, LocalEditor):
             pipeline.free()  # one GPU mostly does not hold both models
         takes_image = "image" in pipeline.takes or bool(_sibling(pipeline))
         image, record = first_image(request, plan, self.embody, self._shape() if takes_image else None, status)
         image = self._choose(image, notes)
-        for option, wanted, argument in (
-            ("steps", self.options.steps, "num_inference_steps"),
-            ("guidance", self.options.guidance, "guidance_scale"),
-        ):
-            if wanted and argument not in pipeline.takes:
-                notes.append(f"The option {option} is not used: {pipeline.kind.__name__} takes no {argument}.")
+        notes += self._unused_options()
         status.set(0.0, f"Loading {pipeline.model}")
-        pipe = pipeline.load(tick)
-        frame_step, pixel_step = steps_of(pipe)
-        frames = self.options.frames or frames_for(plan.seconds, fps, frame_step, most)
-        rest = made.frames % frame_step
-        if (frames - rest) % frame_step:
-            notes.append(f"The frames of this model are a multiple of {frame_step}, plus {rest}: not {frames}.")
-            frames = rest + frame_step * math.ceil((frames - rest) / frame_step)
-        width, height = size_for(made, (self.options.width, self.options.height), image, pixel_step)
-        if any(asked not in (0, side) for asked, side in ((self.options.width, width), (self.options.height, height))):
-            notes.append(f"The sides of its images are multiples of {pixel_step}: {width} x {height} px are made.")
-        prompt = self._prompt(pipe, plan, round(frames / fps), image is not None, notes)
-        steps = self.options.steps or next(
-            (v for n, v in pipeline.takes.items() if n == "num_inference_steps" and v), 50
-        )
+        pipe = pipeline.load(status.tick)
+        wanted = self._format(pipe, plan.seconds, image, notes)
+        prompt = self._prompt(pipe, plan, round(wanted.frames / fps), image is not None, notes)
         seed = attempt_seed(self.options.seed, request.attempt)
-        arguments = self._arguments(prompt, image, seed, frames, fps, width, height)
-        status.set(0.1, f"Step 0 of {steps}")
-
-        def on_step(done: int) -> None:
-            if done:
-                status.set(0.1 + 0.8 * min(1.0, done / steps), f"Step {done} of {steps}")
-            if done >= steps:
-                status.text = "Decoding"
-
-        smaller = f"fewer frames (now {frames}), a smaller image (now {width} x {height} px)"
-        images = as_images(pipeline.run(tick, on_step, smaller, **arguments), pipeline.model)
+        images, steps = self._run(self._arguments(prompt, image, seed, wanted), wanted, status)
         first = record.get("first_frame")
         known = known_of(first, *images[0].shape[1::-1]) if first else ()
         video = Video.from_frames(images, fps, *known)
@@ -291,6 +262,47 @@ class DiffusersVideo(Generator):
             metrics["note"] = " ".join(notes)
         interaction = interaction_of(plan, request.scene)
         return Generation(video, None, metrics, plan.data(), image=image, interaction=interaction)
+
+    def _unused_options(self) -> list[str]:
+        """Sentences on options that the pipeline has no argument for."""
+        name, takes = self.pipeline.kind.__name__, self.pipeline.takes
+        return [
+            f"The option {option} is not used: {name} takes no {argument}."
+            for option, argument in (("steps", "num_inference_steps"), ("guidance", "guidance_scale"))
+            if getattr(self.options, option) and argument not in takes
+        ]
+
+    def _format(self, pipe: Any, seconds: float, image: np.ndarray | None, notes: list[str]) -> VideoFormat:
+        """The format nearest to what is asked for that a loaded pipeline makes; what differs is noted."""
+        options, native = self.options, self._native
+        frame_step, pixel_step = steps_of(pipe)
+        fps = options.fps or native.fps
+        frames = options.frames or frames_for(seconds, fps, frame_step, native.frames)
+        rest = native.frames % frame_step
+        if (frames - rest) % frame_step:
+            notes.append(f"The frames of this model are a multiple of {frame_step}, plus {rest}: not {frames}.")
+            frames = rest + frame_step * math.ceil((frames - rest) / frame_step)
+        width, height = size_for(native, (options.width, options.height), image, pixel_step)
+        if any(asked not in (0, side) for asked, side in ((options.width, width), (options.height, height))):
+            notes.append(f"The sides of its images are multiples of {pixel_step}: {width} x {height} px are made.")
+        return VideoFormat(width, height, frames, fps)
+
+    def _run(
+        self, arguments: dict[str, Any], wanted: VideoFormat, status: ElapsedProgress
+    ) -> tuple[list[np.ndarray], int]:
+        """The images that the pipeline makes, and in how many denoising steps."""
+        default = next((v for n, v in self.pipeline.takes.items() if n == "num_inference_steps" and v), 50)
+        steps = self.options.steps or default
+        status.set(0.1, f"Step 0 of {steps}")
+
+        def on_step(done: int) -> None:
+            if done:
+                status.set(0.1 + 0.8 * min(1.0, done / steps), f"Step {done} of {steps}")
+            if done >= steps:
+                status.text = "Decoding"
+
+        smaller = f"fewer frames (now {wanted.frames}), a smaller image (now {wanted.width} x {wanted.height} px)"
+        return as_images(self.pipeline.run(status.tick, on_step, smaller, **arguments), self.pipeline.model), steps
 
     def _shape(self) -> tuple[int, int]:
         """Width and height of an image of the scene, px, even."""
@@ -321,16 +333,14 @@ class DiffusersVideo(Generator):
             prompt = template.fill(plan, seconds, with_image)
             prompt = replace(prompt, negative=self.options.negative or prompt.negative)
             if "negative_prompt" not in self.pipeline.takes:
-                prompt = replace(prompt, text=prompt.whole, negative="")
+                prompt = replace(prompt, text=prompt.combined, negative="")
             count = len(pipe.tokenizer(prompt.text).input_ids) if getattr(pipe, "tokenizer", None) else 0
             if not budget or count <= budget:
                 return prompt
         notes.append(f"The model reads {budget} tokens, but the prompt has {count}: its end is lost. Shorten the plan.")
         return prompt
 
-    def _arguments(
-        self, prompt: Prompt, image: np.ndarray | None, seed: int, frames: int, fps: float, width: int, height: int
-    ) -> dict[str, Any]:
+    def _arguments(self, prompt: Prompt, image: np.ndarray | None, seed: int, wanted: VideoFormat) -> dict[str, Any]:
         """What the pipeline is called with; it leaves out what it does not take."""
         import torch
         from PIL import Image
@@ -338,9 +348,9 @@ class DiffusersVideo(Generator):
         arguments: dict[str, Any] = {
             "prompt": prompt.text,
             "negative_prompt": prompt.negative or None,
-            _frames_argument(self.pipeline): frames,
-            "fps": fps,
-            "frame_rate": fps,
+            _frames_argument(self.pipeline): wanted.frames,
+            "fps": wanted.fps,
+            "frame_rate": wanted.fps,
             "generator": torch.Generator("cpu").manual_seed(seed),
             "output_type": "np",
         }
@@ -348,10 +358,12 @@ class DiffusersVideo(Generator):
             arguments["num_inference_steps"] = self.options.steps
         if self.options.guidance:
             arguments["guidance_scale"] = self.options.guidance
-        if width:
-            arguments |= {"width": width, "height": height}
+        if wanted.width:
+            arguments |= {"width": wanted.width, "height": wanted.height}
         if image is not None:
-            arguments["image"] = Image.fromarray(fitted(image, (width, height)) if width else image)
+            arguments["image"] = Image.fromarray(
+                fitted(image, (wanted.width, wanted.height)) if wanted.width else image
+            )
         return arguments | self.extra
 
 

@@ -25,7 +25,7 @@ from exoactor_gen.plan import Plan
 from exoactor_gen.planning.planners import load_planner, plan_only, plan_within
 from exoactor_gen.video_models.inputs import Inputs
 from exoactor_gen.video_models.jobs import Job, JobDone, JobRecord, JobRunning, VideoRequest
-from exoactor_gen.video_models.prompt import Template
+from exoactor_gen.video_models.prompt import Prompt, Template
 from exoactor_gen.waiting import ElapsedProgress, Tick, pause
 
 MAX_DOWNLOADS = 3
@@ -191,7 +191,6 @@ class Hosted(Generator):
             It fails, or is not done in time.
         """
         status = ElapsedProgress(progress)
-        tick = status.tick
         if request.job is not None:
             return self._collect(JobRecord.read(request.job), status, request, None)
         model = self.model
@@ -199,45 +198,54 @@ class Hosted(Generator):
         if with_image and model == self.model_for(False):
             model = self.model_for(True)
         notes: dict[str, Any] = {}
-        inputs = self._inputs(model, tick, notes)
+        inputs = self._inputs(model, status.tick, notes)
         lengths = inputs.lengths(self.lengths) if inputs else self.lengths
         self._check_seconds(lengths)
         longest = float(self.options.seconds or lengths[-1])
-        plan = plan_within(request, self.planner, longest, tick, progress, on_plan)
+        plan = plan_within(request, self.planner, longest, status.tick, progress, on_plan)
         seconds = self.options.seconds or next(n for n in lengths if n >= min(plan.seconds - 0.25, longest))
-        prompt = self.template.fill(plan, seconds, with_image)
-        takes_negative = bool(inputs.name("negative")) if inputs else self.takes_negative
-        length, most = len(prompt.text if takes_negative else prompt.whole), self.longest_prompt
-        most = (inputs.longest_prompt if inputs else None) or most
-        if length > most:
-            raise BadInput(
-                f"The prompt has {length} characters, but {self.title} takes {most}: shorten the plan or the template."
-            )
+        prompt = self._prompt(plan, seconds, with_image, inputs)
         image, record = first_image(request, plan, self.embody, self._size(), status)
         notes |= record
         seed = attempt_seed(self.options.seed, request.attempt)
         video_request = VideoRequest(
             prompt, model, self.options.aspect, self.options.resolution, seed, image, self.extra, inputs
         )
-        cost = self._cost(model, seconds)
         self._check_budget(model, seconds, request.attempt + 1)
+        job_record = self._begun(video_request, plan, notes, status)
+        if on_job is not None:
+            on_job(asdict(job_record))
+        return self._collect(job_record, status, request, image)
+
+    def _prompt(self, plan: Plan, seconds: int, with_image: bool, inputs: Inputs | None) -> Prompt:
+        """What is asked for in words; raises `BadInput` where the service does not take as many."""
+        prompt = self.template.fill(plan, seconds, with_image)
+        takes_negative = bool(inputs.name("negative")) if inputs else self.takes_negative
+        length = len(prompt.text if takes_negative else prompt.combined)
+        most = (inputs.longest_prompt if inputs else None) or self.longest_prompt
+        if length > most:
+            raise BadInput(
+                f"The prompt has {length} characters, but {self.title} takes {most}: shorten the plan or the template."
+            )
+        return prompt
+
+    def _begun(self, request: VideoRequest, plan: Plan, notes: dict[str, Any], status: ElapsedProgress) -> JobRecord:
+        """The record of the job that a request began."""
+        cost, inputs = self._cost(request.model, request.prompt.seconds), request.inputs
         status.set(0.02, f"Sending the task to {self.title}" + (f", {cost}" if cost else ""))
-        job = self._submitted(video_request, tick)
+        job = self._submitted(request, status.tick)
+        status.set(0.05, f"{self.title} has the task" + (f", {cost}" if cost else ""))
         metrics = {
             "provider": self.title,
-            "model": model,
+            "model": request.model,
             "job": job.id,
-            "seed": seed if (inputs.name("seed") if inputs else self.takes_seed) else None,
-            **prompt.record(),
+            "seed": request.seed if (inputs.name("seed") if inputs else self.takes_seed) else None,
+            **request.prompt.record(),
             **notes,
         }
         if cost:
             metrics["cost"] = cost
-        job_record = JobRecord(self.backend, self.base_url, model, job.id, job.links, metrics, plan.data())
-        if on_job is not None:
-            on_job(asdict(job_record))
-        status.set(0.05, f"{self.title} has the task" + (f", {cost}" if cost else ""))
-        return self._collect(job_record, status, request, image)
+        return JobRecord(self.backend, self.base_url, request.model, job.id, job.links, metrics, plan.data())
 
     def _submitted(self, request: VideoRequest, tick: Tick) -> Job:
         answer = self.web.fetch_json(self.submit(request), tick, time.monotonic() + self.options.timeout)
@@ -315,7 +323,7 @@ class Hosted(Generator):
                     f"{self.title} was not done after {self.options.timeout:g} s, and its job was cancelled: set the "
                     "option timeout higher, or try later."
                 )
-            pause(MIN_POLL_SECONDS if state.at_once else self.poll_interval, status.tick)
+            pause(MIN_POLL_SECONDS if state.poll_at_once else self.poll_interval, status.tick)
 
     def _download(self, done: JobDone, tick: Tick) -> tuple[Video, int]:
         """Fetch the video and decode it once, so that damage shows here; returns it and its number of frames."""

@@ -43,7 +43,7 @@ class VideoRequest:
         image = None if self.image is None else data_url(self.image)
         if self.inputs:
             negative = self.prompt.negative if self.inputs.name("negative") else ""
-            prompt = self.prompt.text if negative else self.prompt.whole
+            prompt = self.prompt.text if negative else self.prompt.combined
             own = self.inputs.fill(
                 prompt, negative, image, self.prompt.seconds, self.aspect, self.resolution, self.seed
             )
@@ -91,7 +91,7 @@ class JobRunning:
 
     text: str
     fraction: float | None = None
-    at_once: bool = False
+    poll_at_once: bool = False
     """There is more to see already."""
 
 

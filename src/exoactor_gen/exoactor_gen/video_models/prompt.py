@@ -33,7 +33,7 @@ class Prompt:
     """Name and version of the template."""
 
     @property
-    def whole(self) -> str:
+    def combined(self) -> str:
         """Both in one text, for models that take no negative prompt."""
         return f"{self.text} Avoid: {self.negative}." if self.negative else self.text
 

@@ -35,10 +35,10 @@ class Omni(Hosted):
 
     def submit(self, request: VideoRequest) -> Request:
         """POST interactions."""
-        given: Any = request.prompt.whole
+        given: Any = request.prompt.combined
         if request.image is not None:
             image = {"type": "image", "data": base64_jpeg(request.image), "mime_type": "image/jpeg"}
-            given = [image, {"type": "text", "text": request.prompt.whole}]
+            given = [image, {"type": "text", "text": request.prompt.combined}]
         form = {
             "type": "video",
             "delivery": "uri",
@@ -168,10 +168,10 @@ class Kling(Hosted):
             "multi_shot": False,
         }
         if request.image is None:
-            body = request.fields(prompt=request.prompt.whole, settings=settings | {"aspect_ratio": request.aspect})
+            body = request.fields(prompt=request.prompt.combined, settings=settings | {"aspect_ratio": request.aspect})
             return Request(f"text-to-video/{_quoted(request.model)}", "POST", json=body)
         contents = [
-            {"type": "prompt", "text": request.prompt.whole},
+            {"type": "prompt", "text": request.prompt.combined},
             {"type": "first_frame", "url": base64_jpeg(request.image)},
         ]
         body = request.fields(contents=contents, settings=settings)
@@ -258,7 +258,7 @@ class Sora(Hosted):
         width, height = self._size()
         fields = request.fields(
             model=request.model or None,
-            prompt=request.prompt.text if self._own else request.prompt.whole,
+            prompt=request.prompt.text if self._own else request.prompt.combined,
             seconds=request.prompt.seconds,
             size=f"{width}x{height}",
             negative_prompt=request.prompt.negative if self._own else None,
@@ -324,7 +324,7 @@ class Fal(Hosted):
     def submit(self, request: VideoRequest) -> Request:
         """POST MODEL, with the model's own fields; expanding the prompt would lose what it asks for."""
         body = request.fields(
-            prompt=request.prompt.whole,
+            prompt=request.prompt.combined,
             start_image_url="{image}",
             aspect_ratio=request.aspect if request.image is None else None,
             resolution=request.resolution,
@@ -355,7 +355,7 @@ class Fal(Hosted):
             raise self.failed(explain(answer))
         if status == "COMPLETED":
             job.links["look"] = job.links["response"]
-            return JobRunning("complete", 1.0, at_once=True)
+            return JobRunning("complete", 1.0, poll_at_once=True)
         video = answer.get("video") or answer["videos"][0]
         return JobDone(video if isinstance(video, str) else video["url"])
 
