@@ -208,43 +208,12 @@ class _Reader:
 
     def _act(self, clause: Clause, pending: list[Phrase]) -> None:
         self.detailed = False
-        verb, *more = clause.verbs
-        if more and verb.sort == "verb" and more[0].sort == "deed":  # 'turn a quarter turn', 'walk two steps'
-            kind = NOUN_KIND[more[0].said.get("noun", "turn")]
-            if kind == VERB_KIND[verb.text] or {kind, VERB_KIND[verb.text]} in ({"walk", "step"}, {"spin", "turn"}):
-                more = more[1:]
-        if more:
-            raise BadInput(
-                f"The mannequin does not understand '{more[0].text}' after '{verb.text}': join actions with 'and' or "
-                "'then'."
-            )
+        verb = _verb_of(clause)
         details = [*pending, *(p for p in clause.phrases if p is not verb or p.sort == "deed")]
         kind = NOUN_KIND[verb.said.get("noun", "turn")] if verb.sort == "deed" else VERB_KIND[verb.text]
         source = next((p for p in details if "which" in p.said or p.said.get("preposition") in ("from", "off")), None)
-        moved = [p for p in details if p.sort == "object" and p is not source]
-        if source and kind in _TAKES_AND_PUTS and self._is_taken_first(kind, moved, source):
-            limbs = [p for p in details if p.sort == "limb"]
-            self.movements.append(self._filled(Movement("pick up"), [moved[0], source, *limbs], verb))
-            details = [p for p in details if p is not source]
-        if kind == "walk" and any(p.sort == "away" for p in details):
-            self.movements.append(Movement("turn", direction="around"))
-            details = [p for p in details if p.sort != "away"]
-        if kind == "stand" and (near := next((p for p in details if _is_nearby(p)), None)):
-            self.movements.append(self._object(Movement("walk"), replace(near, said={**near.said, "next": "at"}), verb))
-            details = [p for p in details if p is not near]
-        limb = next((p for p in details if p.sort == "limb" and not p.text.startswith(("with", "using"))), None)
-        if kind == "walk" and limb and verb.text.startswith("mov"):
-            kind = _moved_limb(limb, details)
-        if kind == "place" and limb and any(p.said.get("way") == "down" for p in details):
-            kind, details = "lower", [p for p in details if p.said.get("way") != "down"]
-        if kind == "lean":
-            kind = "bow"
-            if not any(p.sort in ("amount", "number", "slight") for p in details):
-                details.append(Phrase("slight", "a bit"))
-        if kind == "return":
-            kind, details = "walk", details or [Phrase(START, "return")]
-        if kind in ("push", "knock") and source and source.said.get("preposition") == "off":
-            kind = "sweep"
+        details = self._preceded(kind, verb, details, source)
+        kind, details = _kind_by_details(kind, verb, details, source)
         if (kind in ("hold", "stand") and self._stays(verb, details)) or (
             kind == "lower" and self._lowers(verb, details)
         ):
@@ -275,6 +244,21 @@ class _Reader:
         if not moved or not _bare(moved[0]):
             return False
         return len(moved) > 1 or ("which" in source.said and kind in ("carry", "place"))
+
+    def _preceded(self, kind: str, verb: Phrase, details: list[Phrase], source: Phrase | None) -> list[Phrase]:
+        """The details without those that are movements of their own, which come first: taking, turning, walking."""
+        moved = [p for p in details if p.sort == "object" and p is not source]
+        if source and kind in _TAKES_AND_PUTS and self._is_taken_first(kind, moved, source):
+            limbs = [p for p in details if p.sort == "limb"]
+            self.movements.append(self._filled(Movement("pick up"), [moved[0], source, *limbs], verb))
+            details = [p for p in details if p is not source]
+        if kind == "walk" and any(p.sort == "away" for p in details):
+            self.movements.append(Movement("turn", direction="around"))
+            details = [p for p in details if p.sort != "away"]
+        if kind == "stand" and (near := next((p for p in details if _is_nearby(p)), None)):
+            self.movements.append(self._object(Movement("walk"), replace(near, said={**near.said, "next": "at"}), verb))
+            details = [p for p in details if p is not near]
+        return details
 
     def _with_goal(self, movement: Movement) -> Movement:
         """The movement, done to, or on, what was walked to where it is not said: 'walk to the door and knock'."""
@@ -670,6 +654,39 @@ class _Reader:
         """Where 'there' is: what was carried or walked to last."""
         goals = [a.at if a.kind == "carry" else a.object for a in self.movements if a.kind in ("carry", "walk")]
         return goals[-1] if goals and goals[-1] != START else None
+
+
+def _verb_of(clause: Clause) -> Phrase:
+    """What names the movement of a clause; raises `BadInput` where there are several."""
+    verb, *more = clause.verbs
+    if more and verb.sort == "verb" and more[0].sort == "deed":  # 'turn a quarter turn', 'walk two steps'
+        kind = NOUN_KIND[more[0].said.get("noun", "turn")]
+        if kind == VERB_KIND[verb.text] or {kind, VERB_KIND[verb.text]} in ({"walk", "step"}, {"spin", "turn"}):
+            more = more[1:]
+    if more:
+        raise BadInput(
+            f"The mannequin does not understand '{more[0].text}' after '{verb.text}': join actions with 'and' or "
+            "'then'."
+        )
+    return verb
+
+
+def _kind_by_details(kind: str, verb: Phrase, details: list[Phrase], source: Phrase | None) -> tuple[str, list[Phrase]]:
+    """The kind of movement that a verb with its details means, and the details that are left of it."""
+    limb = next((p for p in details if p.sort == "limb" and not p.text.startswith(("with", "using"))), None)
+    if kind == "walk" and limb and verb.text.startswith("mov"):
+        kind = _moved_limb(limb, details)
+    if kind == "place" and limb and any(p.said.get("way") == "down" for p in details):
+        kind, details = "lower", [p for p in details if p.said.get("way") != "down"]
+    if kind == "lean":
+        kind = "bow"
+        if not any(p.sort in ("amount", "number", "slight") for p in details):
+            details = [*details, Phrase("slight", "a bit")]
+    if kind == "return":
+        kind, details = "walk", details or [Phrase(START, "return")]
+    if kind in ("push", "knock") and source and source.said.get("preposition") == "off":
+        kind = "sweep"
+    return kind, details
 
 
 def _moved_limb(limb: Phrase, details: list[Phrase]) -> str:

@@ -131,21 +131,46 @@ def frame_person(
     points = (joints[::2, _OUTER, None] + corners).reshape(len(joints[::2]), -1, 3)
     if beside is not None and not pan:
         points = np.concatenate([points, beside[::2]], axis=1)
-    target = (points.min(axis=(0, 1)) + points.max(axis=(0, 1))) / 2.0
     path = gaussian_filter1d(joints[:, 0, :2], 0.5 * fps, axis=0, mode="nearest")
+    framing = _Framing(azimuth, rise, width, height, path if pan else None)
+    distance, target = _nearest_view(framing, points)
+    return framing.camera(max(distance, PAN_DISTANCE if pan else 2.6), target)
 
-    room = np.array([width, height])
 
-    def at(distance: float, every: int = 2) -> Camera:
-        camera = _at(azimuth, rise, distance, target, width, height)
-        if not pan:
+@dataclass(frozen=True)
+class _Framing:
+    """A camera but for how far it stands from what it looks at."""
+
+    azimuth: float
+    rise: float
+    width: int
+    height: int
+    path: np.ndarray | None
+    """(T, 2) m, over the floor, of what the camera turns after; None: it does not turn."""
+
+    def camera(self, distance: float, target: np.ndarray, every: int = 1) -> Camera:
+        """The camera so far from a point (3,), in each frame of the path or ``every`` other."""
+        camera = _at(self.azimuth, self.rise, distance, target, self.width, self.height)
+        if self.path is None:
             return camera
-        ahead = path[::every] - camera.position[:2]
+        ahead = self.path[::every] - camera.position[:2]
         bearing = np.unwrap(np.arctan2(ahead[:, 1], ahead[:, 0]))
         return replace(camera, pan=bearing - math.atan2(camera.rotation[1, 2], camera.rotation[0, 2]))
 
+
+def _nearest_view(framing: _Framing, points: np.ndarray) -> tuple[float, np.ndarray]:
+    """Distance and target (3,) of the nearest camera that sees all points (T, N, 3), those of every other frame.
+
+    Raises
+    ------
+    BadInput
+        There is none.
+    """
+    target = (points.min(axis=(0, 1)) + points.max(axis=(0, 1))) / 2.0
+    room = np.array([framing.width, framing.height])
+
     def fits(distance: float) -> bool:
-        pixels = at(distance).project(points)
+        pixels = framing.camera(distance, target, every=2).project(points)
         return bool(np.all((pixels > 0.03 * room) & (pixels < 0.97 * room)))
 
     near, far = 0.5, 2.0
@@ -153,15 +178,15 @@ def frame_person(
         while not fits(far):
             near, far = far, 1.5 * far
             if far > 1e3:
-                raise BadInput(f"An image of {width} x {height} pixels cannot hold the person.")
+                raise BadInput(f"An image of {framing.width} x {framing.height} pixels cannot hold the person.")
         for _ in range(14):
             middle = (near + far) / 2.0
             near, far = (near, middle) if fits(middle) else (middle, far)
         # put the middle of what is seen into the middle of the image, then come nearer
-        camera = at(far)
+        camera = framing.camera(far, target, every=2)
         pixels = camera.project(points)
         off = (pixels.min(axis=(0, 1)) + pixels.max(axis=(0, 1)) - room) / 2.0 / camera.intrinsics[0] * far
         target, near = target + camera.rotation[:, :2] @ off, 0.5
     while not fits(far):
         far *= 1.02
-    return at(max(far, PAN_DISTANCE if pan else 2.6), every=1)
+    return far, target
