@@ -30,7 +30,7 @@ from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import standing_motion
 from exoactor_ros import namespace_of
 from exoactor_ros.conversions import robot_to_message
-from exoactor_ros.heartbeat import Watch
+from exoactor_ros.heartbeat import HeartbeatMonitor
 from ros_testing import UNITREE_DOMAIN, Caller, spinning, until, use_own_domain
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow, pytest.mark.timeout(200)]
@@ -121,9 +121,9 @@ def test_two_robots_carry_out_two_tasks_at_once(tmp_path):
     env = own_environment()
     tasks = {"robot1": "raise your right arm", "robot2": "raise your left arm"}
     with running(env, runs=str(tmp_path)), spinning() as (node,):
-        watches = [Watch(_named(node, namespace_of(robot))) for robot in ROBOTS]
+        watches = [HeartbeatMonitor(_named(node, namespace_of(robot))) for robot in ROBOTS]
         stages = [name for name, *_ in STAGES.values()]
-        until(lambda: all((sign := w.sign(name)) and sign.ok for w in watches for name in stages), 120.0)
+        until(lambda: all((sign := w.status(name)) and sign.ok for w in watches for name in stages), 120.0)
         send = [sys.executable, "-m", "exoactor.cli", "send", "--execute", "sim", "--json", "--namespace"]
         clients = [
             subprocess.Popen([*send, robot, task], env=env, stdout=subprocess.PIPE, text=True)
@@ -148,14 +148,14 @@ def test_the_client_speaks_to_the_robot_that_it_names(robots):
     result = client.send_task("", namespace="robot2", wait=20.0)  # its task server answers
     assert result.exit_code == 2
     with spinning() as (node,):
-        watch = Watch(node)
-        other = Watch(_named(node, namespace_of("robot1")))
-        until(lambda: other.sign("controller"), 10.0)
-        assert watch.sign("controller") is None  # heartbeats of other robots are not this one's
+        heartbeats = HeartbeatMonitor(node)
+        other = HeartbeatMonitor(_named(node, namespace_of("robot1")))
+        until(lambda: other.status("controller"), 10.0)
+        assert heartbeats.status("controller") is None  # heartbeats of other robots are not this one's
 
 
 class _named:
-    """A node in another namespace, as a `Watch` sees it."""
+    """A node in another namespace, as a `HeartbeatMonitor` sees it."""
 
     def __init__(self, node, namespace):
         self._node, self._namespace = node, namespace
@@ -177,8 +177,8 @@ def family(pid):
 def test_nothing_listens_beyond_this_machine(robots):
     """DDS listens on ports from 7400 on, below those that Linux gives away to senders."""
     with spinning() as (node,):
-        seen = Watch(_named(node, namespace_of("robot1")))
-        until(lambda: seen.sign("controller"), 60.0)
+        seen = HeartbeatMonitor(_named(node, namespace_of("robot1")))
+        until(lambda: seen.status("controller"), 60.0)
     pids = set().union(*(family(pid) for pid in robots))
     given_away = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     lines = subprocess.run(["ss", "-tulpnH"], capture_output=True, text=True, check=True).stdout.splitlines()

@@ -24,7 +24,7 @@ from exoactor.task_server import STAGES
 from exoactor_core.errors import Missing
 from exoactor_core.motion import JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor_core.video import Video
-from exoactor_ros.heartbeat import Watch
+from exoactor_ros.heartbeat import HeartbeatMonitor
 from exoactor_ros.qos import LATCHED, STATE
 from ros_testing import UNITREE_DOMAIN, spinning, until, use_own_domain
 
@@ -76,17 +76,18 @@ def graph(tmp_path_factory):
     up = Up(tmp_path_factory.mktemp("graph"))
     try:
         with spinning() as (tester,):
-            watch = Watch(tester)
+            heartbeats = HeartbeatMonitor(tester)
             servers = [ActionClient(tester, kind, action) for _, action, kind in STAGES.values()]
 
             def ready():
                 assert up.process.poll() is None
-                return all(s.server_is_ready() for s in servers) and all((s := watch.sign(n)) and s.ok for n in NODES)
+                statuses = [heartbeats.status(name) for name in NODES]
+                return all(s.server_is_ready() for s in servers) and all(s and s.ok for s in statuses)
 
             try:
                 until(ready, START)
             except AssertionError:
-                signs = {n: getattr(watch.sign(n), "text", "silent") for n in NODES}
+                signs = {n: getattr(heartbeats.status(n), "text", "silent") for n in NODES}
                 pytest.fail(f"{signs}\n{up.log.read_text()}")
             for server in servers:
                 server.destroy()
@@ -204,7 +205,7 @@ def test_a_motion_ends_with_the_task_server(graph):
             os.kill(task_server, signal.SIGKILL)
 
     with spinning() as (tester,):
-        watch = Watch(tester)
+        heartbeats = HeartbeatMonitor(tester)
         with pytest.raises(Missing, match="'task_server' died"):
             client.send_task("wave for 6 seconds", execute="sim", on_feedback=on_feedback)  # cannot end by itself
         assert killed
@@ -213,7 +214,7 @@ def test_a_motion_ends_with_the_task_server(graph):
             "task_server was killed by SIGKILL; the other nodes go on without it",
         ):
             until(lambda line=line: line in graph.log.read_text(), 60.0)
-        until(lambda: (sign := watch.sign("controller")) and sign.text.startswith("stand"), 60.0)
+        until(lambda: (sign := heartbeats.status("controller")) and sign.text.startswith("stand"), 60.0)
 
 
 def test_ctrl_c_ends_all_without_a_traceback(graph):

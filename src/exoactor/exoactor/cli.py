@@ -110,7 +110,7 @@ def run(
         try:
             report = Pipeline(stages, folder, bars, Report(task)).run(Task(request, tries=tries))
         except ExoActorError as error:
-            error.figures = {"run_folder": str(folder.path), **error.figures}
+            error.metrics = {"run_folder": str(folder.path), **error.metrics}
             if demo and (folder.path / "rehearsal.npz").exists():
                 write_demo(folder, bars("demo"), failed=True)
             raise
@@ -334,7 +334,7 @@ def retarget_many(human: list[Path], output: Path, format_: str, jobs: int, back
         reasons = (why if str(path) in why else f"{path}: {why}" for path, why in sorted(result.failed.items()))
         listed = "\n".join(f"  {reason}" for reason in reasons)
         error = BadInput(f"{len(result.failed)} of {len(files)} motions could not be retargeted:\n{listed}")
-        error.figures = figures
+        error.metrics = figures
         raise error
 
 
@@ -497,7 +497,7 @@ def send(
         print_report(folder, vars(result))
     if not result.success:
         error = error_of(result.error_code, result.reason)
-        error.figures = vars(result)
+        error.metrics = vars(result)
         raise error
     if json_:
         print_json(vars(result))
@@ -548,7 +548,7 @@ def doctor(json_: Json = False) -> None:
         stdout.print(table)
     if any(c.needed and not c.ok for c in results):
         error = Missing("Something that every run needs is missing: see above.")
-        error.figures = figures
+        error.metrics = figures
         raise error
     if json_:
         print_json(figures)

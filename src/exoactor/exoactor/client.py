@@ -25,7 +25,7 @@ from exoactor_core.scene import Scene
 from exoactor_ros import namespace_of
 from exoactor_ros.action_client import Client, call
 from exoactor_ros.conversions import plan_to_message, scene_to_message
-from exoactor_ros.heartbeat import Watch
+from exoactor_ros.heartbeat import HeartbeatMonitor
 from exoactor_ros.lease import TASK_LEASE
 from exoactor_ros.spin import spinning
 
@@ -91,8 +91,8 @@ def send_task(
                 on_wait=on_wait,
                 on_feedback=lambda f: on_feedback(f.stage, f.fraction, f.text),
                 cancelled=cancel.is_set,
-                watch=Watch(node),
-                absent_after=wait,
+                heartbeats=HeartbeatMonitor(node),
+                server_timeout=wait,
                 lease=0.0 if detach else TASK_LEASE,
                 detach=detach,
             )

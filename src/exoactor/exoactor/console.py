@@ -61,7 +61,7 @@ def _run(app: typer.Typer, as_json: bool) -> int:
     stderr.print(f"exoactor: {error}", soft_wrap=True)
     if as_json:
         with suppress(OSError):  # standard output may be what failed
-            print_json({**error.figures, "error": str(error), "exit_code": error.exit_code})
+            print_json({**error.metrics, "error": str(error), "exit_code": error.exit_code})
     return error.exit_code
 
 
@@ -111,7 +111,7 @@ def print_metrics(metrics: Mapping[str, Any], as_json: bool, error: ExoActorErro
             values = value if isinstance(value, list | tuple) else [value]
             stdout.print(f"  {name:<28}{', '.join(f'{v:.4g}' if isinstance(v, float) else str(v) for v in values)}")
     if error is not None:
-        error.figures = metrics
+        error.metrics = metrics
         raise error
 
 

@@ -176,7 +176,7 @@ class Pipeline:
         except BaseException as error:
             report.success, report.reason = False, _reason(error)
             if isinstance(error, ExoActorError):
-                error.figures = vars(report)
+                error.metrics = vars(report)
             self._try_to_save(lambda: folder.save_report(vars(report)))
             raise
         return report

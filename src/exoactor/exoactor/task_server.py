@@ -40,7 +40,7 @@ from exoactor_core.video import Video
 from exoactor_ros import NAMESPACE
 from exoactor_ros import conversions as convert
 from exoactor_ros.action_client import TICK, Client, call
-from exoactor_ros.heartbeat import PERIOD, Heartbeat, Watch
+from exoactor_ros.heartbeat import PERIOD, Heartbeat, HeartbeatMonitor
 from exoactor_ros.lease import MOTION_LEASE
 from exoactor_ros.parameters import Parameters
 from exoactor_ros.qos import LATCHED
@@ -77,7 +77,7 @@ class TaskServer(Node):
         self.parameters = Parameters(self)
         self.parameters.declare_options(TaskServerOptions())
         group = ReentrantCallbackGroup()
-        self._watch = Watch(self)
+        self._heartbeats = HeartbeatMonitor(self)
         self._preview = self.create_publisher(CompressedImage, "preview", LATCHED)
         self._heartbeat = Heartbeat(self)
         self._stage_clients = {
@@ -246,9 +246,9 @@ class _Task:
                 on_wait=lambda text: progress(0.0, text),
                 on_feedback=on_feedback or (lambda feedback: progress(feedback.fraction, feedback.text)),
                 cancelled=self._cancelled,
-                watch=self._server._watch,
-                absent_after=self._parameter("server_timeout"),
-                dead_after=self._parameter("silence_timeout"),
+                heartbeats=self._server._heartbeats,
+                server_timeout=self._parameter("server_timeout"),
+                silence_timeout=self._parameter("silence_timeout"),
                 lease=MOTION_LEASE if isinstance(goal, TrackMotion.Goal) else 0.0,
             )
             metrics: Metrics = {}
@@ -285,7 +285,7 @@ class _Task:
             )
         image = convert.image_from_message(request.scene_image)
         for stage, (node, _, _) in STAGES.items():  # better now than after the stages before it
-            sign = self._server._watch.sign(node)
+            sign = self._server._heartbeats.status(node)
             if sign and sign.recent and not sign.ok and (stage != "track" or execute != "rehearse"):
                 self.report.failed_stage = stage
                 raise Missing(f"The node '{node}' cannot work: {sign.text}")
@@ -303,7 +303,7 @@ class _Task:
         A node of which nothing was ever heard may still come: it is waited for at its stage.
         """
         stages = list(STAGES)[list(STAGES).index(after) + 1 if after else 0 :]
-        signs = {stage: self._server._watch.sign(STAGES[stage][0]) for stage in stages}
+        signs = {stage: self._server._heartbeats.status(STAGES[stage][0]) for stage in stages}
         if execute == "rehearse":
             signs.pop("track", None)
         late = ""

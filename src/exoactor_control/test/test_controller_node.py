@@ -41,7 +41,7 @@ from exoactor_core.robot import STANDING, standing_motion
 from exoactor_core.scene import everyday, joined
 from exoactor_core.task_checks import Check
 from exoactor_ros.conversions import pose_to_message, robot_from_message, robot_to_message, set_interaction
-from exoactor_ros.heartbeat import Watch
+from exoactor_ros.heartbeat import HeartbeatMonitor
 from exoactor_unitree.joystick import Button
 from ros_testing import Caller, finished, spinning, until, use_own_domain
 
@@ -325,13 +325,13 @@ from exoactor_interfaces.action import TrackMotion
 from exoactor_core.robot import standing_motion
 from exoactor_ros.action_client import Client, call
 from exoactor_ros.conversions import robot_to_message
-from exoactor_ros.heartbeat import Watch
+from exoactor_ros.heartbeat import HeartbeatMonitor
 rclpy.init()
 node = rclpy.create_node("sender", namespace="/exoactor")
 threading.Thread(target=rclpy.spin, args=(node,), daemon=True).start()
 call(Client(node, TrackMotion, "track_motion"), TrackMotion.Goal(motion=robot_to_message(standing_motion(30.0))),
-     node=node, server="controller", on_feedback=print, on_wait=print, cancelled=lambda: False, watch=Watch(node),
-     absent_after=30.0, lease=0.7)
+     node=node, server="controller", on_feedback=print, on_wait=print, cancelled=lambda: False,
+     heartbeats=HeartbeatMonitor(node), server_timeout=30.0, lease=0.7)
 """
 
 
@@ -341,16 +341,16 @@ def test_a_motion_ends_with_its_sender(graph):
     try:
         graph.start("exoactor_control.nodes.controller_node", policy="pd")
         with spinning() as (node,):
-            watch = Watch(node)
+            heartbeats = HeartbeatMonitor(node)
             for fault in (signal.SIGKILL, signal.SIGSTOP):
                 sender = subprocess.Popen([sys.executable, "-c", SENDER], env=graph.env, stdout=subprocess.DEVNULL)
                 try:
-                    until(lambda: (sign := watch.sign("controller")) and sign.text.startswith("track"), 60.0)
+                    until(lambda: (sign := heartbeats.status("controller")) and sign.text.startswith("track"), 60.0)
                     time.sleep(1.5)
-                    assert watch.sign("controller").text.startswith("track")  # it is renewed
+                    assert heartbeats.status("controller").text.startswith("track")  # it is renewed
                     sender.send_signal(fault)
                     start = time.monotonic()
-                    until(lambda: watch.sign("controller").text.startswith("stand"))
+                    until(lambda: heartbeats.status("controller").text.startswith("stand"))
                     print(f"{fault.name}: the motion ended after {time.monotonic() - start:.2f} s")
                 finally:
                     sender.kill()
@@ -402,7 +402,7 @@ def test_control_process_dies_and_the_node_says_so(graph, fault):
     try:
         graph.start("exoactor_control.nodes.controller_node", policy="pd")
         with spinning() as (node,):
-            watch = Watch(node)
+            heartbeats = HeartbeatMonitor(node)
             until(lambda: "own controller 'ai' has the motors" in ask(node, "stop").message, 30.0)
             assert ask(node, "stand").success
             caller = Caller(node, TrackMotion, "track_motion")
@@ -411,8 +411,8 @@ def test_control_process_dies_and_the_node_says_so(graph, fault):
             number = signal.SIGKILL if fault == "killed" else signal.SIGSTOP
             os.kill(child(graph.processes[0].pid, "exoactor_control.realtime.control_process"), number)
             until(lambda: robot.be()["damping"])
-            until(lambda: not watch.sign("controller").ok)
-            assert "The watchdog damps the motors: the control process has" in watch.sign("controller").text
+            until(lambda: not heartbeats.status("controller").ok)
+            assert "The watchdog damps the motors: the control process has" in heartbeats.status("controller").text
             for request in ("stop", "damp"):
                 answer = ask(node, request)
                 assert answer.success
@@ -425,7 +425,7 @@ def test_control_process_dies_and_the_node_says_so(graph, fault):
             assert not ask(node, "stop").success  # nothing is sent by what is not configured
             change(node, Transition.TRANSITION_CONFIGURE)
             robot.be(own="")  # as if it had not been given back
-            until(lambda: "stop" in watch.sign("controller").text and watch.sign("controller").ok)
+            until(lambda: "stop" in heartbeats.status("controller").text and heartbeats.status("controller").ok)
             answer = ask(node, "stop")
             assert (answer.success, answer.message) == (True, "The control process damps the motors.")
     finally:

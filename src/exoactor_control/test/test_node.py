@@ -17,7 +17,7 @@ from exoactor_control.rehearsal import verdict
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import STANDING
 from exoactor_ros.conversions import robot_from_message, robot_to_message
-from exoactor_ros.heartbeat import Watch
+from exoactor_ros.heartbeat import HeartbeatMonitor
 from exoactor_ros.qos import STATE
 from ros_testing import Caller, spinning, until
 
@@ -85,7 +85,7 @@ def test_a_policy_file_that_is_none(tmp_path):
     file.write_bytes(b"this is no network")
     overrides = [Parameter("mujoco.policy", value=str(file))]
     with spinning(lambda **o: RehearsalNode(parameter_overrides=overrides, **o)) as (_, tester):
-        watch = Watch(tester)
-        sign = until(lambda: (s := watch.sign("rehearsal")) and not s.ok and s, 30.0)
+        heartbeats = HeartbeatMonitor(tester)
+        sign = until(lambda: (s := heartbeats.status("rehearsal")) and not s.ok and s, 30.0)
         assert "tracker.onnx" in sign.text
         assert "\n" not in sign.text

@@ -71,11 +71,11 @@ class Contact(FrozenModel):
         return self.model_copy(update={"start": start, "end": end})
 
 
-def contacts_json(contacts: Sequence[Contact]) -> str:
+def contacts_to_json(contacts: Sequence[Contact]) -> str:
     """Contacts as JSON text."""
     return to_json(tuple[Contact, ...], tuple(contacts))
 
 
-def contacts_of(text: str) -> tuple[Contact, ...]:
+def contacts_from_json(text: str) -> tuple[Contact, ...]:
     """Read contacts from JSON text; raises `BadInput` where it holds none."""
     return validated(tuple[Contact, ...], text, "The list of contacts")

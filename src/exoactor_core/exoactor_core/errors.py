@@ -17,7 +17,7 @@ class ExoActorError(Exception):
 
     code: ClassVar[int]
     exit_code: ClassVar[int]
-    figures: Mapping[str, Any] = MappingProxyType({})
+    metrics: Mapping[str, Any] = MappingProxyType({})
     """What was found nevertheless, for a program that asked for JSON."""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from exoactor_core.contacts import Contact, contacts_json, contacts_of
+from exoactor_core.contacts import Contact, contacts_from_json, contacts_to_json
 from exoactor_core.errors import BadInput, in_file
 from exoactor_core.files import load_npz, save_npz
 
@@ -251,7 +251,7 @@ class RobotMotion:
         """Write the robot motion npz, atomically; with joint_vel for others, which follows from the rest."""
         optional = {name: getattr(self, name) for name in _ROBOT_OPTIONAL if getattr(self, name) is not None}
         if self.object_contacts:
-            optional["object_contacts"] = contacts_json(self.object_contacts)
+            optional["object_contacts"] = contacts_to_json(self.object_contacts)
         save_npz(
             path,
             fps=self.fps,
@@ -279,7 +279,7 @@ class RobotMotion:
         with in_file(path, "robot motion"):
             return cls(
                 fps=float(data["fps"]),
-                object_contacts=contacts_of(str(data.get("object_contacts", "[]"))),
+                object_contacts=contacts_from_json(str(data.get("object_contacts", "[]"))),
                 joint_names=tuple(np.atleast_1d(data["joint_names"]).tolist()),
                 **execution,
                 **arrays,

@@ -9,7 +9,7 @@ entry-point group                 base class        input              output
 ``exoactor.estimate``             `Estimator`       `Video`            `Estimate`
 ``exoactor.retarget``             `Retargeter`      `HumanMotion`      `Retargeting`
 ``exoactor.track``                `Tracker`         `RobotMotion`      `Tracking`
-``exoactor.people``               `PeopleFinder`    image              list of `Figure`
+``exoactor.people``               `PeopleFinder`    image              list of `PersonDetection`
 ================================  ================  =================  ==============
 
 Its constructor takes the options by keyword (see `exoactor_core.options`) and loads models; calling the instance does
@@ -139,12 +139,12 @@ class Generation:
 
 
 @dataclass(frozen=True)
-class Figure:
+class PersonDetection:
     """Somebody in an image."""
 
     box: tuple[float, float, float, float]
     """Left, top, right, bottom of the eyes to the toes, px."""
-    whole: bool
+    full_body: bool
     """Head and feet are seen."""
 
 
@@ -289,7 +289,7 @@ class PeopleFinder(Backend, ABC):
     """Finds people in images, for other stages."""
 
     @abstractmethod
-    def __call__(self, image: np.ndarray, /) -> list[Figure]:
+    def __call__(self, image: np.ndarray, /) -> list[PersonDetection]:
         """Everybody in an image (H, W, 3) uint8 RGB, the largest first."""
 
 

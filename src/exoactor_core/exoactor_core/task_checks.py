@@ -314,11 +314,11 @@ _KINDS: dict[CheckKind, _Kind] = {
 }
 
 
-def checks_json(checks: Sequence[Check]) -> str:
+def checks_to_json(checks: Sequence[Check]) -> str:
     """Checks as JSON text."""
     return to_json(tuple[Check, ...], tuple(checks))
 
 
-def checks_of(text: str) -> tuple[Check, ...]:
+def checks_from_json(text: str) -> tuple[Check, ...]:
     """Read checks from JSON text; raises `BadInput` where it holds none."""
     return validated(tuple[Check, ...], text, "The list of checks")

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from exoactor_core.contacts import Contact, contacts_of
+from exoactor_core.contacts import Contact, contacts_from_json
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import HUMAN_ARRAYS, JOINT_NAMES, HumanMotion, RobotMotion
 
@@ -58,7 +58,7 @@ def test_hands_and_contacts_with_objects_are_kept(tmp_path):
     assert back.object_contacts == (grasp,)
     np.testing.assert_allclose(back.hands, motion.hands)
     with pytest.raises(BadInput, match="ends at 1 s, before it starts at 2 s"):
-        contacts_of('[{"body": "seat", "object": "", "kind": "sit", "start": 2, "end": 1}]')
+        contacts_from_json('[{"body": "seat", "object": "", "kind": "sit", "start": 2, "end": 1}]')
 
 
 def test_a_motion_at_half_its_pace_lasts_twice_as_long(tmp_path):

@@ -48,7 +48,7 @@ class Request:
     """Body as JSON."""
     form: dict[str, str | tuple[str, str, bytes]] = field(default_factory=dict)
     """Body as multipart/form-data: texts, or files as (name, MIME type, bytes)."""
-    harmless: bool = False
+    idempotent: bool = False
     """A POST that may be made twice; every other method may."""
     limit: float = 0.0
     """s until the whole answer must be there; 0: the timeout of `HttpClient`."""
@@ -57,10 +57,10 @@ class Request:
 class _Failure(Exception):
     """A request that brought nothing; ``status`` 0: no answer came."""
 
-    def __init__(self, reason: str, status: int = 0, wait: float | None = None, acted: bool = False) -> None:
+    def __init__(self, reason: str, status: int = 0, wait: float | None = None, may_have_acted: bool = False) -> None:
         super().__init__(reason)
         self.reason, self.status, self.wait = reason, status, wait
-        self.acted = acted
+        self.may_have_acted = may_have_acted
         """The service may have done what was asked nevertheless."""
 
 
@@ -81,7 +81,7 @@ class HttpClient:
         Header of the key, and what stands before the key in it.
     timeout
         s until a request is given up whose answer is not there, to its last byte.
-    again
+    is_temporary
         Which failures with status 429 pass by waiting; the others mean that the account has nothing left.
 
     Raises
@@ -98,7 +98,7 @@ class HttpClient:
         key_name: str = "",
         header: tuple[str, str] = ("Authorization", "Bearer "),
         timeout: float = 60.0,
-        again: Callable[[str], bool] = lambda reason: True,
+        is_temporary: Callable[[str], bool] = lambda reason: True,
     ) -> None:
         parts = urllib.parse.urlsplit(base_url)
         if "@" in base_url or parts.query or parts.fragment:
@@ -107,9 +107,10 @@ class HttpClient:
             raise BadInput(f"'{base_url}' is not a base URL of {service}: it begins with https:// and a host.")
         if not (key.isascii() and key.isprintable()):
             raise BadInput(f"The key in {key_name} holds characters that no key has: was it copied whole, on one line?")
-        if key and travels_open(base_url):
+        if key and is_unencrypted(base_url):
             raise BadInput(f"The key of {service} would travel unencrypted to {parts.hostname}: give a URL with https.")
-        self.service, self.base_url, self.timeout, self.again = service, base_url.rstrip("/"), timeout, again
+        self.service, self.base_url, self.timeout = service, base_url.rstrip("/"), timeout
+        self.is_temporary = is_temporary
         self._key, self._key_name, self._header = key, key_name, header
         self._client = httpx2.Client(
             follow_redirects=True, headers={"User-Agent": "exoactor"}, event_hooks={"request": [self._authorise]}
@@ -169,13 +170,13 @@ class HttpClient:
         try:
             return retrying(self._once, request, limit, tick)
         except _Failure as failure:
-            raise self._sentence(request, failure, retrying.statistics["attempt_number"]) from None
+            raise self._user_error(request, failure, retrying.statistics["attempt_number"]) from None
 
     def _may_repeat(self, request: Request, failure: _Failure) -> bool:
         if failure.status == 429:
-            return self.again(failure.reason)
-        if request.method == "POST" and not request.harmless:
-            return failure.status == 0 and not failure.acted
+            return self.is_temporary(failure.reason)
+        if request.method == "POST" and not request.idempotent:
+            return failure.status == 0 and not failure.may_have_acted
         return failure.status == 0 or failure.status in (408, 425) or failure.status >= 500
 
     def _once(self, request: Request, limit: float, tick: Tick) -> bytes:
@@ -190,11 +191,11 @@ class HttpClient:
         except httpx2.ConnectError as error:
             raise _Failure(self._clean(str(error))) from None
         except (httpx2.TimeoutException, TimeoutError):
-            raise _Failure(f"no whole answer within {limit:g} s", acted=True) from None
+            raise _Failure(f"no whole answer within {limit:g} s", may_have_acted=True) from None
         except httpx2.RemoteProtocolError:
-            raise _Failure("the answer broke off", acted=True) from None
+            raise _Failure("the answer broke off", may_have_acted=True) from None
         except (httpx2.HTTPError, OSError) as error:
-            raise _Failure(self._clean(str(error) or type(error).__name__), acted=True) from None
+            raise _Failure(self._clean(str(error) or type(error).__name__), may_have_acted=True) from None
 
     def _read(self, request: Request, limit: float, end: float) -> bytes:
         parts = {
@@ -215,7 +216,7 @@ class HttpClient:
         reason = self._clean(_reason(bytes(data)) or answer.reason_phrase)
         raise _Failure(reason, answer.status_code, _retry_after(answer.headers.get("Retry-After")))
 
-    def _sentence(self, request: Request, failure: _Failure, tried: int) -> ExoActorError:
+    def _user_error(self, request: Request, failure: _Failure, tried: int) -> ExoActorError:
         """What went wrong, as an error for the user."""
         said = f"{failure.status}: {failure.reason}" if failure.status else failure.reason
         status, service = failure.status, self.service
@@ -229,7 +230,7 @@ class HttpClient:
             if not self._key:
                 return Missing(f"{service} needs a key ({said}): set {self._key_name or 'it'} in the environment.")
             return Missing(f"{service} does not accept the key in {self._key_name} ({said}).")
-        if status == 402 or (status == 429 and not self.again(failure.reason)):
+        if status == 402 or (status == 429 and not self.is_temporary(failure.reason)):
             return Missing(f"{service} requires payment ({said}): look at the account.")
         if status in (404, 410):
             return ServiceFailed(f"{service} does not know what was asked for, or no longer ({said}).")
@@ -237,9 +238,9 @@ class HttpClient:
             return BadInput(f"{service} does not accept the request ({said}).")
         if status == 429:
             return ServiceFailed(f"{service} is busy, or the quota is used up ({said}): tried {tried} times.")
-        if status == 0 and not failure.acted:
+        if status == 0 and not failure.may_have_acted:
             return Missing(f"{service} cannot be reached at {host}: {said}.")
-        if request.method == "POST" and not request.harmless:
+        if request.method == "POST" and not request.idempotent:
             return ServiceFailed(
                 f"{service} left it open whether it took the request ({said}): look there before sending it again."
             )
@@ -315,7 +316,7 @@ def _retry_after(value: str | None) -> float | None:
         return None
 
 
-def travels_open(url: str) -> bool:
+def is_unencrypted(url: str) -> bool:
     """Whether what is sent there can be read on the way: no https, and another machine."""
     parts = urllib.parse.urlsplit(url)
     try:

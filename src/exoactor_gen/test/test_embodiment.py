@@ -13,7 +13,7 @@ import pytest
 
 from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
 from exoactor_core.motion import RobotMotion
-from exoactor_core.stages import Figure, GenerateRequest, load_backend
+from exoactor_core.stages import GenerateRequest, PersonDetection, load_backend
 from exoactor_gen import http_client as web
 from exoactor_gen.embodiment.editors import load_editor, working_size
 from exoactor_gen.embodiment.embodiment import (
@@ -102,8 +102,8 @@ def editor(*images):
 
 def test_the_robot_and_the_person_are_found(robot, person, find):
     (a,), (b,) = find(robot), find(person)
-    assert a.whole
-    assert b.whole
+    assert a.full_body
+    assert b.full_body
     assert overlap(a.box, b.box) > 0.5
     assert find(np.full((120, 160, 3), 90, np.uint8)) == []
 
@@ -184,7 +184,7 @@ def test_difference_ignores_what_changed_a_little_everywhere():
 
 def test_two_robots_are_one_too_many(robot):
     def two(image):
-        return [Figure((0, 0, 10, 10), True), Figure((20, 0, 30, 10), True)]
+        return [PersonDetection((0, 0, 10, 10), True), PersonDetection((20, 0, 30, 10), True)]
 
     with pytest.raises(BadInput, match="2 figures of a person's shape"):
         Embodiment(editor(robot)[0], two)(robot)

@@ -9,9 +9,9 @@ from exoactor_interfaces.action import GenerateVideo
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 
-from exoactor_core.contacts import contacts_of
+from exoactor_core.contacts import contacts_from_json
 from exoactor_core.scene import everyday, joined
-from exoactor_core.task_checks import checks_of
+from exoactor_core.task_checks import checks_from_json
 from exoactor_core.video import Video
 from exoactor_gen.node import GeneratorNode
 from exoactor_ros.conversions import image_from_message, scene_from_message, scene_to_message
@@ -80,8 +80,8 @@ def test_a_scene_comes_in_and_goes_out_with_the_checks_of_the_task():
         result = caller.result(GenerateVideo.Goal(instruction="touch the cup", scene=scene_to_message(scene)))
         assert (result.error_code, result.error_msg) == (0, "")
         assert scene_from_message(result.scene).ids == scene.ids
-        assert [check.kind for check in checks_of(result.checks)] == ["touched", "stands"]
-        assert [contact.object for contact in contacts_of(result.contacts)] == ["red_cup"]
+        assert [check.kind for check in checks_from_json(result.checks)] == ["touched", "stands"]
+        assert [contact.object for contact in contacts_from_json(result.contacts)] == ["red_cup"]
 
 
 def test_videos_that_the_judge_refuses_are_given_to_look_at():

@@ -17,7 +17,7 @@ from rclpy.task import Future
 from unique_identifier_msgs.msg import UUID
 
 from exoactor_core.errors import Busy, Cancelled, Missing, Refused
-from exoactor_ros.heartbeat import Sign, Watch
+from exoactor_ros.heartbeat import HeartbeatMonitor, NodeStatus
 from exoactor_ros.lease import TOPIC
 from exoactor_ros.qos import RENEWALS, STATUS_WATCHED
 
@@ -41,7 +41,7 @@ class Client(ActionClient):
     """
 
     def __init__(self, node: Node, action_type: Any, action_name: str, **kwargs: Any) -> None:
-        self._asking = threading.RLock()
+        self._request_lock = threading.RLock()
         self._renewals = node.create_publisher(UUID, TOPIC, RENEWALS)
         self._lapsed: float | None = None
         self._found: float | None = None
@@ -67,14 +67,14 @@ class Client(ActionClient):
     def _on_liveliness(self, changed: Any) -> None:
         self._lapsed = None if changed.alive_count else time.monotonic()
 
-    def gone(self, heard: float) -> bool:
+    def is_dead(self, last_heard: float) -> bool:
         """The server's process is dead or frozen: its liveliness has lapsed, and nobody heard of it since.
 
-        ``heard`` is when it was heard of last (s, monotonic clock). A process that gets no time for a second may lapse,
-        too: it is not gone if it comes back within `CONFIRMED_AFTER`. False of a server that grants no lease.
+        ``last_heard`` is in s of the monotonic clock. A process that gets no time for a second may lapse, too: it is
+        not dead if it comes back within `CONFIRMED_AFTER`. False of a server that grants no lease.
         """
         lapsed = self._lapsed
-        return lapsed is not None and time.monotonic() - max(lapsed, heard) > CONFIRMED_AFTER
+        return lapsed is not None and time.monotonic() - max(lapsed, last_heard) > CONFIRMED_AFTER
 
     def renew(self, goal_id: UUID) -> None:
         """Renew the lease of a goal, see `exoactor_ros.lease`."""
@@ -82,20 +82,20 @@ class Client(ActionClient):
 
     def send_goal_async(self, *args: Any, **kwargs: Any) -> Future:
         """As rclpy's."""
-        with self._asking:
+        with self._request_lock:
             return super().send_goal_async(*args, **kwargs)
 
     def _cancel_goal_async(self, goal_handle: Any) -> Future:
-        with self._asking:
+        with self._request_lock:
             return super()._cancel_goal_async(goal_handle)
 
     def _get_result_async(self, goal_handle: Any) -> Future:
-        with self._asking:
+        with self._request_lock:
             return super()._get_result_async(goal_handle)
 
     async def execute(self, taken_data: Any) -> None:
         """As rclpy's."""
-        with self._asking:  # what has been asked for is noted by now
+        with self._request_lock:  # what has been asked for is noted by now
             pass
         await super().execute(taken_data)
 
@@ -109,17 +109,17 @@ def call(
     on_feedback: Callable[[Any], None],
     on_wait: Callable[[str], None],
     cancelled: Callable[[], bool],
-    watch: Watch,
-    absent_after: float = 10.0,
-    dead_after: float = 8.0,
+    heartbeats: HeartbeatMonitor,
+    server_timeout: float = 10.0,
+    silence_timeout: float = 8.0,
     lease: float = 0.0,
     detach: bool = False,
 ) -> Any:
     """Send a goal, wait for its result and return it, whatever its error code; others spin the client's ``node``.
 
     ``server`` names the node that serves the action, as its heartbeats have it; ``on_wait`` is called with a text about
-    once a second while it is awaited. ``cancelled`` is asked all the time; True cancels the goal. ``absent_after`` and
-    ``dead_after`` are the seconds without the server at the start, and without a sign of life of it later. The goal
+    once a second while it is awaited. ``cancelled`` is asked all the time; True cancels the goal. ``server_timeout``
+    is how long the server is waited for at the start, and ``silence_timeout`` for a sign of life later, s. The goal
     outlives this process by ``lease`` s when that dies or freezes (see `exoactor_ros.lease`); 0: it does not depend on
     it; only for actions whose goal has the field ``lease``. ``detach``: return None as soon as the server has accepted
     the goal.
@@ -135,10 +135,10 @@ def call(
     Cancelled
         ``cancelled`` said so, and the server ended its work or did not answer in time.
     """
-    _wait_for_server(client, node, server, on_wait, cancelled, watch, absent_after)
+    _wait_for_server(client, node, server, on_wait, cancelled, heartbeats, server_timeout)
     if lease:
         goal.lease = lease
-    sent = _SentGoal(client, node, server, watch, cancelled, dead_after, renewed=lease > 0.0)
+    sent = _SentGoal(client, node, server, heartbeats, cancelled, silence_timeout, renewed=lease > 0.0)
 
     def feedback(message: Any) -> None:
         sent.last_feedback = time.monotonic()
@@ -165,14 +165,14 @@ class _SentGoal:
         client: Client,
         node: Node,
         server: str,
-        watch: Watch,
+        heartbeats: HeartbeatMonitor,
         cancelled: Callable[[], bool],
-        dead_after: float,
+        silence_timeout: float,
         renewed: bool,
     ) -> None:
-        self._client, self._node, self._server, self._watch = client, node, server, watch
-        self._cancelled, self._dead_after, self._renewed = cancelled, dead_after, renewed
-        self._instance = _instance(watch.sign(server))
+        self._client, self._node, self._server, self._heartbeats = client, node, server, heartbeats
+        self._cancelled, self._silence_timeout, self._renewed = cancelled, silence_timeout, renewed
+        self._instance = _instance(heartbeats.status(server))
         self.goal_id = UUID(uuid=list(uuid.uuid4().bytes))
         self._sent = self.last_feedback = time.monotonic()
         self._cancel_sent: float | None = None
@@ -185,7 +185,7 @@ class _SentGoal:
             if self._renewed:
                 self._client.renew(self.goal_id)
             now = time.monotonic()
-            if handle is None and now - self._sent > self._dead_after:
+            if handle is None and now - self._sent > self._silence_timeout:
                 raise Missing(f"The node '{self._server}' does not answer: see its log, start it again and send again.")
             self._check_alive(now)
             if not self._node.context.ok():
@@ -198,18 +198,18 @@ class _SentGoal:
         return future.result()
 
     def _check_alive(self, now: float) -> None:
-        sign = self._watch.sign(self._server)
+        sign = self._heartbeats.status(self._server)
         restarted = self._instance and _instance(sign) != self._instance
         heard = max(self.last_feedback, sign.time if sign else 0.0)
         undiscovered = not self._client.server_is_ready() and now - self.last_feedback > 1.0
-        if restarted or undiscovered or self._client.gone(heard) or now - heard > self._dead_after:
+        if restarted or undiscovered or self._client.is_dead(heard) or now - heard > self._silence_timeout:
             raise Missing(
                 f"The node '{self._server}' died or froze during its work: see its log, start it again and send the "
                 "task again."
             )
 
 
-def _instance(sign: Sign | None) -> str:
+def _instance(sign: NodeStatus | None) -> str:
     return sign.instance if sign else ""
 
 
@@ -219,20 +219,20 @@ def _wait_for_server(
     server: str,
     on_wait: Callable[[str], None],
     cancelled: Callable[[], bool],
-    watch: Watch,
-    absent_after: float,
+    heartbeats: HeartbeatMonitor,
+    server_timeout: float,
 ) -> None:
     start = time.monotonic()
     pause = threading.Event()
     last_notice = start
     while not client.server_is_ready():
         now = time.monotonic()
-        sign = watch.sign(server)
-        if sign is not None and now - sign.time >= absent_after:
+        sign = heartbeats.status(server)
+        if sign is not None and now - sign.time >= server_timeout:
             sign = None
         if sign is not None and not sign.ok:
             raise Missing(f"The node '{server}' cannot work: {sign.text}")
-        if sign is None and now - start > absent_after:
+        if sign is None and now - start > server_timeout:
             raise Missing(f"The node '{server}' is not there: start it ('exoactor up' starts all) and send again.")
         if cancelled() or not node.context.ok():
             raise Cancelled("Cancelled.")

@@ -21,14 +21,14 @@ from pydantic_core import to_json
 from sensor_msgs.msg import CompressedImage, JointState
 from shape_msgs.msg import SolidPrimitive
 
-from exoactor_core.contacts import contacts_json, contacts_of
+from exoactor_core.contacts import contacts_from_json, contacts_to_json
 from exoactor_core.errors import BadInput, Internal, user_error
 from exoactor_core.files import decoded, encoded, json_object
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import EXECUTION_FIELDS, HUMAN_ARRAYS, JOINT_NAMES, ROBOT_ARRAYS, HumanMotion, RobotMotion
 from exoactor_core.scene import Scene, SceneObject, Shape
 from exoactor_core.stages import Metrics
-from exoactor_core.task_checks import checks_json, checks_of
+from exoactor_core.task_checks import checks_from_json, checks_to_json
 from exoactor_core.video import Video
 
 WORLD = "world"
@@ -101,7 +101,7 @@ def robot_to_message(motion: RobotMotion) -> msg.RobotMotion:
     for name in ROBOT_ARRAYS:
         setattr(message, name, floats(getattr(motion, name)))
     if motion.object_contacts:
-        message.object_contacts = contacts_json(motion.object_contacts)
+        message.object_contacts = contacts_to_json(motion.object_contacts)
     set_execution(message, motion)
     return message
 
@@ -129,7 +129,7 @@ def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
     if len(message.joint_names) != len(JOINT_NAMES):
         raise BadInput(f"The robot motion has {len(message.joint_names)} joints, but the G1 has {len(JOINT_NAMES)}.")
     fields = _arrays(message, ROBOT_ARRAYS, "robot")
-    contacts = contacts_of(message.object_contacts or "[]")
+    contacts = contacts_from_json(message.object_contacts or "[]")
     names = tuple(message.joint_names)
     return RobotMotion(
         fps=message.fps, joint_names=names, object_contacts=contacts, **execution_from_message(message), **fields
@@ -249,9 +249,10 @@ def set_interaction(message: Any, interaction: Interaction | None) -> None:
     if interaction is None:
         return
     message.scene = scene_to_message(interaction.scene)
-    for name, text in (("contacts", contacts_json(interaction.contacts)), ("checks", checks_json(interaction.checks))):
-        if hasattr(message, name):
-            setattr(message, name, text)
+    if hasattr(message, "contacts"):
+        message.contacts = contacts_to_json(interaction.contacts)
+    if hasattr(message, "checks"):
+        message.checks = checks_to_json(interaction.checks)
 
 
 def interaction_from_message(message: Any) -> Interaction | None:
@@ -263,8 +264,8 @@ def interaction_from_message(message: Any) -> Interaction | None:
         The scene, the contacts or the checks are none, or they are of no scene.
     """
     scene = scene_from_message(message.scene)
-    contacts = contacts_of(getattr(message, "contacts", "") or "[]")
-    checks = checks_of(getattr(message, "checks", "") or "[]")
+    contacts = contacts_from_json(getattr(message, "contacts", "") or "[]")
+    checks = checks_from_json(getattr(message, "checks", "") or "[]")
     if scene is not None:
         return Interaction(scene, contacts, checks)
     if contacts or checks:

@@ -1,7 +1,7 @@
 """Signs of life on /diagnostics: each node sends one a second, and the task server listens.
 
 DDS itself forgets a killed process only after 20 s with Fast DDS; the client of an action in work asks for more
-(`exoactor_ros.action_client.Client.gone`).
+(`exoactor_ros.action_client.Client.is_dead`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Heartbeat:
 
 
 @dataclass(frozen=True)
-class Sign:
+class NodeStatus:
     """The last sign of life of a node."""
 
     time: float
@@ -68,12 +68,12 @@ class Sign:
         return time.monotonic() - self.time
 
 
-class Watch:
+class HeartbeatMonitor:
     """Listens to the heartbeats of all nodes in the namespace of ``node``."""
 
     def __init__(self, node: Node) -> None:
         self._namespace = node.get_namespace()
-        self._signs: dict[str, Sign] = {}
+        self._statuses: dict[str, NodeStatus] = {}
         node.create_subscription(
             DiagnosticArray, TOPIC, self._hear, 50, callback_group=MutuallyExclusiveCallbackGroup()
         )
@@ -81,10 +81,10 @@ class Watch:
     def _hear(self, message: DiagnosticArray) -> None:
         for status in message.status:
             instance = next((v.value for v in status.values if v.key == "instance"), "")
-            self._signs[status.name] = Sign(
+            self._statuses[status.name] = NodeStatus(
                 time.monotonic(), status.level not in _ERROR_LEVELS, status.message, instance
             )
 
-    def sign(self, name: str) -> Sign | None:
+    def status(self, name: str) -> NodeStatus | None:
         """The last sign of the node ``name``, None when there never was one."""
-        return self._signs.get(f"{self._namespace}/{name}")
+        return self._statuses.get(f"{self._namespace}/{name}")

@@ -11,7 +11,7 @@ from rclpy.action import ActionClient, ActionServer
 from exoactor_core.errors import Missing
 from exoactor_ros import action_client
 from exoactor_ros.action_client import CONFIRMED_AFTER, Client, call
-from exoactor_ros.heartbeat import Watch
+from exoactor_ros.heartbeat import HeartbeatMonitor
 from ros_testing import finished, spinning, until
 
 pytestmark = pytest.mark.ros
@@ -114,9 +114,9 @@ def test_a_server_that_is_killed_is_noticed_by_its_liveliness(monkeypatch):
                     on_feedback=kill,
                     on_wait=lambda text: None,
                     cancelled=lambda: False,
-                    watch=Watch(node),
-                    absent_after=60.0,
-                    dead_after=1e9,
+                    heartbeats=HeartbeatMonitor(node),
+                    server_timeout=60.0,
+                    silence_timeout=1e9,
                 )
         finally:
             server.kill()
@@ -128,11 +128,11 @@ def test_a_liveliness_that_lapses_is_no_death_before_it_is_confirmed(monkeypatch
         client = Client(node, RetargetMotion, "nobodys")
         now = 100.0
         monkeypatch.setattr(action_client, "time", SimpleNamespace(monotonic=lambda: now))
-        assert not client.gone(heard=0.0), "it may grant no lease"
+        assert not client.is_dead(last_heard=0.0), "it may grant no lease"
         client._on_liveliness(SimpleNamespace(alive_count=0))
-        assert not client.gone(heard=99.9)
+        assert not client.is_dead(last_heard=99.9)
         now += CONFIRMED_AFTER + 0.1
-        assert client.gone(heard=99.9)
-        assert not client.gone(heard=100.3), "it was heard of since"
+        assert client.is_dead(last_heard=99.9)
+        assert not client.is_dead(last_heard=100.3), "it was heard of since"
         client._on_liveliness(SimpleNamespace(alive_count=1))
-        assert not client.gone(heard=99.9)
+        assert not client.is_dead(last_heard=99.9)

@@ -21,7 +21,7 @@ from exoactor_core.stages import Generation
 from exoactor_core.video import Video
 from exoactor_ros import stage_node
 from exoactor_ros.conversions import video_to_message
-from exoactor_ros.heartbeat import Watch
+from exoactor_ros.heartbeat import HeartbeatMonitor
 from ros_testing import Caller, finished, spinning, until
 
 pytestmark = pytest.mark.ros
@@ -187,7 +187,7 @@ def test_a_parameter_takes_effect_or_is_refused():
 )
 def test_a_node_that_cannot_work_says_so(overrides, said):
     with spinning(lambda **o: make_node(overrides, **o)) as (_, tester):
-        watch = Watch(tester)
-        sign = until(lambda: (s := watch.sign("generator")) and not s.ok and s)
+        heartbeats = HeartbeatMonitor(tester)
+        sign = until(lambda: (s := heartbeats.status("generator")) and not s.ok and s)
         assert said in sign.text
         assert not Caller(tester, GenerateVideo, "generate_video").client.wait_for_server(1.0)

@@ -17,13 +17,13 @@ from dataclasses import asdict
 import numpy as np
 
 from exoactor_control.policy.policy import Policy
-from exoactor_core.contacts import contacts_json
+from exoactor_core.contacts import contacts_to_json
 from exoactor_core.environment import KEY_VARIABLE
 from exoactor_core.errors import UnsafeMotion
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HUMAN_ARRAYS, ROBOT_ARRAYS, HumanMotion, RobotMotion
 from exoactor_core.robot import ROBOT
-from exoactor_core.task_checks import checks_json
+from exoactor_core.task_checks import checks_to_json
 
 _SKEW = 5.0  # s by which the clocks of two computers may differ
 _ARRAYS: dict[type, tuple[str, ...]] = {RobotMotion: (*ROBOT_ARRAYS,), HumanMotion: ("betas", *HUMAN_ARRAYS)}
@@ -95,7 +95,7 @@ class Verdicts:
         for part in (motion, human):
             content.update(_content(part))
         if interaction is not None:
-            content.update(f"{interaction.scene.model_dump_json()}{checks_json(interaction.checks)}".encode())
+            content.update(f"{interaction.scene.model_dump_json()}{checks_to_json(interaction.checks)}".encode())
         return hmac.new(self._key, content.digest(), hashlib.sha256).hexdigest()
 
 
@@ -113,7 +113,7 @@ def _content(motion: RobotMotion | HumanMotion | None) -> bytes:
             b"" if array is None else array.tobytes(),
         ]
     if isinstance(motion, RobotMotion):
-        parts.append(contacts_json(motion.object_contacts).encode())
+        parts.append(contacts_to_json(motion.object_contacts).encode())
     return b"".join(parts)
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from exoactor_core.errors import BadInput, Refused
-from exoactor_core.stages import Figure, load_backend
+from exoactor_core.stages import PersonDetection, load_backend
 from exoactor_gen.embodiment.editors import Edit, LocalEditor, load_editor
 from exoactor_gen.image import fitted
 from exoactor_gen.options import attempt_seed
@@ -50,7 +50,7 @@ class Embodiment:
     def __init__(
         self,
         edit: Edit,
-        find: Callable[[np.ndarray], list[Figure]],
+        find: Callable[[np.ndarray], list[PersonDetection]],
         tries: int = 4,
         seed: int = 0,
         robot: Box | None = None,
@@ -144,7 +144,7 @@ def load_embodiment(embody: str, url: str = "", tries: int = 4, seed: int = 0, r
     return Embodiment(load_editor(embody, url), load_backend("people", "mediapipe"), tries, seed, box)
 
 
-def misfit(figures: list[Figure], box: Box, mask: np.ndarray) -> str:
+def misfit(figures: list[PersonDetection], box: Box, mask: np.ndarray) -> str:
     """Why the people in an edited image are not one whole person at the robot's position; empty where they are.
 
     ``mask`` (H, W) bool is what was changed.
@@ -153,7 +153,7 @@ def misfit(figures: list[Figure], box: Box, mask: np.ndarray) -> str:
         return "nobody is in the image"
     if len(figures) > 1:
         return f"{len(figures)} people are in the image"
-    if not figures[0].whole:
+    if not figures[0].full_body:
         return "the person is not seen from head to feet"
     shared, ratio = overlap(figures[0].box, box), _height(figures[0].box) / max(_height(box), 1.0)
     if not HEIGHT_RATIOS[0] <= ratio <= HEIGHT_RATIOS[1]:

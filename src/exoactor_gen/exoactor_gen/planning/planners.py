@@ -266,7 +266,7 @@ class Endpoint:
         wrong = ""
         for _ in range(MAX_TRIES):
             body = {"model": self.model, "messages": talk, "response_format": form}
-            question = Request("chat/completions", "POST", json=body, harmless=True)
+            question = Request("chat/completions", "POST", json=body, idempotent=True)
             answer = self.web.fetch_json(question, tick, time.monotonic() + ENDPOINT_TIMEOUT)
             content = _content(answer)
             try:

@@ -97,7 +97,9 @@ class Hosted(Generator):
         self.poll_interval = max(given.poll, MIN_POLL_SECONDS)
         self._check_seconds(self.lengths)
         key = self.key(self.base_url)
-        self.web = HttpClient(self.title, self.base_url, key, self.key_name, self.key_header, again=self.passes)
+        self.web = HttpClient(
+            self.title, self.base_url, key, self.key_name, self.key_header, is_temporary=self.is_temporary
+        )
         self.model = given.model or self.model_for(False)
         self.planner = load_planner(given.planner, given.planner_model, given.planner_url)
         self.template = Template.load(given.template)
@@ -125,7 +127,7 @@ class Hosted(Generator):
         """The model where the user names none."""
         return self.default_model
 
-    def passes(self, reason: str) -> bool:
+    def is_temporary(self, reason: str) -> bool:
         """Whether a 429 with this reason passes by waiting."""
         return not any(word in reason.lower() for word in ("insufficient_quota", "billing", "balance", "credit"))
 

@@ -7,7 +7,7 @@ import os
 import urllib.parse
 from typing import Any
 
-from exoactor_gen.http_client import Request, explain, travels_open
+from exoactor_gen.http_client import Request, explain, is_unencrypted
 from exoactor_gen.image import base64_jpeg, jpeg
 from exoactor_gen.video_models.hosted import Hosted
 from exoactor_gen.video_models.inputs import Inputs
@@ -71,7 +71,7 @@ class Omni(Hosted):
 
     def cancel(self, job: Job) -> Request:
         """POST interactions/ID/cancel."""
-        return Request(f"interactions/{_quoted(job.id)}/cancel", "POST", harmless=True)
+        return Request(f"interactions/{_quoted(job.id)}/cancel", "POST", idempotent=True)
 
 
 class Veo(Hosted):
@@ -119,7 +119,7 @@ class Veo(Hosted):
     def poll(self, job: Job) -> Request:
         """POST models/MODEL:fetchPredictOperation."""
         what = {"operationName": job.id}
-        return Request(f"models/{_quoted(self.model)}:fetchPredictOperation", "POST", json=what, harmless=True)
+        return Request(f"models/{_quoted(self.model)}:fetchPredictOperation", "POST", json=what, idempotent=True)
 
     def parse_status(self, job: Job, answer: Any) -> JobRunning | JobDone:
         """{done, error, response: {videos: [{bytesBase64Encoded}], raiMediaFilteredReasons}}."""
@@ -155,7 +155,7 @@ class Kling(Hosted):
     prices = {"kling-3.0": 0.084, "kling-3.0-turbo": 0.112}  # noqa: RUF012
     prices_read = "2026-10-08"
 
-    def passes(self, reason: str) -> bool:
+    def is_temporary(self, reason: str) -> bool:
         """1100 to 1102: the account is in arrears, or its package is used up."""
         return not any(f"({code})" in reason for code in (1100, 1101, 1102))
 
@@ -233,7 +233,7 @@ class Sora(Hosted):
         """A server of one's own may want none, and gets none without https, where it could be read on the way."""
         if base_url == cls.home:
             return super().key(base_url)
-        return "" if travels_open(base_url) else os.environ.get(cls.key_name, "").strip()
+        return "" if is_unencrypted(base_url) else os.environ.get(cls.key_name, "").strip()
 
     @property
     def _own(self) -> bool:
@@ -429,7 +429,7 @@ class Replicate(Hosted):
 
     def cancel(self, job: Job) -> Request:
         """POST predictions/ID/cancel."""
-        return Request(f"predictions/{_quoted(job.id)}/cancel", "POST", harmless=True)
+        return Request(f"predictions/{_quoted(job.id)}/cancel", "POST", idempotent=True)
 
 
 def _quoted(text: str) -> str:

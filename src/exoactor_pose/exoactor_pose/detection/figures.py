@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from exoactor_core.options import BaseOptions, Share
-from exoactor_core.stages import Figure, PeopleFinder
+from exoactor_core.stages import PeopleFinder, PersonDetection
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.detectors import MediapipeDetector
 
@@ -39,9 +39,9 @@ class MediapipePeople(PeopleFinder):
         super().__init__(**options)
         self._detector = MediapipeDetector(min_confidence=self.options.min_confidence)
 
-    def __call__(self, image: np.ndarray) -> list[Figure]:
+    def __call__(self, image: np.ndarray) -> list[PersonDetection]:
         """Everybody in an image (H, W, 3) uint8 RGB, the largest first."""
-        found: list[Figure] = []
+        found: list[PersonDetection] = []
         limit = np.array(image.shape[1::-1], float)
         for person in sorted(self._detector.find_people([image])[0], key=lambda p: -p.size):
             pose = self._detector.find_landmarks([image], [person])[0]
@@ -55,7 +55,7 @@ class MediapipePeople(PeopleFinder):
             box = np.concatenate([np.clip(points.min(axis=0), 0, limit), np.clip(points.max(axis=0), 0, limit)])
             if all(_overlap(box, np.array(other.box)) < SAME_PERSON_OVERLAP for other in found):
                 left, top, right, bottom = (float(v) for v in box)
-                found.append(Figure((left, top, right, bottom), whole))
+                found.append(PersonDetection((left, top, right, bottom), whole))
         return found
 
 
