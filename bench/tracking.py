@@ -37,7 +37,7 @@ from exoactor_control.rehearsal.gate import strayed
 from exoactor_control.rehearsal.rehearsal import Rehearsal
 from exoactor_control.rehearsal.simulated_robot import Disturbance, Push
 from exoactor_control.training.references import random_task
-from exoactor_control.training.split import PARTS, part_of, was_seen
+from exoactor_control.training.split import PARTS, part_of, was_trained_on
 from exoactor_control.training.whole_body import whole_body
 from exoactor_core.errors import BadInput, ExoActorError
 from exoactor_core.interaction import Interaction
@@ -211,7 +211,7 @@ def of_part(part: str, folders: Sequence[Path], most: int) -> list[Path]:
 
 def seen(tracker: str | Path, paths: Sequence[Path]) -> dict[str, Any]:
     """Which of the references a tracker has seen in training, or that it does not say."""
-    known = [was_seen(policy_file(str(tracker)), path) for path in paths]
+    known = [was_trained_on(policy_file(str(tracker)), path) for path in paths]
     if None in known:
         return {"says": False}
     return {"says": True, "seen": [path.stem for path, yes in zip(paths, known, strict=True) if yes]}

@@ -18,9 +18,9 @@ from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Tra
 from exoactor_control.training.anchored import OBSERVATION_WIDTH, AnchoredRobots, Clip
 from exoactor_control.training.clips import ClipQueue, Clips
 from exoactor_control.training.data import family_of, make_hours
-from exoactor_control.training.environment import NOMINAL, Episode, Variation
-from exoactor_control.training.improve import Improvement, Settings, grown
-from exoactor_control.training.split import part_of, seen_by, was_seen
+from exoactor_control.training.environment import NOMINAL, DomainRandomization, Episode
+from exoactor_control.training.improve import Settings, Trainer, widened
+from exoactor_control.training.split import part_of, trained_on, was_trained_on
 from exoactor_control.training.student import Student, to_onnx
 from exoactor_control.training.teachers import screen
 from exoactor_control.training.whole_body import FAMILIES, whole_body
@@ -30,7 +30,7 @@ from exoactor_core.robot import STANDING, STANDING_HEIGHT, self_collision_depth,
 from exoactor_core.robot_state import RobotState
 
 LAYOUT = known_specs()["twist2"]
-TINY = Settings(robots=4, ticks=6, batches=2, buffer=200, imitate_only=0.0)
+TINY = Settings(robots=4, steps=6, minibatches=2, buffer=200, imitation_samples=0.0)
 
 
 def trajectory():
@@ -41,8 +41,8 @@ def clip(i=0, teacher=0):
     return Clip.of(Episode.from_trajectory(trajectory()), i, teacher)
 
 
-def robots(count=1, variation=NOMINAL, mid_stride=0.0):
-    return AnchoredRobots(count, clip, LAYOUT, variation, 0, 1, np.zeros((1, 29)), mid_stride)
+def robots(count=1, randomization=NOMINAL, mid_stride=0.0):
+    return AnchoredRobots(count, clip, LAYOUT, randomization, 0, 1, np.zeros((1, 29)), mid_stride)
 
 
 def test_the_robots_observe_what_the_deployed_tracker_feeds_its_policy(tmp_path):
@@ -107,7 +107,7 @@ def test_a_robot_that_fell_begins_another_episode():
 
 
 def test_the_odometry_errs_by_a_few_hundredths_and_the_teacher_does_not_see_it():
-    many = robots(8, Variation())
+    many = robots(8, DomainRandomization())
     clean = many.clean_now()
     many.wander[:] = 0.3
     np.testing.assert_array_equal(many.clean_now(), clean)
@@ -119,7 +119,7 @@ def test_a_student_that_grew_does_what_it_did():
     torch.manual_seed(0)
     old = Student()
     old.mean.normal_()
-    new = grown(old, OBSERVATION_WIDTH, (768, 384, 192))
+    new = widened(old, OBSERVATION_WIDTH, (768, 384, 192))
     x = torch.randn(5, OBSERVATION_WIDTH)
     torch.testing.assert_close(new(x), old(x[:, : len(old.mean)]), atol=1e-5, rtol=1e-4)
 
@@ -138,9 +138,9 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     assert known == {"walk_0_0.npz": 0, "crouch_0_1.npz": 0}
     table = json.loads((tmp_path / "t.json").read_text())
     assert {name.split(" ")[0]: which for name, which in table.items()} == known
-    first = Improvement(teachers, LAYOUT, Clips(paths, known), tmp_path / "run", settings=TINY, threads=1)
+    first = Trainer(teachers, LAYOUT, Clips(paths, known), tmp_path / "run", settings=TINY, threads=1)
     first.run(48)
-    again = Improvement(teachers, LAYOUT, Clips(paths, known), tmp_path / "run", settings=TINY, threads=1)
+    again = Trainer(teachers, LAYOUT, Clips(paths, known), tmp_path / "run", settings=TINY, threads=1)
     assert again.samples == first.samples == 48
     for a, b in zip(again._actor.parameters(), first._actor.parameters(), strict=True):
         torch.testing.assert_close(a, b)
@@ -151,18 +151,18 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     assert policy.name == "anchored"
     tracker = Tracker(policy, 3.0, 3.0)
     assert (tracker.heading_gain, tracker.position_gain) == (0.0, 0.0)  # it sees its place itself
-    assert "walk_0_0.npz" in seen_by(tmp_path / "run" / "exoactor.onnx")
+    assert "walk_0_0.npz" in trained_on(tmp_path / "run" / "exoactor.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "run" / "exoactor.onnx"))
     assert session.get_inputs()[0].shape[1] == OBSERVATION_WIDTH
 
 
 def test_once_rewards_count_the_policy_changes_slowly_also_after_a_resume(tmp_path):
     paths, known = written(tmp_path / "data"), {"walk_0_0.npz": 0}
-    for imitate_only, samples in ((1e9, 24), (0.0, 48)):
-        settings = replace(TINY, imitate_only=imitate_only)
-        training = Improvement([FOLDER / "exoactor.onnx"], LAYOUT, Clips(paths, known), tmp_path, 0, settings, 1)
+    for imitation_samples, samples in ((1e9, 24), (0.0, 48)):
+        settings = replace(TINY, imitation_samples=imitation_samples)
+        training = Trainer([FOLDER / "exoactor.onnx"], LAYOUT, Clips(paths, known), tmp_path, 0, settings, 1)
         training.run(samples)
-    assert training._adam.param_groups[0]["lr"] < 0.2 * TINY.rate
+    assert training._adam.param_groups[0]["lr"] < 0.2 * TINY.learning_rate
 
 
 @pytest.mark.slow  # Warp compiles its kernels
@@ -171,7 +171,7 @@ def test_training_goes_on_with_the_physics_of_a_gpu(tmp_path):
     paths = written(tmp_path / "data")
     teachers, known = [FOLDER / "exoactor.onnx"], dict.fromkeys((path.name for path in paths), 0)
     for settings, samples in ((TINY, 24), (replace(TINY, physics="cpu"), 72)):
-        training = Improvement(teachers, LAYOUT, Clips(paths, known), tmp_path, settings=settings, threads=1)
+        training = Trainer(teachers, LAYOUT, Clips(paths, known), tmp_path, settings=settings, threads=1)
         training.run(samples)
     assert training.samples == 72
     assert np.isfinite(np.genfromtxt(tmp_path / "log.csv", delimiter=",", skip_header=1)).all()
@@ -181,7 +181,7 @@ def test_a_gpu_that_is_not_there_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     clips = Clips(written(tmp_path / "data"), {})
     with pytest.raises(Missing, match="no NVIDIA GPU"):
-        Improvement([FOLDER / "exoactor.onnx"], LAYOUT, clips, tmp_path, settings=replace(TINY, device="cuda"))
+        Trainer([FOLDER / "exoactor.onnx"], LAYOUT, clips, tmp_path, settings=replace(TINY, device="cuda"))
 
 
 def test_clips_that_other_processes_draw_are_those_of_the_training(tmp_path):
@@ -284,6 +284,6 @@ def test_the_split_keeps_families_apart():
     assert not by_part["training"] & by_part["validation"]
     assert not by_part["training"] & by_part["test"]
     assert (part_of("dm_walk.npz"), part_of("dm_kick.npz"), part_of("else.npz")) == ("training", "test", None)
-    assert was_seen(FOLDER / "exoactor.onnx", "asap_CR7_level1.npz") is True
-    assert was_seen(FOLDER / "exoactor.onnx", "dm_kick.npz") is False
-    assert was_seen(FOLDER / "unknown.onnx", "dm_kick.npz") is None
+    assert was_trained_on(FOLDER / "exoactor.onnx", "asap_CR7_level1.npz") is True
+    assert was_trained_on(FOLDER / "exoactor.onnx", "dm_kick.npz") is False
+    assert was_trained_on(FOLDER / "unknown.onnx", "dm_kick.npz") is None

@@ -7,7 +7,7 @@ import pytest
 from test_training import LAYOUT, episode
 
 from exoactor_control.training import physics
-from exoactor_control.training.environment import Robots, Variation
+from exoactor_control.training.environment import DomainRandomization, Robots
 from exoactor_core.errors import Missing
 
 
@@ -19,7 +19,15 @@ def _warp():
 @pytest.mark.slow  # Warp compiles its kernels
 def test_robots_move_alike_by_warp_and_by_mujoco():
     ours, warps = (
-        Robots(3, lambda i: episode(), LAYOUT, Variation(push=60.0, push_every=0.1), seed=0, threads=1, warp_device=w)
+        Robots(
+            3,
+            lambda i: episode(),
+            LAYOUT,
+            DomainRandomization(push=60.0, push_every=0.1),
+            seed=0,
+            threads=1,
+            warp_device=w,
+        )
         for w in ("", "cpu")
     )
     rng = np.random.default_rng(0)
@@ -35,7 +43,9 @@ def test_robots_move_alike_by_warp_and_by_mujoco():
 
 @pytest.mark.slow
 def test_a_robot_that_becomes_unstable_begins_again():
-    robots = Robots(2, lambda i: episode(), LAYOUT, Variation(push_every=0.0), seed=0, threads=1, warp_device="cpu")
+    robots = Robots(
+        2, lambda i: episode(), LAYOUT, DomainRandomization(push_every=0.0), seed=0, threads=1, warp_device="cpu"
+    )
     robots._state[0, 8:] = 1e9
     robots.advance(np.zeros((2, 29)))
     assert np.isfinite(robots.qpos).all()

@@ -15,7 +15,7 @@ from exoactor_control.policy.spec import known_specs
 from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory
 from exoactor_control.rehearsal.rehearsal import Disturbance, SimulatedRobot
 from exoactor_control.training.clips import Clips
-from exoactor_control.training.environment import NOMINAL, OBSERVATION_WIDTH, Episode, Robots, Variation
+from exoactor_control.training.environment import NOMINAL, OBSERVATION_WIDTH, DomainRandomization, Episode, Robots
 from exoactor_control.training.references import mirror, random_task
 from exoactor_control.training.student import Student, to_onnx
 from exoactor_core.errors import BadInput, Missing
@@ -157,7 +157,7 @@ def test_the_teachers_command_feeds_the_joints_errors_back():
 
 
 def test_pushes_are_punches_of_up_to_48_newton_seconds_at_torso_pelvis_and_arms():
-    robots = Robots(1, lambda i: episode(), LAYOUT, Variation(push_every=0.1), seed=0, threads=1)
+    robots = Robots(1, lambda i: episode(), LAYOUT, DomainRandomization(push_every=0.1), seed=0, threads=1)
     impulses, bodies, rng = [0.0], set(), np.random.default_rng(0)
     for _ in range(3000):
         pushed = bool(robots._force.any())
@@ -173,7 +173,7 @@ def test_pushes_are_punches_of_up_to_48_newton_seconds_at_torso_pelvis_and_arms(
 
 
 def test_robots_differ_as_they_are_told_to():
-    robots = Robots(2, lambda i: episode(), LAYOUT, Variation(), seed=0, threads=1)
+    robots = Robots(2, lambda i: episode(), LAYOUT, DomainRandomization(), seed=0, threads=1)
     a, b = robots._models
     assert np.abs(a.body_mass[1:] / b.body_mass[1:] - 1.0).max() > 0.005
     assert np.abs(a.actuator_gainprm[:, 0] - b.actuator_gainprm[:, 0]).max() > 0.1

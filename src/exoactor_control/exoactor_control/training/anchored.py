@@ -18,7 +18,7 @@ from exoactor_control.metrics import KEY_LINKS, MAX_HEIGHT_ERROR, MAX_TURN_ERROR
 from exoactor_control.policy.spec import PolicySpec
 from exoactor_control.reference.take_off import take_off_correction
 from exoactor_control.reference.trajectory import POLICY_RATE
-from exoactor_control.training.environment import MIMIC_WIDTH, Episode, Robots, Variation
+from exoactor_control.training.environment import MIMIC_WIDTH, DomainRandomization, Episode, Robots
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import STANDING, forward_kinematics
 from exoactor_core.rotations import yaw_from_quat
@@ -73,7 +73,7 @@ class AnchoredRobots(Robots):
         count: int,
         draw: Callable[[int], Clip],
         spec: PolicySpec,
-        variation: Variation,
+        randomization: DomainRandomization,
         seed: int,
         threads: int,
         teacher_feedback: np.ndarray,
@@ -91,7 +91,7 @@ class AnchoredRobots(Robots):
             self.clips[i : i + 1] = [draw(i)]  # the first ones come in order
             return self.clips[i].episode
 
-        super().__init__(count, episode, spec, variation, seed, threads, 0.0, warp_device)
+        super().__init__(count, episode, spec, randomization, seed, threads, 0.0, warp_device)
 
     @property
     def teachers(self) -> np.ndarray:
@@ -101,7 +101,7 @@ class AnchoredRobots(Robots):
     def reset(self, i: int, episode: Episode) -> None:
         """Let robot i begin an episode, another robot than before."""
         super().reset(i, episode)
-        rng, much = self.rng, float(self.variation.noise > 0.0)
+        rng, much = self.rng, float(self.randomization.noise > 0.0)
         self.gains[i] = _OUTER_LOOP_GAINS
         self._teacher_feedback = self._teacher_gains[self.teachers]
         self.wander[i], self._previous[i] = 0.0, 0.0
@@ -164,7 +164,7 @@ class AnchoredRobots(Robots):
             np.stack([getattr(c.episode, what)[k] for c, k in zip(self.clips, index, strict=True)])
             for what in ("mimic", "root_pos", "yaw")
         )
-        noise = 0.005 * self.rng.normal(size=(n, 3)) if self.variation.noise else np.zeros((n, 3))
+        noise = 0.005 * self.rng.normal(size=(n, 3)) if self.randomization.noise else np.zeros((n, 3))
         observed = self.qpos[:, :3] + noise + np.column_stack([self.wander, np.zeros(n)])
         # as the robot's own sensors measure it: roll and pitch with their noise
         tilt = seen[:, MIMIC_WIDTH + 3 : MIMIC_WIDTH + 5]

@@ -51,7 +51,7 @@ _MAX_GAINS = (2.5, 4.0, 0.4)  # greatest, of the feedback of heading and positio
 
 
 @dataclass(frozen=True)
-class Variation:
+class DomainRandomization:
     """How much the robots, and what happens to them, differ; all zero: the robot as it is."""
 
     mass: float = 0.1
@@ -69,7 +69,7 @@ class Variation:
     """Of the sensors, times 0.01 rad, 0.05 rad/s of the gyroscope and 0.2 rad/s of the joints."""
 
 
-NOMINAL = Variation(0.0, 0.0, (1.0, 1.0), 0, 0.0, 0.0, 0.0)
+NOMINAL = DomainRandomization(0.0, 0.0, (1.0, 1.0), 0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,9 @@ class Robots:
     """N simulated robots, each with an episode of its own.
 
     ``draw`` gives the next episode of robot i, ``spec`` the policy's pose, gains, limits and action scale;
-    ``variation`` is of the robots, ``seed`` of everything that is drawn here; ``threads`` step the physics, or MuJoCo
-    Warp on ``warp_device`` does. ``teacher_feedback`` (29,) is the share of each joint's error that is added to what
-    the teacher is commanded.
+    ``randomization`` is of the robots, ``seed`` of everything that is drawn here; ``threads`` step the physics, or
+    MuJoCo Warp on ``warp_device`` does. ``teacher_feedback`` (29,) is the share of each joint's error that is added to
+    what the teacher is commanded.
     """
 
     def __init__(
@@ -127,14 +127,14 @@ class Robots:
         count: int,
         draw: Callable[[int], Episode],
         spec: PolicySpec,
-        variation: Variation = NOMINAL,
+        randomization: DomainRandomization = NOMINAL,
         seed: int = 0,
         threads: int = 2,
         teacher_feedback: np.ndarray | float = 0.0,
         warp_device: str = "",
     ) -> None:
         self._teacher_feedback = teacher_feedback
-        self.count, self.draw, self.spec, self.variation = count, draw, spec, variation
+        self.count, self.draw, self.spec, self.randomization = count, draw, spec, randomization
         self.rng = np.random.default_rng(seed)
         self._base = mujoco_spec(_TIMESTEP, visuals=False).compile()
         as_servos(self._base, spec.kp, spec.kd, np.minimum(spec.effort_limits, EFFORT_LIMITS))
@@ -170,7 +170,7 @@ class Robots:
 
     def reset(self, i: int, episode: Episode) -> None:
         """Let robot i stand at the beginning of an episode, another robot than before."""
-        v, rng = self.variation, self.rng
+        v, rng = self.randomization, self.rng
         self.episodes[i] = episode
         model, base = self._models[i], self._base
         scale = 1.0 + v.mass * (rng.uniform(-1, 1) + 0.3 * rng.uniform(-1, 1, base.nbody)) / 1.3
@@ -238,8 +238,8 @@ class Robots:
     def observe(self) -> np.ndarray:
         """The robots' observations, (N, 1432); the step is remembered."""
         parts = self._sensed()
-        if self.variation.noise:
-            spread = self.variation.noise * np.array([0.05, 0.01, 0.01, 0.2])
+        if self.randomization.noise:
+            spread = self.randomization.noise * np.array([0.05, 0.01, 0.01, 0.2])
             parts = [p + s * self.rng.normal(size=p.shape) for p, s in zip(parts, spread, strict=True)]
         step = self._step(self.mimic(), parts, self.last_action)
         observation = _with_history(step, self._history)
@@ -271,7 +271,7 @@ class Robots:
 
         Returns what the teacher sees when the action takes effect, (N, 1432).
         """
-        if self.variation.push_every:
+        if self.randomization.push_every:
             self._push(self.rng)
         states = self._simulate(action)
         self._take(np.concatenate([self._state[:, None], states], axis=1)[np.arange(self.count), self._delay])
@@ -307,11 +307,11 @@ class Robots:
         for i in np.flatnonzero(self._push_left == 0):
             self._force[i] = 0.0
         starts = (self._push_left < 0) & (
-            rng.uniform(size=self.count) < 1.0 / (self.variation.push_every * POLICY_RATE)
+            rng.uniform(size=self.count) < 1.0 / (self.randomization.push_every * POLICY_RATE)
         )
         for i in np.flatnonzero(starts):
             direction, frames = rng.uniform(-np.pi, np.pi), round(rng.uniform(*_PUSH_SECONDS) * POLICY_RATE)
-            force = self.variation.push * rng.uniform() ** 2 * POLICY_RATE / frames
+            force = self.randomization.push * rng.uniform() ** 2 * POLICY_RATE / frames
             self._force[i, rng.choice(self._pushed), :2] = force * np.cos(direction), force * np.sin(direction)
             self._push_left[i] = frames
 

@@ -22,9 +22,9 @@ from exoactor_control.policy.spec import FOLDER, PolicySpec
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.training.anchored import OBSERVATION_WIDTH, AnchoredRobots
 from exoactor_control.training.clips import ClipQueue, Clips
-from exoactor_control.training.environment import Variation
-from exoactor_control.training.split import write_seen
-from exoactor_control.training.student import JOINTS, Labelled, Student, load_teacher, to_onnx
+from exoactor_control.training.environment import DomainRandomization
+from exoactor_control.training.split import write_trained_on
+from exoactor_control.training.student import JOINTS, ImitationBuffer, Student, load_teacher, to_onnx
 from exoactor_control.training.teachers import teacher_feedback
 from exoactor_core.errors import Missing
 from exoactor_core.files import atomic_path, save_bytes
@@ -44,37 +44,37 @@ class Settings:
     physics: str = ""
     """Device of MuJoCo Warp, which then steps the physics; empty: MuJoCo in threads."""
     robots: int = 192
-    ticks: int = 24
+    steps: int = 24
     """Control steps of every robot between updates."""
     epochs: int = 3
-    batches: int = 4
+    minibatches: int = 4
     """Into which what was seen between two updates is divided."""
     buffer: int = 150_000
     """Labelled samples kept for imitation, the newest."""
-    rate: float = 2e-4
-    """Of Adam; the actor's falls, once rewards count, to what keeps its change near `change`."""
-    change: float = 0.01
+    learning_rate: float = 2e-4
+    """Of Adam; the actor's falls, once rewards count, to what keeps its change near `target_kl`."""
+    target_kl: float = 0.01
     """Kullback-Leibler divergence of the policy by an update."""
-    imitate_only: float = 1e6
+    imitation_samples: float = 1e6
     """Samples before rewards count: the critic is learning meanwhile. A student that grew from a tracker of ours has
     learnt by a fifth of that what its teachers have to teach, and does not get better by more."""
-    fade: float = 1e7
-    """Samples in which the weight of imitation then falls to 1/e, down to `least`."""
-    least: float = 0.05
+    imitation_decay: float = 1e7
+    """Samples in which the weight of imitation then falls to 1/e, down to `min_imitation`."""
+    min_imitation: float = 0.05
     discount: float = 0.98
-    trace: float = 0.95
+    gae_lambda: float = 0.95
     """Lambda of the generalised advantage estimate."""
-    clip: float = 0.15
-    deviation: float = 0.12
+    clip_range: float = 0.15
+    initial_std: float = 0.12
     """Of the exploration, in the network's units, at the beginning."""
-    average: float = 0.999
+    ema_decay: float = 0.999
     """Of the weights' moving average, which is what is exported."""
 
 
-ON_GPU = Settings(device="cuda", physics="cuda", robots=4096, batches=16, buffer=600_000)
+ON_GPU = Settings(device="cuda", physics="cuda", robots=4096, minibatches=16, buffer=600_000)
 
 
-def grown(old: Student, observation: int, hidden: Sequence[int]) -> Student:
+def widened(old: Student, observation: int, hidden: Sequence[int]) -> Student:
     """Return a student with more inputs, which come last, and wider layers that does what the old one does."""
     new = Student(observation, hidden)
     n = len(old.mean)
@@ -90,7 +90,7 @@ def grown(old: Student, observation: int, hidden: Sequence[int]) -> Student:
     return new
 
 
-class Improvement:
+class Trainer:
     """The training; `run` it, and begin again where it stopped.
 
     ``teachers`` are ONNX files with TWIST2's layout, of which ``spec`` is; the first may be a tracker of ours, from
@@ -120,16 +120,16 @@ class Improvement:
         feedback = teacher_feedback(teachers)
         self._own = np.asarray(~feedback.any(axis=1))
         first = Student.from_onnx(teachers[0])
-        self._actor = Student(OBSERVATION_WIDTH, HIDDEN) if first is None else grown(first, OBSERVATION_WIDTH, HIDDEN)
+        self._actor = Student(OBSERVATION_WIDTH, HIDDEN) if first is None else widened(first, OBSERVATION_WIDTH, HIDDEN)
         self._known = 0 if first is None else len(first.mean)  # inputs whose spread is known
         self._actor.to(s.device)
         self._average = Student(OBSERVATION_WIDTH, HIDDEN).to(s.device)
         self._critic = Student(OBSERVATION_WIDTH, (384, 192), 1).to(s.device)
-        self._log_std = nn.Parameter(torch.full((JOINTS,), float(np.log(s.deviation)), device=s.device))
+        self._log_std = nn.Parameter(torch.full((JOINTS,), float(np.log(s.initial_std)), device=s.device))
         self._adam = torch.optim.Adam(
             [
-                {"params": [*self._actor.parameters(), self._log_std], "lr": s.rate},
-                {"params": list(self._critic.parameters()), "lr": s.rate},
+                {"params": [*self._actor.parameters(), self._log_std], "lr": s.learning_rate},
+                {"params": list(self._critic.parameters()), "lr": s.learning_rate},
             ]
         )
         self._average.load_state_dict(self._actor.state_dict())
@@ -138,14 +138,14 @@ class Improvement:
         self._resume()
         if self.samples:
             self._rng = np.random.default_rng([seed, self.samples])
-        self._labelled = Labelled(s.buffer, OBSERVATION_WIDTH)
+        self._imitation = ImitationBuffer(s.buffer, OBSERVATION_WIDTH)
         self._queue = ClipQueue(clips, self._rng, threads, s.robots // 4) if s.physics else None
         queue = self._queue
         self._robots = AnchoredRobots(
             s.robots,
             (lambda _: clips.draw(self._rng)) if queue is None else (lambda _: queue.draw()),
             spec,
-            Variation(),
+            DomainRandomization(),
             seed + self.samples,
             threads,
             feedback,
@@ -161,7 +161,7 @@ class Improvement:
             while self.samples < samples:
                 began = time.monotonic()
                 figures = self._learn(self._roll())
-                figures["per_second"] = self.settings.robots * self.settings.ticks / (time.monotonic() - began)
+                figures["per_second"] = self.settings.robots * self.settings.steps / (time.monotonic() - began)
                 self._log(figures)
                 progress(
                     min(1.0, self.samples / samples),
@@ -203,7 +203,7 @@ class Improvement:
 
     def _roll(self) -> dict[str, torch.Tensor | float]:
         s, robots = self.settings, self._robots
-        n, t = s.robots, s.ticks
+        n, t = s.robots, s.steps
         seen, actions, values, rewards, ends = (
             torch.zeros(*shape, device=s.device)
             for shape in ((t, n, OBSERVATION_WIDTH), (t, n, JOINTS), (t + 1, n), (t, n), (t, n))
@@ -233,7 +233,7 @@ class Improvement:
         for k in range(t - 1, -1, -1):
             going = 1.0 - ends[k]
             delta = rewards[k] + s.discount * values[k + 1] * going - values[k]
-            last = delta + s.discount * s.trace * going * last
+            last = delta + s.discount * s.gae_lambda * going * last
             advantage[k] = last
         self.samples += n * t
         return {
@@ -251,7 +251,7 @@ class Improvement:
             if not len(those):
                 continue
             # Ours knows of the delay by itself; another's is shown the robot when the action takes effect.
-            self._labelled.add(x[those], run((now if self._own[which] else clean)[those]))
+            self._imitation.add(x[those], run((now if self._own[which] else clean)[those]))
 
     def _learn(self, batch: dict) -> dict[str, float]:
         s = self.settings
@@ -260,14 +260,16 @@ class Improvement:
             before = self._log_probability(self._actor(seen), actions)
         advantage = batch["advantage"]
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-6)
-        rewarded = self.samples > s.imitate_only
-        imitation = max(s.least, float(np.exp(-max(0.0, self.samples - s.imitate_only) / s.fade)))
+        rewarded = self.samples > s.imitation_samples
+        imitation = max(
+            s.min_imitation, float(np.exp(-max(0.0, self.samples - s.imitation_samples) / s.imitation_decay))
+        )
         sums = np.zeros(4)
         steps, stop = 0, False
-        batch_size = len(seen) // s.batches
+        batch_size = len(seen) // s.minibatches
         actor = self._adam.param_groups[0]
         if rewarded and not self._rewarded:
-            actor["lr"] = 0.05 * s.rate
+            actor["lr"] = 0.05 * s.learning_rate
         self._rewarded = rewarded
         for _ in range(s.epochs):
             for rows in torch.randperm(len(seen), device=s.device).split(batch_size):
@@ -279,18 +281,18 @@ class Improvement:
                     now = self._log_probability(self._actor(seen[rows]), actions[rows])
                     ratio = (now - before[rows]).exp()
                     gain = torch.minimum(
-                        ratio * advantage[rows], ratio.clamp(1.0 - s.clip, 1.0 + s.clip) * advantage[rows]
+                        ratio * advantage[rows], ratio.clamp(1.0 - s.clip_range, 1.0 + s.clip_range) * advantage[rows]
                     )
                     of_policy = -gain.mean() - 0.001 * self._log_std.sum()
                     loss = loss + of_policy
                     kl = (0.5 * (before[rows] - now).square()).mean().detach()
-                    stop = float(kl) > 4.0 * s.change
-                    if float(kl) > 2.0 * s.change:
+                    stop = float(kl) > 4.0 * s.target_kl
+                    if float(kl) > 2.0 * s.target_kl:
                         actor["lr"] = max(actor["lr"] / 1.5, 1e-6)
-                    elif steps and float(kl) < 0.5 * s.change:
-                        actor["lr"] = min(actor["lr"] * 1.1, s.rate)
-                if len(self._labelled) > batch_size:
-                    of_teacher = self._labelled.loss(self._actor, batch_size, self._rng)
+                    elif steps and float(kl) < 0.5 * s.target_kl:
+                        actor["lr"] = min(actor["lr"] * 1.1, s.learning_rate)
+                if len(self._imitation) > batch_size:
+                    of_teacher = self._imitation.loss(self._actor, batch_size, self._rng)
                     loss = loss + 2.0 * imitation * of_teacher
                 self._adam.zero_grad(set_to_none=True)
                 loss.backward()
@@ -299,7 +301,7 @@ class Improvement:
                 self._adam.step()
                 with torch.no_grad():
                     self._log_std.clamp_(np.log(0.03), np.log(0.3))
-                self._average.average_in(self._actor, s.average)
+                self._average.average_in(self._actor, s.ema_decay)
                 sums += [float(x.detach()) for x in (of_value, of_policy, of_teacher, kl)]
                 steps += 1
         figures = dict(zip(("value_loss", "policy_loss", "imitation_loss", "kl"), sums / steps, strict=True))
@@ -339,7 +341,7 @@ class Improvement:
         with atomic_path(self.folder / "exoactor.onnx") as path:
             onnx.save(to_onnx(self._average), str(path))
         save_bytes(self.folder / "exoactor.yaml", (FOLDER / "anchored.yaml").read_bytes())
-        write_seen(self.folder / "exoactor.onnx", [*_SEEN, *self.clips.names])
+        write_trained_on(self.folder / "exoactor.onnx", [*_SEEN, *self.clips.names])
 
     def _resume(self) -> None:
         path = self.folder / "checkpoint.pt"
@@ -355,6 +357,6 @@ class Improvement:
         self.samples = state["samples"]
         self._rewarded = state.get("rewarded", False)
         if not self._rewarded:
-            self._adam.param_groups[0]["lr"] = self.settings.rate
+            self._adam.param_groups[0]["lr"] = self.settings.learning_rate
         known = state["failing"]
         self.clips.failing = np.array([known.get(name, 0.5) for name in self.clips.names])

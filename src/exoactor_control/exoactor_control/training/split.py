@@ -30,19 +30,19 @@ def part_of(path: str | Path) -> str | None:
     return next((part for part, patterns in PARTS.items() if any(fnmatch(name, p) for p in patterns.split())), None)
 
 
-def seen_by(policy: Path) -> list[str] | None:
+def trained_on(policy: Path) -> list[str] | None:
     """Patterns of the files that a tracker has seen (``<tracker>.seen.json`` beside it); None: it does not say."""
     path = _beside(policy)
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def was_seen(policy: Path, path: str | Path) -> bool | None:
+def was_trained_on(policy: Path, path: str | Path) -> bool | None:
     """Whether a tracker has seen a reference; None: it does not say."""
-    patterns = seen_by(policy)
+    patterns = trained_on(policy)
     return None if patterns is None else any(fnmatch(Path(path).name, pattern) for pattern in patterns)
 
 
-def write_seen(policy: Path, names: Iterable[str]) -> None:
+def write_trained_on(policy: Path, names: Iterable[str]) -> None:
     """Write down beside a tracker what it has seen."""
     save_json(_beside(policy), sorted(set(names)))
 

@@ -118,7 +118,7 @@ def load_teacher(path: Path, threads: int) -> Callable[[np.ndarray], np.ndarray]
     return lambda x: np.clip(session.run(None, {name: x})[0], -10.0, 10.0)
 
 
-class Labelled:
+class ImitationBuffer:
     """The newest observations (N, ``width``) with a teacher's actions, at most ``size``."""
 
     def __init__(self, size: int, width: int) -> None:

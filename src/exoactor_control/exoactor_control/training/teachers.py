@@ -10,14 +10,14 @@ import numpy as np
 
 from exoactor_control.policy.spec import PolicySpec
 from exoactor_control.training.anchored import AnchoredRobots, Clip
-from exoactor_control.training.environment import NOMINAL, Episode, Variation
+from exoactor_control.training.environment import NOMINAL, DomainRandomization, Episode
 from exoactor_control.training.references import load_prepared
 from exoactor_control.training.student import JOINTS, TEACHER_FEEDBACK, Student, load_teacher
 from exoactor_core.errors import Missing
 from exoactor_core.files import load_json, save_json
 from exoactor_core.stages import Progress, no_progress
 
-_DISTURBED = Variation(push=16.0)
+_DISTURBED = DomainRandomization(push=16.0)
 """Without the punches under which most teachers fall alike."""
 Teacher = Callable[[np.ndarray], np.ndarray]
 """Observations (N, M) -> raw actions (N, 29)."""
@@ -65,7 +65,8 @@ def _best_teachers(
     clips = [Clip.of(Episode.of_motion(motion, stand=25), k, 0) for k, motion in enumerate(motions.values())]
     for which, run in enumerate(runs):
         nominal, disturbed = (
-            _return(run, feedback[which], clips, spec, variation, threads) for variation in (NOMINAL, _DISTURBED)
+            _return(run, feedback[which], clips, spec, randomization, threads)
+            for randomization in (NOMINAL, _DISTURBED)
         )
         total = np.where(nominal > 0.0, nominal + np.maximum(disturbed, 0.0), 0.0)
         best |= {name: which for name, better in zip(motions, total > returns, strict=True) if better}
@@ -74,10 +75,15 @@ def _best_teachers(
 
 
 def _return(
-    run: Teacher, feedback: np.ndarray, clips: Sequence[Clip], spec: PolicySpec, variation: Variation, threads: int
+    run: Teacher,
+    feedback: np.ndarray,
+    clips: Sequence[Clip],
+    spec: PolicySpec,
+    randomization: DomainRandomization,
+    threads: int,
 ) -> np.ndarray:
     """(M,) mean reward of a teacher over each clip; 0: it failed."""
-    robots = AnchoredRobots(len(clips), clips.__getitem__, spec, variation, 0, threads, feedback[None], 0.0)
+    robots = AnchoredRobots(len(clips), clips.__getitem__, spec, randomization, 0, threads, feedback[None], 0.0)
     frames = np.array([len(clip.episode) for clip in clips])
     doing = np.ones(len(clips), dtype=bool)
     total = np.zeros(len(clips))

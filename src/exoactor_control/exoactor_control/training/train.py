@@ -10,7 +10,7 @@ from exoactor_control.policy.policy import Policy, policy_file
 from exoactor_control.policy.spec import SHIPPED, known_specs
 from exoactor_control.training import data
 from exoactor_control.training.clips import Clips
-from exoactor_control.training.improve import ON_GPU, Improvement, Settings
+from exoactor_control.training.improve import ON_GPU, Settings, Trainer
 from exoactor_control.training.split import part_of
 from exoactor_control.training.teachers import screen
 from exoactor_core.errors import BadInput
@@ -69,7 +69,7 @@ def train(
     known = screen(files, paths, spec, table, threads=threads, progress=sub_progress(progress, 0.2, 0.25))
     settings = Settings() if device == "cpu" else ON_GPU
     clips = Clips(paths, known)
-    training = Improvement(files, spec, clips, Path(output), seed, settings, threads=threads)
+    training = Trainer(files, spec, clips, Path(output), seed, settings, threads=threads)
     training.run(samples, sub_progress(progress, 0.25, 1.0))
     return {
         "tracker": str(Path(output) / "exoactor.onnx"),

@@ -78,17 +78,17 @@ class ExpectedAction:
     distance: float | None
     angle: float | None
     count: float | None
-    object: bool
+    has_object: bool
     """It is done to something, or to where something is."""
-    there: bool
+    may_be_there: bool
     """The person may be there already: the object was named before."""
-    goes: bool
+    may_travel: bool
     """The person may go elsewhere: it is expected, or there is an object to go to."""
-    turns: bool
+    may_turn: bool
     """The person may turn."""
     meanwhile: str = ""
     """A gesture at the same time, which is not measured."""
-    own_words: bool = False
+    verbatim: bool = False
     """The planner took the words as they stand, and what measures them knows one of them at most."""
 
 
@@ -113,7 +113,7 @@ def _number(action: Mapping[str, Any], name: str) -> float | None:
     return float(value) if 0.0 < value < float("inf") else None
 
 
-def _expected(action: Mapping[str, Any], share: float, obj: bool, there: bool) -> ExpectedAction:
+def _expected(action: Mapping[str, Any], share: float, obj: bool, may_be_there: bool) -> ExpectedAction:
     verb = str(action.get("verb") or "move").strip().lower().replace("_", " ")
     described = str(action.get("description") or verb).strip().rstrip(".")
     text = described.removeprefix("does this: ")
@@ -153,13 +153,13 @@ def _expected(action: Mapping[str, Any], share: float, obj: bool, there: bool) -
         distance=distance,
         count=count,
         angle=_number(action, "angle"),
-        object=obj,
-        there=there,
-        goes=free or travels,
-        turns=free
+        has_object=obj,
+        may_be_there=may_be_there,
+        may_travel=free or travels,
+        may_turn=free
         or kind in ("turn", "still")
         or ("turn" in also and not head)
         or (travels and not (distance or count)),
         meanwhile=str(action.get("meanwhile") or ""),
-        own_words=text != described,
+        verbatim=text != described,
     )

@@ -62,11 +62,11 @@ def _grade(x: float, name: str) -> float:
     return float(np.clip((x - none) / (full - none), 0.0, 1.0))
 
 
-def _near(seen: float, expected: float, factor: float, slack: float) -> float:
+def _near(measured: float, expected: float, factor: float, slack: float) -> float:
     """How well two amounts agree: passed within a factor, with a slack for small ones."""
-    if seen <= 0.0:
+    if measured <= 0.0:
         return 0.0
-    return max(0.0, 1.0 - PASS_SCORE * abs(np.log((seen + slack) / (expected + slack))) / np.log(factor))
+    return max(0.0, 1.0 - PASS_SCORE * abs(np.log((measured + slack) / (expected + slack))) / np.log(factor))
 
 
 def _held(x: np.ndarray, seconds: float) -> np.ndarray:
@@ -91,145 +91,147 @@ def _hands(done: str, figure: np.ndarray, unit: str) -> str:
 _BACK = {"forward": "backward", "backward": "forward", "left": "right", "right": "left"}
 
 
-def _travel(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
-    ahead, left = seen.way
-    yaw, off = np.radians(seen.heading[0]), seen.position[-1] - seen.position[0]
+def _travel(features: MotionFeatures, expected: ExpectedAction) -> Measured:
+    ahead, left = features.displacement
+    yaw, off = np.radians(features.heading[0]), features.position[-1] - features.position[0]
     aside = float(off @ [-np.sin(yaw), np.cos(yaw)])  # who is to walk to the left may also turn there
     way = expected.direction if expected.direction in _BACK else "forward"
-    gone = {"forward": ahead, "backward": -ahead, "left": max(left, aside), "right": max(-left, -aside)}[way]
-    if expected.object or (way == "backward" and "back to" in expected.text):
-        gone = abs(ahead)
-    to = way if gone > -0.05 else _BACK[way]
-    text = f"goes {abs(gone):.1f} m {'to the ' if to in SIDES else ''}{to}"
-    if expected.there:
+    distance = {"forward": ahead, "backward": -ahead, "left": max(left, aside), "right": max(-left, -aside)}[way]
+    if expected.has_object or (way == "backward" and "back to" in expected.text):
+        distance = abs(ahead)
+    to = way if distance > -0.05 else _BACK[way]
+    text = f"goes {abs(distance):.1f} m {'to the ' if to in SIDES else ''}{to}"
+    if expected.may_be_there:
         return 1.0, text
-    if expected.object:
-        short = min(1.0, gone / expected.distance) if expected.distance else 1.0
+    if expected.has_object:
+        short = min(1.0, distance / expected.distance) if expected.distance else 1.0
         near = _near(short, 1.0, DISTANCE_FACTOR**2, 0.0)  # the distance is only a guess of the planner
-        return min(_grade(gone, "going"), near), text
+        return min(_grade(distance, "going"), near), text
     if expected.distance:
-        return _near(gone, expected.distance, DISTANCE_FACTOR, 0.1), text
+        return _near(distance, expected.distance, DISTANCE_FACTOR, 0.1), text
     if expected.count or expected.verb == "step":
-        return _near(gone, STEP_LENGTH * (expected.count or 1.0), DISTANCE_FACTOR**2, 0.1), text
-    return _grade(gone, "going"), text
+        return _near(distance, STEP_LENGTH * (expected.count or 1.0), DISTANCE_FACTOR**2, 0.1), text
+    return _grade(distance, "going"), text
 
 
-def _turn(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+def _turn(features: MotionFeatures, expected: ExpectedAction) -> Measured:
     sign = {"left": 1.0, "right": -1.0}.get(expected.direction or "")
-    turned = abs(seen.turned) if sign is None else sign * seen.turned
-    text = f"turns {abs(seen.turned):.0f} degrees to the {'left' if seen.turned > 0 else 'right'}"
+    turned = abs(features.turned) if sign is None else sign * features.turned
+    text = f"turns {abs(features.turned):.0f} degrees to the {'left' if features.turned > 0 else 'right'}"
     angle = expected.angle or (180.0 if expected.direction == "around" else None)
     if angle is None:  # who is to turn to something may face it already
-        return 1.0 if expected.object else _grade(turned, "turning"), text
+        return 1.0 if expected.has_object else _grade(turned, "turning"), text
     return max(0.0, 1.0 - PASS_SCORE * abs(turned - angle) / max(15.0, ANGLE_TOLERANCE * angle)), text
 
 
-def _up(seen: MotionFeatures, expected: ExpectedAction, name: str) -> Measured:
-    up = _held(seen.hand[..., 2], 0.2)
+def _up(features: MotionFeatures, expected: ExpectedAction, name: str) -> Measured:
+    up = _held(features.hand[..., 2], 0.2)
     return _of_side(up, expected, name), _hands("gets", up, "arm lengths above the shoulder")
 
 
-def _ahead(seen: MotionFeatures, expected: ExpectedAction, seconds: float = 0.3) -> Measured:
-    ahead, up = _held(seen.hand[..., 0], seconds), _held(seen.hand[..., 2], 0.2)
+def _ahead(features: MotionFeatures, expected: ExpectedAction, seconds: float = 0.3) -> Measured:
+    ahead, up = _held(features.hand[..., 0], seconds), _held(features.hand[..., 2], 0.2)
     over = up[SIDES.index(expected.side) if expected.side in SIDES else ahead.argmax()]
     score = _of_side(ahead, expected, "ahead") * (1.0 - _grade(over, "too high ahead"))
     return score, _hands("stretches", ahead, "arm lengths ahead")
 
 
-def _aside(seen: MotionFeatures, expected: ExpectedAction, signs: tuple[float, float]) -> Measured:
-    out = _held(seen.hand[..., 1] * signs, 0.2)
+def _aside(features: MotionFeatures, expected: ExpectedAction, signs: tuple[float, float]) -> Measured:
+    out = _held(features.hand[..., 1] * signs, 0.2)
     return _of_side(out, expected, "aside"), _hands("stretches", out, "arm lengths aside")
 
 
-def _down(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
-    down = _held(np.maximum(seen.low / 0.3, (seen.hand[..., 0] - 0.15) / 0.45), 0.3)
-    over = _grade(_held(seen.hand[..., 2], 0.2).max(), "too high for down")
+def _down(features: MotionFeatures, expected: ExpectedAction) -> Measured:
+    down = _held(np.maximum(features.low / 0.3, (features.hand[..., 0] - 0.15) / 0.45), 0.3)
+    over = _grade(_held(features.hand[..., 2], 0.2).max(), "too high for down")
     return _of_side(down, expected, "down") * (1.0 - over), _hands("brings", down, "of the way down")
 
 
-def _raise(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+def _raise(features: MotionFeatures, expected: ExpectedAction) -> Measured:
     if expected.direction == "forward":
-        return _ahead(seen, expected)
+        return _ahead(features, expected)
     if expected.direction in ("side", "left", "right"):
-        return _aside(seen, expected, (1.0, -1.0))
-    return _up(seen, expected, "raised")
+        return _aside(features, expected, (1.0, -1.0))
+    return _up(features, expected, "raised")
 
 
-def _reach(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+def _reach(features: MotionFeatures, expected: ExpectedAction) -> Measured:
     ways: dict[str, Callable[[], Measured]] = {
-        "forward": lambda: _ahead(seen, expected),
-        "up": lambda: _up(seen, expected, "up"),
-        "down": lambda: _down(seen, expected),
-        "left": lambda: _aside(seen, expected, (1.0, 1.0)),
-        "right": lambda: _aside(seen, expected, (-1.0, -1.0)),
+        "forward": lambda: _ahead(features, expected),
+        "up": lambda: _up(features, expected, "up"),
+        "down": lambda: _down(features, expected),
+        "left": lambda: _aside(features, expected, (1.0, 1.0)),
+        "right": lambda: _aside(features, expected, (-1.0, -1.0)),
     }
     return ways[expected.direction]() if expected.direction in ways else max(way() for way in ways.values())
 
 
-def _wave(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+def _wave(features: MotionFeatures, expected: ExpectedAction) -> Measured:
     """The hand's to and fro is not looked for: the wrist may stay."""
-    score, text = _up(seen, expected, "waving")
-    return score * _of_side(_held(seen.forearm, 0.2), expected, "upright"), text
+    score, text = _up(features, expected, "waving")
+    return score * _of_side(_held(features.forearm, 0.2), expected, "upright"), text
 
 
-def _clap(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
-    gap = np.linalg.norm(seen.wrist[:, 0] - seen.wrist[:, 1], axis=1)
-    ahead = seen.hand[..., 0].min(axis=1) > 0.35
+def _clap(features: MotionFeatures, expected: ExpectedAction) -> Measured:
+    gap = np.linalg.norm(features.wrist[:, 0] - features.wrist[:, 1], axis=1)
+    ahead = features.hand[..., 0].min(axis=1) > 0.35
     near = float(gap[ahead].min()) if ahead.any() else float(gap.min())
     return float(ahead.any()) * (1.0 - _grade(near, "apart")), f"brings the wrists within {near:.2f} m of each other"
 
 
-def _march(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
-    high = seen.ankle[..., 2].max(axis=0)
+def _march(features: MotionFeatures, expected: ExpectedAction) -> Measured:
+    high = features.ankle[..., 2].max(axis=0)
     return _grade(high.min(), "foot"), f"lifts the left foot {high[0]:.2f} and the right one {high[1]:.2f} m"
 
 
-def _kick(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
-    high = seen.ankle[..., 2].max(axis=0)
+def _kick(features: MotionFeatures, expected: ExpectedAction) -> Measured:
+    high = features.ankle[..., 2].max(axis=0)
     score = _of_side(high, expected, "foot", SIDE_MARGIN / 3.0)
-    if expected.object:  # an estimate may lose a gentle kick, but not that the weight goes onto one foot
-        sway = float(np.ptp(seen.ankle[..., 1], axis=0).max())
-        score = max(score, _grade(sway, "swaying") * (1.0 - _grade(seen.gone, "away")))
+    if expected.has_object:  # an estimate may lose a gentle kick, but not that the weight goes onto one foot
+        sway = float(np.ptp(features.ankle[..., 1], axis=0).max())
+        score = max(score, _grade(sway, "swaying") * (1.0 - _grade(features.distance, "away")))
     return score, f"lifts the left foot {high[0]:.2f} and the right one {high[1]:.2f} m"
 
 
-def _squat(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
-    drop = float(seen.drop.max())
+def _squat(features: MotionFeatures, expected: ExpectedAction) -> Measured:
+    drop = float(features.drop.max())
     return _grade(drop, "low"), f"goes down by {drop:.2f} leg lengths"
 
 
-def _bow(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
-    lean, drop = float(seen.lean.max()), float(seen.drop.max())
+def _bow(features: MotionFeatures, expected: ExpectedAction) -> Measured:
+    lean, drop = float(features.lean.max()), float(features.drop.max())
     # from pelvis to neck the trunk leans a fifth less than the shoulders do, whose angle is meant
     score = _near(lean, 0.8 * expected.angle, DISTANCE_FACTOR, 3.0) if expected.angle else _grade(lean, "bowing")
     return score * (1.0 - _grade(drop, "too low to bow")), f"bows {lean:.0f} degrees, {drop:.2f} leg lengths down"
 
 
-def _bend(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
-    return max(_squat(seen, expected), (_grade(float(seen.lean.max()), "bowing"), _bow(seen, expected)[1]))
+def _bend(features: MotionFeatures, expected: ExpectedAction) -> Measured:
+    return max(_squat(features, expected), (_grade(float(features.lean.max()), "bowing"), _bow(features, expected)[1]))
 
 
-def _take(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+def _take(features: MotionFeatures, expected: ExpectedAction) -> Measured:
     """A hand stays low, or ahead, for longer than a swinging one."""
-    used = _held(np.maximum(seen.low / 0.2, (seen.hand[..., 0] - 0.15) / 0.3), 0.7)
-    over = _grade(_held(seen.hand[..., 2], 0.2).max(), "too high to take")
+    used = _held(np.maximum(features.low / 0.2, (features.hand[..., 0] - 0.15) / 0.3), 0.7)
+    over = _grade(_held(features.hand[..., 2], 0.2).max(), "too high to take")
     far = used.min() if expected.side == "both" else used.max()
     return _grade(far, "taking") * (1.0 - over), _hands("brings", used, "of the way to something")
 
 
-def _manual(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
-    moved = np.ptp(seen.wrist, axis=0).max(axis=1)
-    lifted = _grade(_held(seen.forearm, 0.3).max(), "working")  # and does not just swing
+def _manual(features: MotionFeatures, expected: ExpectedAction) -> Measured:
+    moved = np.ptp(features.wrist, axis=0).max(axis=1)
+    lifted = _grade(_held(features.forearm, 0.3).max(), "working")  # and does not just swing
     return min(_grade(moved.max(), "moving"), lifted), _hands("moves", moved, "m")
 
 
-def _moves(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
-    moved = max(float(np.ptp(x, axis=0).max()) for x in (seen.position, seen.wrist, seen.ankle, seen.drop))
-    return max(_grade(moved, "moving"), _grade(float(np.ptp(seen.heading)), "turning")), f"moves by {moved:.2f} m"
+def _moves(features: MotionFeatures, expected: ExpectedAction) -> Measured:
+    moved = max(
+        float(np.ptp(x, axis=0).max()) for x in (features.position, features.wrist, features.ankle, features.drop)
+    )
+    return max(_grade(moved, "moving"), _grade(float(np.ptp(features.heading)), "turning")), f"moves by {moved:.2f} m"
 
 
-def _stand(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
-    moved = max(float(np.ptp(x, axis=0).max()) for x in (seen.wrist, seen.drop))
+def _stand(features: MotionFeatures, expected: ExpectedAction) -> Measured:
+    moved = max(float(np.ptp(x, axis=0).max()) for x in (features.wrist, features.drop))
     return 1.0 - _grade(moved, "fidgeting"), f"moves by {moved:.2f} m"
 
 
@@ -240,7 +242,7 @@ MEASURES: dict[str, Callable[[MotionFeatures, ExpectedAction], Measured]] = {
     "raise": _raise,
     "reach": _reach,
     "push": _ahead,
-    "punch": lambda seen, expected: _ahead(seen, expected, 0.0),
+    "punch": lambda features, expected: _ahead(features, expected, 0.0),
     "clap": _clap,
     "kick": _kick,
     "squat": _squat,
@@ -251,21 +253,21 @@ MEASURES: dict[str, Callable[[MotionFeatures, ExpectedAction], Measured]] = {
     "take": _take,
     "hands": _manual,
     "stand": _stand,
-    "still": lambda seen, expected: (1.0, "stays"),
-    "unspecified": lambda seen, expected: (1.0, ""),
+    "still": lambda features, expected: (1.0, "stays"),
+    "unspecified": lambda features, expected: (1.0, ""),
     "moves": _moves,
 }
 
 
-def measure(seen: MotionFeatures, expected: ExpectedAction) -> Measured:
+def measure(features: MotionFeatures, expected: ExpectedAction) -> Measured:
     """How well a stretch of the motion shows an action, and that the person does not go or turn away meanwhile."""
-    score, text = MEASURES[expected.kind](seen, expected)
-    if not expected.goes:
-        gone = seen.gone / (2.0 if expected.kind == "turn" else 1.0)  # people turn while they walk
-        score *= 1.0 - _grade(gone, "away")
-        text += f" and goes {seen.gone:.1f} m away" if _grade(gone, "away") > 0.4 else ""
-    if not expected.turns:
-        away = _grade(abs(seen.turned), "turned away")
+    score, text = MEASURES[expected.kind](features, expected)
+    if not expected.may_travel:
+        distance = features.distance / (2.0 if expected.kind == "turn" else 1.0)  # people turn while they walk
+        score *= 1.0 - _grade(distance, "away")
+        text += f" and goes {features.distance:.1f} m away" if _grade(distance, "away") > 0.4 else ""
+    if not expected.may_turn:
+        away = _grade(abs(features.turned), "turned away")
         score *= 1.0 - away
-        text += f" and turns {abs(seen.turned):.0f} degrees away" if away > 0.4 else ""
+        text += f" and turns {abs(features.turned):.0f} degrees away" if away > 0.4 else ""
     return score, text

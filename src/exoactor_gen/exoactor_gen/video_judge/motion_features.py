@@ -51,12 +51,12 @@ class MotionFeatures:
         return float(self.heading[-1] - self.heading[0])
 
     @property
-    def gone(self) -> float:
+    def distance(self) -> float:
         """Metres from the first position to the last."""
         return float(np.linalg.norm(self.position[-1] - self.position[0]))
 
     @property
-    def way(self) -> np.ndarray:
+    def displacement(self) -> np.ndarray:
         """(2,) m gone ahead and to the left, each bit of it as the person then faced."""
         step, yaw = np.diff(self.position, axis=0), np.radians(self.heading[:-1])
         ahead, left = np.array([np.cos(yaw), np.sin(yaw)]), np.array([-np.sin(yaw), np.cos(yaw)])

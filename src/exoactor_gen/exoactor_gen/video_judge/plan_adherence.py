@@ -41,13 +41,13 @@ def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any], body: Bod
     actions = read_plan(plan)
     if not actions:
         return []
-    seen = measure_motion(motion, body or BodyModel.load())
-    cuts = align(seen, actions)
+    features = measure_motion(motion, body or BodyModel.load())
+    cuts = align(features, actions)
     checks = []
     for k, (expected, (begin, end)) in enumerate(zip(actions, cuts, strict=True)):
-        own, wide = seen[begin : end + 1], _beside(seen, actions, cuts, k)
+        own, wide = features[begin : end + 1], _beside(features, actions, cuts, k)
         score, text = measure(own, expected)
-        wider = {"travel": wide.gone > own.gone, "turn": abs(wide.turned) > abs(own.turned)}
+        wider = {"travel": wide.distance > own.distance, "turn": abs(wide.turned) > abs(own.turned)}
         if wider.get(expected.kind):
             score, text = min((score, text), MEASURES[expected.kind](wide, expected))
         if expected.kind == "unspecified":
@@ -56,7 +56,7 @@ def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any], body: Bod
         wanted = "" if passed else f", but the plan is: {expected.text}"
         when = f"From {begin / FEATURE_RATE:.1f} to {end / FEATURE_RATE:.1f} s"
         unchecked = f"does '{expected.meanwhile}' at the same time" if expected.meanwhile else ""
-        if expected.kind in UNCHECKED or expected.own_words:
+        if expected.kind in UNCHECKED or expected.verbatim:
             unchecked = expected.text
         more = f"; whether the person {unchecked} was not checked" if unchecked and passed else ""
         checks.append(
@@ -65,16 +65,16 @@ def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any], body: Bod
     return checks
 
 
-def align(seen: MotionFeatures, actions: list[ExpectedAction]) -> list[tuple[int, int]]:
+def align(features: MotionFeatures, actions: list[ExpectedAction]) -> list[tuple[int, int]]:
     """Cut the motion into one stretch per action, in order: first and last sample of each, shared by neighbours."""
-    at = np.unique(np.linspace(0, len(seen) - 1, max(MAX_CUTS, len(actions)) + 1).round().astype(int))
+    at = np.unique(np.linspace(0, len(features) - 1, max(MAX_CUTS, len(actions)) + 1).round().astype(int))
     n = len(at)
     best, came = np.where(np.arange(n) == 0, 0.0, -np.inf), []
     for k, expected in enumerate(actions):
         total = np.full((n, n), -np.inf)  # from, to
         for i in np.flatnonzero(np.isfinite(best)):
             for j in range(i, n) if k < len(actions) - 1 else [n - 1]:
-                score = measure(seen[at[i] : at[j] + 1], expected)[0]
+                score = measure(features[at[i] : at[j] + 1], expected)[0]
                 # an action that is seen very well does not make up for another that is not
                 total[i, j] = (
                     best[i]
@@ -91,12 +91,14 @@ def align(seen: MotionFeatures, actions: list[ExpectedAction]) -> list[tuple[int
     return cuts[::-1]
 
 
-def _beside(seen: MotionFeatures, actions: list[ExpectedAction], cuts: list[tuple[int, int]], k: int) -> MotionFeatures:
+def _beside(
+    features: MotionFeatures, actions: list[ExpectedAction], cuts: list[tuple[int, int]], k: int
+) -> MotionFeatures:
     """A stretch and those beside it in which nobody is to go, or to turn: no part of a way or turn hides in them."""
-    free = [a.goes if actions[k].kind == "travel" else a.turns for a in actions]
+    free = [a.may_travel if actions[k].kind == "travel" else a.may_turn for a in actions]
     first = last = k
     while first > 0 and not free[first - 1]:
         first -= 1
     while last < len(actions) - 1 and not free[last + 1]:
         last += 1
-    return seen[cuts[first][0] : cuts[last][1] + 1]
+    return features[cuts[first][0] : cuts[last][1] + 1]
