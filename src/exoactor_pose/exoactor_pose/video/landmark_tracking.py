@@ -356,12 +356,12 @@ def _tracked(
     camera: CameraMotion | None,
     progress: Progress,
 ) -> tuple[Tracker, AppearanceModel, CameraMotion | None]:
-    """Show a tracker the video, another one again where that tells whom to follow, or where nobody was found.
+    """Show a tracker the video, another one again where somebody else is to be followed, or where nobody was found.
 
     Returns the last tracker, and the models of appearance and camera that saw the same.
     """
     step, furthest = frame_step(video.fps), 0.0
-    fps = video.fps / step
+    fps, total = video.fps / step, max(video.frame_count // step, 1)
 
     def forward(share: float, text: str) -> None:
         nonlocal furthest
@@ -372,22 +372,44 @@ def _tracked(
         appearance = AppearanceModel(fps)
         return appearance, Tracker(detector, fps, person, hands, (appearance, camera) if camera else (appearance,))
 
+    def show(frames: Iterable[np.ndarray], until_company: bool = False) -> bool:
+        """Show the tracker frames, those until others are there or all; returns whether it was all."""
+        source = iter(frames)
+        while batch := list(islice(source, detector.batch)):
+            tracker(batch)
+            if until_company and tracker.company:
+                return False
+            done = len(tracker.poses)
+            forward(min(done / total, 1.0), f"Looking for the person: frame {done} of {total}")
+        tracker.wait()
+        return True
+
+    def frames() -> closing[Generator[np.ndarray, None, None]]:
+        return closing(_prefetched(video.frames(step)))
+
     appearance, tracker = new_tracker(camera)
-    whole = _show(video, step, tracker, forward, until_company=person == "largest")
-    if not whole:  # whom to follow of several, all of the video decides
+    other: Sightings | None = None
+    with closing(tracker), frames() as shown:
+        if not show(shown, until_company=person == "largest"):  # whom to follow of several, all of the video decides
+            sightings = survey(video, step, detector, forward)
+            if all(track.followed for track in sightings.best().values()):
+                show(shown)
+            else:
+                other = sightings
+    if other:
         camera = camera and CameraMotion(fps, camera.intrinsics, camera.focal_std)
         appearance, tracker = new_tracker(camera)
-        sightings = survey(video, step, detector, forward)
-        if any(not track.followed for track in sightings.best().values()):
-            tracker.follower.eligible = sightings.most_prominent
-            tracker.follower.notes.append(
-                "Several people are in the video: the one followed is the largest and there for the longest time, "
-                "or gets about most; the option person chooses another."
-            )
-        _show(video, step, tracker, forward)
+        tracker.follower.eligible = other.most_prominent
+        tracker.follower.notes.append(
+            "Several people are in the video: the one followed is the largest and there for the longest time, or gets "
+            "about most; the option person chooses another."
+        )
+        with closing(tracker), frames() as shown:
+            show(shown)
     if not any(tracker.poses):  # as against the light
         appearance, tracker = new_tracker(None)
-        _show(video, step, tracker, forward, with_contrast)
+        with closing(tracker), frames() as shown:
+            show(map(with_contrast, shown))
     return tracker, appearance, camera
 
 
@@ -426,32 +448,6 @@ def survey(video: Video, step: int, detector: Detector, progress: Progress) -> S
                     seen.append((pose.image, colour_histogram(frame, person), person is chosen))
         sightings.add(time, follower.shot, sorted(seen, key=lambda each: not each[2]))
     return sightings
-
-
-def _show(
-    video: Video,
-    step: int,
-    tracker: Tracker,
-    progress: Progress,
-    prepared: Callable[[np.ndarray], np.ndarray] | None = None,
-    until_company: bool = False,
-) -> bool:
-    """Show a new tracker every ``step``-th frame of a video, each ``prepared`` for it; or those until others are there.
-
-    Returns
-    -------
-    Whether it was shown all of them.
-    """
-    total, done = max(video.frame_count // step, 1), 0
-    with closing(tracker), closing(_prefetched(video.frames(step))) as frames:
-        while batch := list(islice(frames, tracker.detector.batch)):
-            tracker(batch if prepared is None else [prepared(frame) for frame in batch])
-            if until_company and tracker.company:
-                return False
-            done += len(batch)
-            progress(min(done / total, 1.0), f"Looking for the person: frame {done} of {total}")
-        tracker.wait()
-    return True
 
 
 def _prefetched(frames: Iterable[np.ndarray]) -> Generator[np.ndarray, None, None]:
