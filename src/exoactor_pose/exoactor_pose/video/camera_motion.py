@@ -106,7 +106,7 @@ class CameraMotion:
             return
         scale = min(1.0, IMAGE_WIDTH / frame.shape[1])
         size = round(scale * frame.shape[1]), round(scale * frame.shape[0])
-        image = cv2.cvtColor(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        image = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
         image = cv2.GaussianBlur(image, (0, 0), 0.8)  # steps of slanting edges are no corners
         self._scale = scale
         mask = _background(image.shape, None if landmarks is None else scale * landmarks[:, :2])
