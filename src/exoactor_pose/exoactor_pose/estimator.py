@@ -268,7 +268,8 @@ class MediapipeEstimator(VideoEstimator):
         """Those of MediaPipe, too."""
 
         model_complexity: Annotated[Literal["auto", "0", "1", "2"], BeforeValidator(str)] = "auto"
-        """MediaPipe's landmark model: 0 lite, 1 full, 2 heavy; auto: heavy, or full where heavy is not installed."""
+        """MediaPipe's landmark model: 0 lite, 1 full, 2 heavy; auto: full, and heavy, where it is installed, in the
+        frames in which full is unsure."""
         hands: bool = True
         """Look for the hands' landmarks too, for fingers and wrists; without, hands are flat."""
 

@@ -127,16 +127,15 @@ def test_models_that_are_not_there(monkeypatch, tmp_path):
         MediapipeDetector(model_complexity=7)
 
 
-def test_auto_is_the_heavy_model_where_it_is_installed(monkeypatch, tmp_path):
+def test_auto_has_the_heavy_model_too_where_it_is_installed(monkeypatch, tmp_path):
     opened = []
     monkeypatch.setattr(detectors, "model_file", lambda complexity: tmp_path / f"{detectors.MODELS[complexity]}.tflite")
     monkeypatch.setattr(detectors, "Graph", lambda *given, model=None, **named: opened.append(model))
     monkeypatch.setattr(detectors, "without_output", lambda model, number: model)
     for model in ("full", "heavy"):
         (tmp_path / f"{model}.tflite").write_text(model)
-        detector = MediapipeDetector("auto")
-        assert (detector.model, len(detector.notes)) == (model, model == "full")
-    assert opened == [None, b"full", None, b"heavy"]
+        assert len(MediapipeDetector("auto").notes) == (model == "full")
+    assert opened == [None, b"full", None, b"full", b"heavy"]
 
 
 def test_without_the_silhouette_landmarks_are_the_same(waving):
@@ -181,12 +180,23 @@ def test_people_are_found_who_are_small_in_a_wide_image(waving):
         assert person.size == pytest.approx(0.4 * one.size, rel=0.25)
 
 
-def test_a_body_outside_the_image_is_not_found(monkeypatch):
+def detector_of(monkeypatch, *graphs):
+    """A detector whose landmark models, full and heavy, are these graphs; their packets are arrays."""
     detector = object.__new__(MediapipeDetector)
+    detector._models = []
+    for name, graph in zip(("full", "heavy"), graphs, strict=False):
+        model = object.__new__(detectors._LandmarkModel)
+        model.name, model.looks, model._graph = name, 0, graph
+        detector._models.append(model)
+    monkeypatch.setattr(detectors, "landmark_array", lambda packet: packet)
+    return detector
+
+
+def test_a_body_outside_the_image_is_not_found(monkeypatch):
     image = np.ones((33, 4))
     ends = np.array([[0.5, 0.5, 0.0, 1.0], [0.5, 0.25, 0.0, 1.0]])
-    detector._landmark_graph = lambda *_: {"LANDMARKS": image, "WORLD_LANDMARKS": image, "AUXILIARY_LANDMARKS": ends}
-    monkeypatch.setattr(detectors, "landmark_array", lambda packet: packet)
+    packets = {"LANDMARKS": image, "WORLD_LANDMARKS": image, "AUXILIARY_LANDMARKS": ends}
+    detector = detector_of(monkeypatch, lambda *_: packets)
     person = detectors._person(detectors._Track(np.array([[200.0, 200.0], [200.0, 100.0]])))
     found = []
     for inside in (22, 8, 4, 0):
@@ -197,7 +207,7 @@ def test_a_body_outside_the_image_is_not_found(monkeypatch):
 
 def followed(monkeypatch, place, frames, lost=None):
     """Poses of a person of 200 px whose landmarks are at ``place(frame)`` px, and which frames were looked at."""
-    detector, looked = object.__new__(MediapipeDetector), []
+    looked = []
 
     def graph(frame, region):
         looked.append(int(frame[0, 0, 0]))
@@ -208,8 +218,7 @@ def followed(monkeypatch, place, frames, lost=None):
         ends = np.array([[x, 0.5, 0.0, 1.0], [x, 0.25, 0.0, 1.0]])
         return {"LANDMARKS": image, "WORLD_LANDMARKS": image, "AUXILIARY_LANDMARKS": ends}
 
-    detector._landmark_graph = graph
-    monkeypatch.setattr(detectors, "landmark_array", lambda packet: packet)
+    detector = detector_of(monkeypatch, graph)
     images = [np.full((400, 400, 3), k, np.uint8) for k in range(frames)]
     person, poses = detectors._person(detectors._Track(np.array([[0.0, 200.0], [0.0, 100.0]]))), []
     for k in range(0, frames, detector.batch):
@@ -242,6 +251,52 @@ def test_a_person_lost_in_a_later_frame_is_looked_for_in_each(monkeypatch):
     poses, looked = followed(monkeypatch, lambda t: 5.0 * t, 12, lost=11)
     assert looked[-4:] == [11, 8, 10, 11]
     assert [pose is None for pose in poses] == [False] * 11 + [True]
+
+
+def test_the_heavy_model_looks_where_full_is_unsure(monkeypatch):
+    """That is at first, and where full has the person turned, small, hidden or lost, or a joint jump."""
+    facing, visibility, size, wrist, looked = 1.0, 1.0, 0.5, 0.5, []
+
+    def packets(name, facing, visibility):
+        looked.append(name)
+        image = np.full((33, 4), 0.5)
+        image[15, 1] = wrist if name == "full" else 0.5
+        image[:, 3], image[[11, 23], 0] = visibility, 0.5 + 0.1 * facing
+        ends = np.array([[0.5, 0.5, 0.0, 1.0], [0.5, 0.5 - 0.5 * size, 0.0, 1.0]])
+        return {"LANDMARKS": image, "WORLD_LANDMARKS": image, "AUXILIARY_LANDMARKS": ends}
+
+    def full(frame, region):
+        return packets("full", facing, visibility) if visibility else looked.append("full") or {}
+
+    detector = detector_of(monkeypatch, full, lambda *_: packets("heavy", 1.0, 1.0))
+    person = detectors._person(detectors._Track(np.array([[200.0, 200.0], [200.0, 100.0]])))
+
+    def look():
+        nonlocal person
+        looked.clear()
+        (pose,) = detector.find_landmarks([np.zeros((400, 400, 3), np.uint8)], [person])
+        person = pose.person
+        return list(looked)
+
+    assert look() == ["heavy"]
+    assert look() == ["full"]
+    facing = -1.0
+    assert look() == ["full", "heavy"]
+    facing, visibility = 1.0, 0.3
+    assert look() == ["full", "heavy"]
+    visibility = 0.0
+    assert look() == ["full", "heavy"]
+    visibility = 1.0
+    assert look() == ["full"]
+    wrist = 0.55
+    assert look() == ["full", "heavy"]
+    wrist = 0.5
+    assert look() == ["full"]
+    size = 0.1
+    while person.size > detectors.UNSURE_SIZE_PX:
+        look()
+    assert look() == ["heavy"]
+    assert detector.model == "full, heavy"
 
 
 def test_standard_error_stays_quiet():

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from exoactor_core.arrays import unit
 from exoactor_core.errors import BadInput, Missing
 from exoactor_pose.detection.anatomy import LANDMARK_TRUST
 from exoactor_pose.detection.mediapipe_graphs import Graph, landmark_array, modules_folder, without_output
@@ -53,6 +54,18 @@ _REGION_SCALE = 1.25
 """Side of the region over the length of the body, as MediaPipe's graphs take it."""
 _BODY, _MIN_INSIDE = slice(11, 33), 0.25
 """Landmarks below the head, and their share that is in the image at least: the others are the model's guesses."""
+_ACROSS = np.array([[11, 12], [23, 24]])
+"""Left and right shoulder, left and right hip."""
+_JOINTS = np.r_[11:17, 23:29]
+"""Shoulders, elbows and wrists; hips, knees and ankles."""
+UNSURE_TURN_DEG = 40.0
+"""Turn of shoulders or hips since the heavy model looked last from which the full model may mix up front and back..."""
+UNSURE_JUMP = 0.08
+"""...lengths of the body by which a joint is off its straight way, from which it may mix up left and right..."""
+UNSURE_VISIBILITY = 0.75
+"""...mean visibility of the joints below which it is unsure..."""
+UNSURE_SIZE_PX = 150.0
+"""...and length of a body; the models' input is a square of 256 px, 1.25 times as large as the body."""
 _SAME_PERSON_DISTANCE = 0.25
 """Lengths of the body between the middles of two people found that are one."""
 _WIDE = 1.5
@@ -73,8 +86,9 @@ def model_file(complexity: int) -> Path:
 class MediapipeDetector:
     """MediaPipe's BlazePose: the landmarks of one frame say where to place those of the next.
 
-    ``model_complexity`` is 0 lite, 1 full, 2 heavy, or "auto": heavy where it is installed, full elsewhere. Full comes
-    with MediaPipe, heavy by ``make env``. Below ``min_confidence``, in [0, 1], nobody is there.
+    ``model_complexity`` is 0 lite, 1 full, 2 heavy, or "auto": full, and heavy, where it is installed, in the frames in
+    which full is unsure. Full comes with MediaPipe, heavy by ``make env``. Below ``min_confidence``, in [0, 1], nobody
+    is there.
 
     Raises
     ------
@@ -91,27 +105,25 @@ class MediapipeDetector:
             raise BadInput(f"model_complexity is {model_complexity}, but it must be auto, 0, 1 or 2.")
         self.notes: tuple[str, ...] = ()
         """Sentences for the user."""
-        if str(model_complexity) == "auto":
-            if not model_file(2).is_file():
-                self.notes = (
-                    "MediaPipe's heavy landmark model is not installed: the full one is used, which mixes up front and "
-                    "back of people who turn. 'make env' fetches it.",
-                )
-            model_complexity = 2 if model_file(2).is_file() else 1
-        if not model_file(int(model_complexity)).is_file():
+        wanted = [1, 2] if str(model_complexity) == "auto" else [int(model_complexity)]
+        if len(wanted) > 1 and not model_file(2).is_file():
+            wanted = [1]
+            self.notes = (
+                "MediaPipe's heavy landmark model is not installed: the full one is used alone, which mixes up front "
+                "and back of people who turn. 'make env' fetches it.",
+            )
+        if not model_file(wanted[0]).is_file():
             raise Missing(
-                f"MediaPipe's model {model_file(int(model_complexity))} is not installed: run 'make env', or use "
+                f"MediaPipe's model {model_file(wanted[0])} is not installed: run 'make env', or use "
                 "model_complexity 1."
             )
-        self.model = MODELS[int(model_complexity)]
         self._people_graph = Graph("PoseDetectionCpu", ("DETECTIONS",), threshold=min_confidence)
-        self._landmark_graph = Graph(
-            "PoseLandmarkByRoiCpu",
-            ("LANDMARKS", "WORLD_LANDMARKS", "AUXILIARY_LANDMARKS"),
-            roi=True,
-            model=without_output(model_file(int(model_complexity)).read_bytes(), _SEGMENTATION_OUTPUT),
-            threshold=min_confidence,
-        )
+        self._models = [_LandmarkModel(complexity, min_confidence) for complexity in wanted]
+
+    @property
+    def model(self) -> str:
+        """Names of the models whose landmarks were taken."""
+        return ", ".join(model.name for model in self._models if model.looks) or self._models[0].name
 
     def find_people(self, frames: list[np.ndarray]) -> list[list[Person]]:
         """The people in every frame."""
@@ -153,7 +165,8 @@ class MediapipeDetector:
     def close(self) -> None:
         """End the graphs' threads."""
         self._people_graph.close()
-        self._landmark_graph.close()
+        for model in self._models:
+            model.close()
 
     def _people_in(self, frame: np.ndarray) -> list[Person]:
         found = []
@@ -181,7 +194,57 @@ class MediapipeDetector:
 
     def _look(self, frame: np.ndarray, track: _Track, frames: int = 1) -> _Track | None:
         """The track in a frame so many later, by the model; None: the landmarks do not fit."""
-        got = self._landmark_graph(frame, _person(track).region[0])
+        region, across = _person(track).region[0], track.across
+        first, *heavy = self._models
+        clear = across is not None and track.length >= UNSURE_SIZE_PX
+        placed = first(frame, region) if clear or not heavy else None
+        if heavy and (placed is None or _unsure(placed[0], track, frames)):
+            placed = heavy[0](frame, region)
+            across = None if placed is None else _across(placed[0])
+        if placed is None:
+            return None
+        points, ends = placed
+        return replace(track.next(ends, frames), points=points, across=across).since(track, frames)
+
+
+def _unsure(points: np.ndarray, track: _Track, frames: int) -> bool:
+    """Whether landmarks (33, 6) so many frames after a look show little, jump, or are turned from the heavy model's."""
+    assert track.across is not None  # the heavy model looks first
+    jump = (points - track.points - frames * track.velocity)[_JOINTS, :2] / track.length
+    cosine = (_across(points) * track.across).sum(axis=1)
+    return bool(
+        points[_JOINTS, 2].mean() < UNSURE_VISIBILITY
+        or (track.looks > 1 and np.linalg.norm(jump, axis=1).max() > UNSURE_JUMP)
+        or cosine.min() < np.cos(np.radians(UNSURE_TURN_DEG))
+    )
+
+
+def _across(points: np.ndarray) -> np.ndarray:
+    """Directions (2, 2) from the right to the left shoulder and hip, seen from above, of landmarks (33, 6)."""
+    left, right = points[_ACROSS.T][..., [3, 5]]
+    return unit(left - right)
+
+
+class _LandmarkModel:
+    """One of MediaPipe's landmark models, by its complexity."""
+
+    def __init__(self, complexity: int, min_confidence: float) -> None:
+        self.name, self.looks = MODELS[complexity], 0
+        self._graph = Graph(
+            "PoseLandmarkByRoiCpu",
+            ("LANDMARKS", "WORLD_LANDMARKS", "AUXILIARY_LANDMARKS"),
+            roi=True,
+            model=without_output(model_file(complexity).read_bytes(), _SEGMENTATION_OUTPUT),
+            threshold=min_confidence,
+        )
+
+    def __call__(self, frame: np.ndarray, region: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Landmarks of the person in a region, (33, 6) as in `_Track`, and the ends of the body (2, 2) px.
+
+        None: they do not fit.
+        """
+        self.looks += 1
+        got = self._graph(frame, region)
         if len(got) < 3:
             return None
         height, width = frame.shape[:2]
@@ -191,7 +254,11 @@ class MediapipeDetector:
             return None
         world = landmark_array(got["WORLD_LANDMARKS"])[:, :3]
         ends = landmark_array(got["AUXILIARY_LANDMARKS"])[:, :2] * [width, height]
-        return replace(track.next(ends, frames), points=np.concatenate([image, world], axis=1)).since(track, frames)
+        return np.concatenate([image, world], axis=1), ends
+
+    def close(self) -> None:
+        """End the graph's threads."""
+        self._graph.close()
 
 
 def _squares(image: np.ndarray) -> list[tuple[int, np.ndarray]]:
@@ -236,9 +303,13 @@ class _Track:
     """Of the landmarks since the look before, a frame."""
     bend: np.ndarray = field(default_factory=lambda: np.zeros((33, 6)))
     """Half of their acceleration, a frame^2."""
+    curve: np.ndarray = field(default_factory=lambda: np.zeros((33, 6)))
+    """Mean of the last two bends, in which less is left of noise."""
     frames: int = 1
     """Since the look before."""
     looks: int = 0
+    across: np.ndarray | None = None
+    """`_across` of the heavy model's last look; None: it has not looked."""
 
     @property
     def length(self) -> float:
@@ -255,10 +326,10 @@ class _Track:
 
     def deviation(self, frames: int) -> float:
         """How far landmarks get off the straight way over so many frames, lengths of the body; unknown: infinite."""
-        if self.looks < 3:
+        if self.looks < 4:
             return np.inf
-        bend = np.linalg.norm(self.bend[:, :2], axis=1) * LANDMARK_TRUST * self.points[:, 2]
-        return 0.25 * frames**2 * float(bend.max()) / self.length
+        curve = np.linalg.norm(self.curve[:, :2], axis=1) * LANDMARK_TRUST * self.points[:, 2]
+        return 0.25 * frames**2 * float(curve.max()) / self.length
 
     def next(self, value: np.ndarray, frames: int = 1) -> _Track:
         """The same, so many frames later."""
@@ -273,7 +344,8 @@ class _Track:
         velocity = (self.points - before.points) / frames
         bend = (velocity - before.velocity) / (frames + before.frames)
         bend[:, 2] = 0.0
-        return replace(self, velocity=velocity, bend=bend, frames=frames, looks=before.looks + 1)
+        curve = 0.5 * (bend + before.bend)
+        return replace(self, velocity=velocity, bend=bend, curve=curve, frames=frames, looks=before.looks + 1)
 
 
 def _smoothing_factor(cutoff: float | np.ndarray, rate: float) -> float | np.ndarray:
