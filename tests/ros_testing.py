@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ from rclpy.task import Future
 from exoactor.graph import environment
 from exoactor_ros import NAMESPACE
 from exoactor_ros.action_client import Client
+from exoactor_ros.spin import destroy
 
 DOMAIN = 2 + os.getpid() % 48
 """ROS domain of this process; from 102 on the ports would fall among those that Linux gives away."""
@@ -45,6 +47,7 @@ def use_own_domain() -> dict[str, str]:
 def spinning(*factories: Callable[..., Node], threads: int = 16) -> Iterator[list[Node]]:
     """Nodes, each made by ``factory(context=...)``, and at the end of the list a plain one for clients; all spun."""
     use_own_domain()
+    gc.collect()  # lifecycle nodes keep their DDS participant until then, and only 32 are discovered on one machine
     context = Context()
     rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
     executor = MultiThreadedExecutor(threads, context=context)
@@ -65,7 +68,7 @@ def spinning(*factories: Callable[..., Node], threads: int = 16) -> Iterator[lis
         executor.shutdown(2.0)
         thread.join(5.0)
         for node in nodes:
-            node.destroy_node()
+            destroy(node)
         context.try_shutdown()
 
 

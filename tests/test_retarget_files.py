@@ -21,6 +21,7 @@ from exoactor_core.stages import load_backend
 from exoactor_gen.mannequin.choreography import choreograph
 from exoactor_gen.mannequin.language import parse
 from exoactor_pose.importers import load_human
+from processes import alive
 
 DATA = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 TASK = "take two steps forward"
@@ -282,13 +283,6 @@ def test_ctrl_c_leaves_no_half_files(early, tmp_path):
     assert all(len(load_robot(path)) > 50 for path in files)
 
 
-def runs(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_no_worker_outlives_the_command(how, tmp_path):
     if how != signal.SIGKILL and signal.getsignal(how) == signal.SIG_IGN:
@@ -299,8 +293,8 @@ def test_no_worker_outlives_the_command(how, tmp_path):
     assert len(workers) > 2
     process.send_signal(how)
     _, told = process.communicate(timeout=60)
-    wait_until(lambda: not any(runs(pid) for pid in workers))
-    assert not any(runs(pid) for pid in workers)
+    wait_until(lambda: not any(alive(pid) for pid in workers))
+    assert not any(alive(pid) for pid in workers)
     assert len(list(out.glob("[0-9]*.npz"))) < 30
     if how != signal.SIGKILL:
         assert process.returncode == Cancelled.exit_code

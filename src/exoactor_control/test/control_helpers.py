@@ -87,12 +87,6 @@ def until(condition, timeout=15.0):
         time.sleep(0.01)
 
 
-def alive(pid):
-    """Whether a process runs; one that ended may linger until it is reaped."""
-    stat = Path(f"/proc/{pid}/stat")
-    return stat.exists() and stat.read_text().rsplit(")", 1)[1].split()[0] != "Z"
-
-
 def walk_ahead(speed: float, steps: int = 6) -> RobotMotion:
     """Walk straight on at a speed in m/s, from standing to standing, the arms hanging."""
     plan = _Plan()

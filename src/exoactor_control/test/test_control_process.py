@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 import pytest
-from control_helpers import Robot, alive, until
+from control_helpers import Robot, until
 
 from exoactor_core.errors import BadInput, Missing, Refused
 from exoactor_core.motion import HumanMotion
@@ -21,6 +21,7 @@ from exoactor_control.realtime.control_process import ControlProcess, Settings
 from exoactor_control.reference.trajectory import prepare
 from exoactor_core.dex3 import hand_targets
 from exoactor_unitree.joystick import Button
+from processes import alive
 
 pytestmark = pytest.mark.realtime
 

@@ -109,7 +109,7 @@ def waving(seconds=2.0):
 @pytest.mark.faults
 def test_observations_that_cannot_be_used_are_left_out():
     taken = []
-    state = SimpleNamespace(joint_pos=STANDING)
+    state = SimpleNamespace(joint_pos=STANDING, joint_vel=np.zeros(29), quat_wxyz=np.array([1.0, 0.0, 0.0, 0.0]))
     with spinning(lambda **o: ControllerNode(parameter_overrides=[Parameter("autostart", value=False)], **o)) as nodes:
         controller = nodes[0]
         report = SimpleNamespace(state=state, truth=None, hands=(), go=controller._go)

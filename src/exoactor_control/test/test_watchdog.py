@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager, suppress
 
 import pytest
-from control_helpers import Robot, alive, until
+from control_helpers import Robot, until
 
 from exoactor_core.errors import Missing, Refused
 from exoactor_core.robot import standing_motion
@@ -20,6 +20,7 @@ from exoactor_control.controller.state_machine import State
 from exoactor_control.realtime.control_process import ControlProcess, Settings
 from exoactor_control.realtime.watchdog import LAST_DAMPING_SECONDS
 from exoactor_control.reference.trajectory import prepare
+from processes import alive
 
 pytestmark = [pytest.mark.faults, pytest.mark.realtime, pytest.mark.timeout(120)]
 

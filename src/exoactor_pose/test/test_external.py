@@ -11,6 +11,7 @@ from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
 from exoactor_core.stages import load_backend
 from exoactor_core.video import Video
 from exoactor_pose.external import ExternalEstimator
+from processes import alive
 
 VIDEO = Video.from_frames([np.zeros((48, 64, 3), np.uint8)] * 25, 25.0)
 
@@ -61,13 +62,6 @@ def estimator(tmp_path):
         return ExternalEstimator(**{"command": command, "logs": str(tmp_path / "logs"), **options})
 
     return make
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def pids(tmp_path):

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Protocol, runtime_checkable
 
 import rclpy
+from rclpy.action import ActionClient, ActionServer
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -73,10 +74,21 @@ def run(factory: Callable[[], Node], threads: int = 4) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(1 if bugs else 0)
-    node.destroy_node()
+    destroy(node)
     rclpy.try_shutdown()
     if bugs:
         raise bugs[0]
+
+
+def destroy(node: Node) -> None:
+    """Destroy a node and its action clients and servers, which rclpy leaves to the garbage collector.
+
+    Until then they keep the node's DDS participant, and on one machine only 32 of these are discovered.
+    """
+    node.destroy_node()
+    for waitable in list(node.waitables):
+        if isinstance(waitable, ActionClient | ActionServer):
+            waitable.destroy()
 
 
 @contextmanager
@@ -102,5 +114,5 @@ def spinning(node: Node, ended: Callable[[], object] = lambda: None) -> Iterator
     finally:
         executor.shutdown(1.0)
         thread.join(2.0)
-        node.destroy_node()
+        destroy(node)
         node.context.try_shutdown()

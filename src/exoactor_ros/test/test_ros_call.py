@@ -1,3 +1,5 @@
+import gc
+import os
 import subprocess
 import sys
 import time
@@ -136,3 +138,20 @@ def test_a_liveliness_that_lapses_is_no_death_before_it_is_confirmed(monkeypatch
         assert not client.is_dead(last_heard=100.3), "it was heard of since"
         client._on_liveliness(SimpleNamespace(alive_count=1))
         assert not client.is_dead(last_heard=99.9)
+
+
+def test_a_node_leaves_no_participant_behind():
+    def sockets():
+        names = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
+        return sum(os.readlink(name).startswith("socket:") for name in names if os.path.lexists(name))
+
+    def used():
+        with spinning() as (node,):
+            Client(node, RetargetMotion, "slowly")
+        gc.disable()  # or it might hide what is left
+        try:
+            return sockets()
+        finally:
+            gc.enable()
+
+    assert used() == used()
