@@ -255,7 +255,7 @@ def test_a_person_lost_in_a_later_frame_is_looked_for_in_each(monkeypatch):
 
 def test_the_heavy_model_looks_where_full_is_unsure(monkeypatch):
     """That is at first, and where full has the person turned, small, hidden or lost, or a joint jump."""
-    facing, visibility, size, wrist, looked = 1.0, 1.0, 0.5, 0.5, []
+    facing, visibility, hidden, size, wrist, looked = 1.0, 1.0, False, 0.5, 0.5, []
 
     def packets(name, facing, visibility):
         looked.append(name)
@@ -268,7 +268,7 @@ def test_the_heavy_model_looks_where_full_is_unsure(monkeypatch):
     def full(frame, region):
         return packets("full", facing, visibility) if visibility else looked.append("full") or {}
 
-    detector = detector_of(monkeypatch, full, lambda *_: packets("heavy", 1.0, 1.0))
+    detector = detector_of(monkeypatch, full, lambda *_: packets("heavy", 1.0, 0.3 if hidden else 1.0))
     person = detectors._person(detectors._Track(np.array([[200.0, 200.0], [200.0, 100.0]])))
 
     def look():
@@ -286,7 +286,10 @@ def test_the_heavy_model_looks_where_full_is_unsure(monkeypatch):
     assert look() == ["full", "heavy"]
     visibility = 0.0
     assert look() == ["full", "heavy"]
-    visibility = 1.0
+    visibility, hidden = 0.3, True
+    assert look() == ["full", "heavy"]
+    visibility, hidden = 1.0, False
+    assert look() == ["heavy"], "as little shows as in the last look"
     assert look() == ["full"]
     wrist = 0.55
     assert look() == ["full", "heavy"]

@@ -196,7 +196,7 @@ class MediapipeDetector:
         """The track in a frame so many later, by the model; None: the landmarks do not fit."""
         region, across = _person(track).region[0], track.across
         first, *heavy = self._models
-        clear = across is not None and track.length >= UNSURE_SIZE_PX
+        clear = across is not None and track.length >= UNSURE_SIZE_PX and not _hidden(track.points)
         placed = first(frame, region) if clear or not heavy else None
         if heavy and (placed is None or _unsure(placed[0], track, frames)):
             placed = heavy[0](frame, region)
@@ -213,10 +213,15 @@ def _unsure(points: np.ndarray, track: _Track, frames: int) -> bool:
     jump = (points - track.points - frames * track.velocity)[_JOINTS, :2] / track.length
     cosine = (_across(points) * track.across).sum(axis=1)
     return bool(
-        points[_JOINTS, 2].mean() < UNSURE_VISIBILITY
+        _hidden(points)
         or (track.looks > 1 and np.linalg.norm(jump, axis=1).max() > UNSURE_JUMP)
         or cosine.min() < np.cos(np.radians(UNSURE_TURN_DEG))
     )
+
+
+def _hidden(points: np.ndarray) -> bool:
+    """Whether landmarks (33, 6) show little of the limbs."""
+    return bool(points[_JOINTS, 2].mean() < UNSURE_VISIBILITY)
 
 
 def _across(points: np.ndarray) -> np.ndarray:
