@@ -281,6 +281,12 @@ MEANT: list[tuple[str, list[Movement]]] = [
         [do("pick up", object="bottle"), do("place", object="bottle", direction="down")],
     ),
     ("wipe the table down", [do("wipe", object="table")]),
+    ("head over to the chair", [do("walk", object="chair")]),
+    ("use your left hand to pick up the bottle", [do("pick up", object="bottle", side="left", direction="up")]),
+    (
+        "collect the box and walk to the door with it",
+        [do("pick up", object="box"), do("walk", object="door")],
+    ),
     (
         "put the bottle on the chair and walk back",
         [do("place", object="bottle", at="chair"), do("walk", object="start")],
@@ -483,6 +489,9 @@ REFUSED: list[tuple[str, str]] = [
     ("pick up the cup that is next to the bottle", "'that is next to the bottle' with 'pick up'"),
     ("pick up the cup on the left", "'on the left' with 'pick up'"),
     ("pick up the small box", "'small' (sizes and weights are not told apart"),
+    ("turn your back to the table", "'to the table' with 'turn your back'"),
+    ("get me the cup", "say 'hand me the bottle'"),
+    ("walk to the door with it", "'with it' with 'walk'"),
     ("move the box to the left", "cannot push 'left', only forward."),
     ("walk to the table while carrying the box to the chair", "carrying the box to the chair"),
     ("while walking", "walking"),

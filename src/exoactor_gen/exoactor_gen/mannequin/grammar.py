@@ -119,6 +119,7 @@ def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
                      rf"|(?:with (?:the|your|his|her|its)|your|his|her|its|the) (?P<only>left|right)\b"
                      rf"|(?:with )?the (?P<rest>other)(?: one)?\b"
                      rf"(?! {color}{named}\b)"),
+            ("with it", r"with (?:it|them)\b"),
             ("broom", rf"(?:with|using) {DETERMINER}(?:broom|mop)\b"),
             ("direction", rf"(?:straight |out )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front"
                           rf"|sides?)(?: hand)?(?: side)?\b(?!(?: hand)?(?: side)? of\b)"
@@ -190,10 +191,13 @@ class Clause:
 def normalised(text: str) -> str:
     """The instruction in lower case, with single spaces."""
     text = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
-    text = " ".join(text.split()).strip("\"'“”„« »")
+    text = " ".join(text.split()).strip("\"'“”„« »").replace("that's ", "that is ")
     text = re.sub(r"(?<=[a-z])-(?=[a-z])|(?<=\d)-(?=[a-z])", " ", text)  # 'forty-five', '90-degree'
     text = re.sub(r"\bpush(\w* (?:(?:the|a|an) )?(?:\w+ )?\w+) open\b", r"open\1", text)  # 'push the door open'
     text = re.sub(r"\bpush(\w*) open\b", r"open\1", text)
+    head = r"(^|[,.;] |\b(?:and|then|please) )head (?=(?:over |back |straight )?(?:to|towards?) )"
+    text = re.sub(head, r"\1walk ", text)
+    text = re.sub(rf"\buse ({DETERMINER}(?:left |right |both )?(?:{_either(HAND_WORDS)})) to\b", r"with \1,", text)
     if re.match(r"1[.)] ", text):  # a numbered list
         text = re.sub(r"(?:^|\s)\d+[.)](?= [a-z])", ".", text)
     text = re.sub(r" ?(?:-+>|=+>|→|[()]) ?", ", ", text)
@@ -204,7 +208,7 @@ def normalised(text: str) -> str:
     what = r"(it |(?:the|an?|that|this) (?:\w+ ){1,2}?)"
     text = re.sub(rf"\b(?:hand|give|pass) {what}(?:over )?to (?:me|us|him|her)\b", r"hold out \1", text)
     text = re.sub(rf"\b((?:put|place|drop) {what}in)(?=$| ?[,.;!]| and\b| then\b)", r"\1to it", text)
-    text = re.sub(rf"\b(wip(?:e|es|ing) {what})(?:clean|down|off)\b(?! the\b)", r"\1", text)
+    text = re.sub(rf"\b((?:wip|scrub|rub)(?:e|es|s|ing)? {what})(?:clean|down|off)\b(?! the\b)", r"\1", text)
     text = re.sub(rf"\b(?:hold|hand) {what}(?:out|over)\b(?! to\b)", r"hold out \1", text)
     text = re.sub(rf"\b((?:put|place|set|lay)(?:s|ting|ing)? {what})back (?=(?:down|(?:on|in)(?:to)?)\b)", r"\1", text)
     text = re.sub(rf"\bdrop(?:s|ping)? {what}(?=in(?:to|side)?\b)", r"put \1", text)

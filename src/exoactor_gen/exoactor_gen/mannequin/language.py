@@ -506,7 +506,7 @@ class _Reader:
             return with_detail(replace(movement, angle=75.0), "direction", phrase.said["way"], phrase)
         if sort == "out" and kind == "raise":
             return replace(movement, direction=movement.direction or "side")
-        if sort == "everyone" and kind == "carry":
+        if sort == "everyone" and kind in ("carry", "pick up"):
             raise BadInput(
                 f"Nobody is in the room for '{verb.text} {phrase.text}': say 'hand me the bottle', and it is held out, "
                 "or how far it is carried."
@@ -527,6 +527,7 @@ class _Reader:
             return with_detail(movement, "at", self._goal(), phrase)
         if (
             (sort, kind) in _SAID_ANYWAY
+            or (sort == "with it" and kind in MOVES_FEET and any(a.kind in _HANDLED for a in self.movements))
             or (sort == "again" and any(a.kind == kind for a in self.movements))
             or (sort == "own body" and kind == f"hands on {'head' if phrase.said['body'] == 'head' else 'hips'}")
             or (sort == "answer" and (kind, phrase.said["answer"]) in (("nod", "yes"), ("shake head", "no")))
@@ -676,6 +677,8 @@ def _kind_by_details(kind: str, verb: Phrase, details: list[Phrase], source: Phr
     limb = next((p for p in details if p.sort == "limb" and not p.text.startswith(("with", "using"))), None)
     if kind == "walk" and limb and verb.text.startswith("mov"):
         kind = _moved_limb(limb, details)
+    if verb.text.startswith("turn your back") and details:  # 'turn your back to the table'
+        raise unfit(verb.text, details[0])
     if kind == "place" and limb and any(p.said.get("way") == "down" for p in details):
         kind, details = "lower", [p for p in details if p.said.get("way") != "down"]
     if kind == "lean":
