@@ -166,5 +166,7 @@ def report_lines(report: dict[str, Any]) -> list[str]:
             rows.append((name, form.format(value)))
     rows += [(f"failed before in {one['failed_stage']}", one["reason"]) for one in report.get("tries", ())]
     rows += [("warning", text) for text in report.get("warnings", ())]
-    rows += [("video", note) for note in report.get("metrics", {}).get("estimate", {}).get("notes", ())]
+    metrics = report.get("metrics", {})
+    made = metrics.get("generate", {}).get("note", "")
+    rows += [("video", note) for note in ([made] if made else []) + metrics.get("estimate", {}).get("notes", [])]
     return [verdict, *chain(f"  {name:<30}{value}" for name, value in rows)]

@@ -119,7 +119,7 @@ class Tries:
             self.requests.append(request)
             level = np.full((16, 16, 3), 40 * len(self.requests), np.uint8)
             video = self.video or Video.from_frames([level] * 3, 30.0)
-            return Generation(video, HUMAN, {"videos_made": 2}, {"actions": []})
+            return Generation(video, HUMAN, {"videos_made": 2, "note": "there is no shelf"}, {"actions": []})
 
         def track(motion, progress, **options):
             return Tracking(ROBOT, self.ends.pop(0))
@@ -144,6 +144,7 @@ def test_what_fails_in_rehearsal_is_tried_again_with_another_video(tmp_path):
     shown = "\n".join(report_lines(vars(report)))
     assert "failed before in rehearse     The G1 did not do it: it fell." in shown
     assert "warning                       There is a risk: 1 of 5 failed." in shown
+    assert "video                         there is no shelf" in shown
 
 
 def test_tries_end(tmp_path):

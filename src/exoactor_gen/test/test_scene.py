@@ -378,3 +378,13 @@ def test_who_walks_back_gets_past_what_stands_there_and_ends_where_it_began():
     done = Choreography(parse("put the bottle on the chair, then walk back"), ROBOT_STATURE / MEAN_STATURE)
     np.testing.assert_allclose(done.score.pose[:2], 0.0, atol=0.03)
     assert ("at", (0.0, 0.0)) in [(c.kind, c.place) for c in done.interaction.checks]
+
+
+def test_what_is_not_there_is_mimed_and_said_to_be():
+    assert Choreography(parse("push the button on the wall, then kick the ball")).mimed == ("button",)
+
+
+def test_a_table_stands_where_who_holds_something_has_room_to_turn_to_it():
+    room = Choreography(parse("pick up the bottle and put it next to the cup"), ROBOT_STATURE / MEAN_STATURE)
+    table = room.score.objects["table"]
+    assert table.distance(np.zeros(2)) > 0.6

@@ -29,6 +29,7 @@ _TOUCH_RANGE = 0.15  # m at which a part touches an object without a plan
 _MIN_CONTACT_SECONDS = 0.25  # s, likewise
 _PALM_OFFSET = 0.09  # m from the wrist to the middle of the palm
 _HOLD_SPEED, _KICK_SPEED = 0.35, 1.2  # m/s of a part that stays at an object, and of a foot that kicks
+_STAY_DISTANCE = 0.01  # m from its place at which an object is that is to be there in the end
 _SPACING_TOLERANCE = 0.25  # share by which the hands' distance changes while they hold something
 
 
@@ -44,9 +45,16 @@ def part_paths(person: Posture) -> dict[str, np.ndarray]:
     return paths
 
 
-def only_approached(checks: Sequence[Check]) -> set[str]:
-    """Ids of the objects that a task has the robot walk to, and do nothing with."""
-    return {c.object for c in checks if c.kind == "robot_near"} - {c.object for c in checks if c.kind != "robot_near"}
+def left_alone(scene: Scene, checks: Sequence[Check]) -> set[str]:
+    """Ids of the objects that a task does nothing with: what the robot goes to, around or over, or has no check."""
+
+    def stays(check: Check) -> bool:
+        there = check.kind == "at" and check.object and check.place is not None
+        return check.kind in ("robot_near", "stands") or bool(
+            there and np.allclose(scene[check.object].pos[:2], check.place, atol=_STAY_DISTANCE)
+        )
+
+    return {obj.id for obj in scene.objects} - {c.object for c in checks if not stays(c)} if checks else set()
 
 
 def find_contacts(

@@ -612,6 +612,19 @@ def test_who_walks_to_something_that_was_moved_ends_near_it(retarget):
         assert chair.floor_distance(result.motion.root_pos[-1, :2]) < 0.55
 
 
+def test_a_foot_is_not_led_to_what_the_task_leaves_where_it_is(retarget):
+    made = choreographer.Choreography.of_instruction("kick the ball")
+    human, scene = made.perform(np.zeros(10))[0], made.interaction.scene
+    x, y, _ = scene["ball"].pos
+    for checks, found in (
+        ((), ["strike"]),
+        ((Check(kind="kicked", object="ball"),), ["strike"]),
+        ((Check(kind="stands", object="ball"), Check(kind="at", object="ball", place=(x, y))), []),  # as of a bar
+    ):
+        motion = retarget(human, interaction=Interaction(scene, checks=checks)).motion
+        assert [contact.kind for contact in motion.object_contacts] == found
+
+
 def test_who_stops_before_a_goal_does_not_leave_the_path_round_an_obstacle(retarget):
     chair, basket = everyday("chair", pos=(1.08, 0.07, 0.0)), everyday("basket", pos=(2.3, -0.13, 0.0))
     made = choreographer.Choreography.of_instruction("walk to the basket", 0.78, Scene(objects=(chair, basket)))

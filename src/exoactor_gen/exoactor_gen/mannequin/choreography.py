@@ -24,7 +24,7 @@ from exoactor_gen.mannequin.actions import action_of, movements_of
 from exoactor_gen.mannequin.gestures import GESTURES
 from exoactor_gen.mannequin.handling import hands_for
 from exoactor_gen.mannequin.language import found_in, gesture_of, parse
-from exoactor_gen.mannequin.movement import KINDS, MOVES_FEET, Movement
+from exoactor_gen.mannequin.movement import KINDS, MOVES_FEET, START, Movement
 from exoactor_gen.mannequin.object_movements import handle
 from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
 from exoactor_gen.mannequin.score import STAND_SECONDS, Score
@@ -123,6 +123,12 @@ class Choreography:
         """The objects as they are at the start; None where there are none."""
         items = [obj.scene_object for obj in self.score.objects.values() if obj.kind != BROOM]
         return joined(items) if items else None
+
+    @property
+    def mimed(self) -> tuple[str, ...]:
+        """The objects that something is done to and that are not there."""
+        named = dict.fromkeys(m.object for m in self.movements if m.object and m.object not in (START, "floor"))
+        return tuple(name.replace("_", " ") for name in named if name not in self.score.objects)
 
     @property
     def interaction(self) -> Interaction | None:

@@ -128,8 +128,10 @@ class Mannequin(Generator):
                 yield image
 
         video = Video.from_frames(drawn(), given.fps, camera.intrinsics, stature(self.body, betas))
-        scene = "" if request.scene_image is None else "the scene image is not used by this backend"
-        progress(1.0, f"{len(motion)} frames drawn{'; ' + scene if scene else ''}")
+        notes = [f"there is no {name}: what is done to it is mimed" for name in choreography.mimed]
+        if request.scene_image is not None:
+            notes.append("the scene image is not used by this backend")
+        progress(1.0, "; ".join([f"{len(motion)} frames drawn", *notes]))
         metrics = {
             "plan": str(plan),
             "seconds": video.duration,
@@ -142,8 +144,8 @@ class Mannequin(Generator):
         }
         if camera.pan is not None:
             metrics["camera_pan"] = (camera.pan - camera.pan[0]).tolist()  # rad to the left of the first frame
-        if scene:
-            metrics["note"] = scene
+        if notes:
+            metrics["note"] = "; ".join(notes)
         return Generation(video, motion, metrics, plan.data(), interaction=interaction)
 
     def first_frame(self, interaction: Interaction) -> tuple[np.ndarray, Intrinsics, float]:

@@ -22,6 +22,8 @@ BESIDE_GAP = 0.10
 """Between an object and what is put beside it, for a hand between them, m."""
 WALK_DISTANCE = 1.2
 """So far ahead stands what is walked to, m."""
+TURNING_ROOM = 0.6
+"""m to what is not straight ahead, at least: the person turns to it, with what the hands hold."""
 RIM_HEIGHT = 0.86
 """m over the floor to the top of what things are put into, for arms that do not get lower: it stands on a stand."""
 
@@ -81,15 +83,17 @@ def object_named(
             size = (0.4, 0.4, RIM_HEIGHT - new.size[2])
         elif on_stand and not new.one_handed:  # arms that reach about it do not reach far over the edge
             size = (0.24, 0.4, 0.6)
-        under = object_named(score, on, away if on_stand else gap_to(score, on), size=size)
+        there = away if on_stand else max(away + gap_to(score, on) - gap_to(score, name), gap_to(score, on))
+        under = object_named(score, on, there, size=size)
         approach(score, under, 1.0)
         spot = spot_on(score, under, new, side)
         spot[:2] += score.ahead(back) - score.pose[:2]
         score.objects[name] = new.at(np.array([*spot, score.pose[2]]))
         return score.objects[name]
     for farther, turn in product((0.0, 0.5, 1.0), np.radians([0.0, 50.0, -50.0, 90.0, -90.0, 135.0, -135.0, 180.0])):
+        off = away if turn == 0.0 else max(away, TURNING_ROOM)
         yaw = score.pose[2] + turn + math.radians(aside)
-        middle = score.pose[:2] + (away + farther + new.size[0] / 2.0) * np.array([math.cos(yaw), math.sin(yaw)])
+        middle = score.pose[:2] + (off + farther + new.size[0] / 2.0) * np.array([math.cos(yaw), math.sin(yaw)])
         facing = yaw + math.pi if kind == "chair" else yaw  # its seat faces one
         new = new.at(np.array([*middle, 0.0, facing]))
         if is_free(score, new):
