@@ -18,7 +18,7 @@ models of motion trackers (smpl_humanoid.xml of PHC and ProtoMotions: thigh 0.38
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -55,6 +55,15 @@ _SOLE = (("left_heel", 8846, 7), ("left_toe", 5770, 10), ("right_heel", 8635, 8)
 
 STATURE = 1.70
 """Stature of the neutral body with zero betas, m."""
+
+
+_HANGING = {
+    "collar": (0.0, 0.0, 0.0),
+    "shoulder": (0.0, 0.0, -1.25),
+    "elbow": (0.0, -0.25, 0.0),
+    "wrist": (0.0, 0.0, 0.0),
+}
+"""Axis-angle of the left arm's joints, rad; y and z change sign on the right."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,18 @@ class BodyModel:
         joints = [joint for *_, joint in _SOLE]
         local = self.rest_foot_points(motion.betas) - self.rest_joints(motion.betas)[joints]
         return pos[:, joints] + np.einsum("tkij,kj->tki", rot[:, joints], local)
+
+
+def with_hanging_arms(motion: HumanMotion, share: np.ndarray) -> HumanMotion:
+    """The motion with arms that hang as far as a share (T, 2) of the left and the right one in [0, 1] says."""
+    pose, hands = motion.body_pose.reshape(-1, 21, 3).copy(), np.asarray(motion.hand_pose).reshape(-1, 2, 45).copy()
+    for arm, side in enumerate(("left", "right")):
+        mirror = np.array([1.0, 1.0, 1.0] if side == "left" else [1.0, -1.0, -1.0])
+        for joint, rest in _HANGING.items():
+            k = BODY_JOINT_NAMES.index(f"{side}_{joint}") - 1
+            pose[:, k] += share[:, arm, None] * (mirror * rest - pose[:, k])
+        hands[:, arm] *= 1.0 - share[:, arm, None]
+    return replace(motion, body_pose=pose.reshape(-1, 63), hand_pose=hands.reshape(-1, 90))
 
 
 def joint_transforms(local: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -51,8 +51,10 @@ def unreliable_walks(person: Posture) -> np.ndarray:
     for first, end in (run for k in range(2) for run in true_runs(stands[:, k])):
         least, most = (first + at for at in sorted((heading[first:end].argmin(), heading[first:end].argmax())))
         turned = np.abs(heading[least : most + 1] - heading[[least, most], None])
-        if turned.max() > _MAX_TWIST:
-            bad[least : most + 1] |= (turned > _MIN_TWIST).all(axis=0)
+        if turned.max() > _MAX_TWIST:  # what came before and comes after, to and fro, is no turn
+            begins = int(np.flatnonzero(turned[0] <= _MIN_TWIST)[-1]) + 1
+            ends = begins + int(np.flatnonzero(turned[1, begins:] <= _MIN_TWIST)[0])
+            bad[least + begins : least + ends] = True
     return without_short(bad | ~stands.all(axis=1), round(_MAX_PAUSE * person.fps)) if bad.any() else bad
 
 

@@ -13,7 +13,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from exoactor_core.arrays import true_runs, unit
-from exoactor_core.contacts import Contact
+from exoactor_core.body import with_hanging_arms
+from exoactor_core.contacts import SIDES, Contact
+from exoactor_core.motion import HumanMotion
 from exoactor_core.scene import Scene, SceneObject
 from exoactor_core.task_checks import Check
 from exoactor_retarget.hand_contacts import contact_groups
@@ -30,6 +32,9 @@ _MIN_CONTACT_SECONDS = 0.25  # s, likewise
 _PALM_OFFSET = 0.09  # m from the wrist to the middle of the palm
 _HOLD_SPEED, _KICK_SPEED = 0.35, 1.2  # m/s of a part that stays at an object, and of a foot that kicks
 _STAY_DISTANCE = 0.01  # m from its place at which an object is that is to be there in the end
+_HIDDEN_CONFIDENCE, _SEEN_CONFIDENCE = 0.6, 0.8  # of an arm that hangs while it is idle, and of one that is as seen
+_BUSY_SECONDS = 2.5  # before and after a planned contact of a hand, in which its arm is not idle
+_EVIDENCE_SECONDS = 0.3  # over which the confidence is averaged
 _SPACING_TOLERANCE = 0.25  # share by which the hands' distance changes while they hold something
 
 
@@ -55,6 +60,23 @@ def left_alone(scene: Scene, checks: Sequence[Check]) -> set[str]:
         )
 
     return {obj.id for obj in scene.objects} - {c.object for c in checks if not stays(c)} if checks else set()
+
+
+def with_idle_arms_hanging(motion: HumanMotion, planned: Sequence[Contact]) -> HumanMotion:
+    """The person's motion with arms that hang where they are hardly seen and are to touch nothing.
+
+    What hides an arm is the body or the other arm, whose landmarks are taken for its own: it is seen to reach along.
+    Without planned contacts all arms are left as they are.
+    """
+    if not planned:
+        return motion
+    smooth = gaussian_filter1d(np.asarray(motion.limb_confidence)[:, :2], _EVIDENCE_SECONDS * motion.fps, axis=0)
+    hang = ((_SEEN_CONFIDENCE - smooth) / (_SEEN_CONFIDENCE - _HIDDEN_CONFIDENCE)).clip(0.0, 1.0)
+    for contact in planned:
+        if contact.body.endswith("hand"):
+            first, last = (round(t * motion.fps) for t in (contact.start - _BUSY_SECONDS, contact.end + _BUSY_SECONDS))
+            hang[max(first, 0) : last, SIDES.index(contact.body.removesuffix("_hand"))] = 0.0
+    return with_hanging_arms(motion, gaussian_filter1d(hang, 0.5 * _EVIDENCE_SECONDS * motion.fps, axis=0))
 
 
 def find_contacts(

@@ -28,7 +28,7 @@ from exoactor_retarget.interaction import InteractionTargets
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.metrics import floor_depth, measure, measure_contacts, sole_corners, sole_tilts
 from exoactor_retarget.model import Model
-from exoactor_retarget.object_contacts import find_contacts, left_alone
+from exoactor_retarget.object_contacts import find_contacts, left_alone, with_idle_arms_hanging
 from exoactor_retarget.solver import Solver
 from exoactor_retarget.targets import Targets, make_targets
 
@@ -106,8 +106,8 @@ class Retargeter(stages.Retargeter):
         Refused
             An object cannot be held.
         """
-        person, metric = self._person(motion), self.options.scale != "robot"
-        scene = interaction.scene
+        scene, metric = interaction.scene, self.options.scale != "robot"
+        person = self._person(with_idle_arms_hanging(motion, interaction.contacts))
         contacts = find_contacts(person, scene, interaction.contacts, left_alone(scene, interaction.checks))
         hands = chosen_hands(self.options.hands, True)
         objects = InteractionTargets(self.model, interaction.scene, contacts, hands, interaction.checks)

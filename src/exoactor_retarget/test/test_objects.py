@@ -6,6 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core import robot
 from exoactor_core.arrays import true_runs
+from exoactor_core.body import BodyModel
 from exoactor_core.contacts import Contact
 from exoactor_core.dex3 import EXTRA_MASS
 from exoactor_core.errors import BadInput, Refused
@@ -18,7 +19,7 @@ from exoactor_retarget.hand_contacts import HandContactPlanner
 from exoactor_retarget.human import POINTS, posture, resample
 from exoactor_retarget.interaction import InteractionTargets, _less_bent
 from exoactor_retarget.kinematics import State
-from exoactor_retarget.object_contacts import find_contacts
+from exoactor_retarget.object_contacts import find_contacts, with_idle_arms_hanging
 from exoactor_retarget.object_motion import carried, destinations, place_for, pushed
 from exoactor_retarget.obstacles import round_seat
 from exoactor_retarget.reaching import LEAD_TIME
@@ -625,6 +626,23 @@ def test_a_foot_is_not_led_to_what_the_task_leaves_where_it_is(retarget):
         assert [contact.kind for contact in motion.object_contacts] == found
 
 
+def test_an_arm_that_is_hidden_and_idle_hangs():
+    human = person_doing("raise both arms forward")
+    sure = np.ones((len(human), 5))
+    sure[:, 0] = 0.5
+    seen, hidden = replace(human, limb_confidence=np.ones((len(human), 5))), replace(human, limb_confidence=sure)
+    body, middle = BodyModel.load(), len(human) // 2
+
+    def raised(motion, planned):
+        joints = body.joints(with_idle_arms_hanging(motion, planned))[middle]
+        return [joints[wrist, 2] > joints[wrist - 4, 2] - 0.2 for wrist in (20, 21)]
+
+    right, both = held("cup", 1.0, 2.0, ("right",)), held("cup", 1.0, 2.0)
+    assert raised(hidden, right) == [False, True]
+    for motion, planned in ((seen, right), (hidden, both), (hidden, ())):
+        assert raised(motion, planned) == [True, True]
+
+
 def test_who_stops_before_a_goal_does_not_leave_the_path_round_an_obstacle(retarget):
     chair, basket = everyday("chair", pos=(1.08, 0.07, 0.0)), everyday("basket", pos=(2.3, -0.13, 0.0))
     made = choreographer.Choreography.of_instruction("walk to the basket", 0.78, Scene(objects=(chair, basket)))
@@ -900,6 +918,17 @@ def test_who_turns_on_feet_that_do_not_step_is_given_steps(retarget):
     np.testing.assert_allclose(turned[-1] - turned[0], np.pi / 2, atol=0.15)
     hips = stepped.at("hip").mean(axis=1)[:, :2]
     assert np.linalg.norm(hips - feet[..., :2].mean(axis=1), axis=1).max() < 0.12
+
+
+def test_who_sways_before_a_turn_does_not_walk_yet(retarget):
+    person = retarget._person(person_doing("stand for 3 seconds, then turn left"))
+    sways = 0.25 * np.sin(np.linspace(-0.3, np.pi, 120))
+    turn = headed(np.pad(sways, (0, len(person) - 120)))
+    hips = person.at("hip").mean(axis=1)[:, None, None]
+    swaying = replace(person, points=hips + np.einsum("tij,tnkj->tnki", turn, person.points - hips))
+    begins = [np.flatnonzero(unreliable_walks(pivoting(each)))[0] for each in (person, swaying)]
+    assert begins[1] == pytest.approx(begins[0], abs=5)
+    assert begins[1] > 120
 
 
 @pytest.mark.parametrize("bent", [0.3, 1.2, 1.8])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from exoactor_core.arrays import interpolate, true_runs
-from exoactor_core.body import BODY_JOINT_NAMES
+from exoactor_core.body import with_hanging_arms
 from exoactor_core.motion import LIMBS, HumanMotion
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.landmarks import Landmarks
@@ -31,13 +29,6 @@ ASIDE = 0.45
 """Width of the shoulders over the length of the trunk in the image, below which somebody is seen from the side: it is
 0.7 from the front, so this is a turn of 50 degrees."""
 _SHOULDERS, _HIPS = [11, 12], [23, 24]
-_HANGING = {
-    "collar": (0.0, 0.0, 0.0),
-    "shoulder": (0.0, 0.0, -1.25),
-    "elbow": (0.0, -0.25, 0.0),
-    "wrist": (0.0, 0.0, 0.0),
-}
-"""Axis-angle of the left arm's joints, rad; y and z change sign on the right."""
 
 
 def limb_confidence(seen: Landmarks, error: np.ndarray, height_px: np.ndarray) -> np.ndarray:
@@ -58,20 +49,10 @@ def with_resting_arms(motion: HumanMotion, seen: Landmarks) -> HumanMotion:
     they must be: there the guess of detector and fit is better than an arm that hangs (wrist and elbow 0.1 m off
     instead of 0.2 m, in eight generated clips), and stays.
     """
-    pose, hands = motion.body_pose.reshape(-1, 21, 3).copy(), np.asarray(motion.hand_pose).reshape(-1, 2, 45).copy()
     guesses = ((SEEN - limb_evidence(motion)) / (SEEN - GUESSED)).clip(0.0, 1.0)
     guesses[:, :2][_behind_the_body(seen)] = 0.0
-    for arm, side in enumerate(("left", "right")):
-        guessed = guesses[:, arm]
-        if not guessed.any():
-            continue
-        weight = gaussian_filter1d(guessed, CHANGE_SECONDS * motion.fps, mode="nearest")[:, None]
-        mirror = np.array([1.0, 1.0, 1.0] if side == "left" else [1.0, -1.0, -1.0])
-        for joint, rest in _HANGING.items():
-            k = BODY_JOINT_NAMES.index(f"{side}_{joint}") - 1
-            pose[:, k] += weight * (mirror * rest - pose[:, k])
-        hands[:, arm] *= 1.0 - weight
-    return replace(motion, body_pose=pose.reshape(-1, 63), hand_pose=hands.reshape(-1, 90))
+    hang = gaussian_filter1d(guesses[:, :2], CHANGE_SECONDS * motion.fps, axis=0, mode="nearest")
+    return with_hanging_arms(motion, hang)
 
 
 def guessed_limbs(motion: HumanMotion, start_s: float = 0.0) -> list[str]:
