@@ -54,10 +54,9 @@ def left_alone(scene: Scene, checks: Sequence[Check]) -> set[str]:
     """Ids of the objects that a task does nothing with: what the robot goes to, around or over, or has no check."""
 
     def stays(check: Check) -> bool:
-        there = check.kind == "at" and check.object and check.place is not None
-        return check.kind in ("robot_near", "stands") or bool(
-            there and np.allclose(scene[check.object].pos[:2], check.place, atol=_STAY_DISTANCE)
-        )
+        if check.kind == "at" and check.object and check.place is not None:
+            return np.allclose(scene[check.object].pos[:2], check.place, atol=_STAY_DISTANCE)
+        return check.kind in ("robot_near", "stands")
 
     return {obj.id for obj in scene.objects} - {c.object for c in checks if not stays(c)} if checks else set()
 

@@ -78,6 +78,8 @@ _TAKES_AND_PUTS = ("walk", "raise", "take", "carry", "place", "pick up")
 """Kinds of verbs that move an object from one place to another: move, lift, take, bring, put, get."""
 _HANDLED = ("pick up", "hold", "carry", "place")
 """After which hands hold an object, or no longer."""
+_STANDS_AT = ("pick up", "hold", "sweep", "touch", "push", "reach", "point")
+"""Whose ``at`` says where the object stands."""
 _CARRIED_LOW = ("pick up", "hold")
 """What is held stays before the body, so 'above the head' is not done."""
 _STRUCK = {"knock": ("door",), "kick": ("ball", "box"), "punch": ("bag",), "push": ("box", "ball", "chair", "stool")}
@@ -151,12 +153,35 @@ def _not_understood(words: Sequence[str]) -> BadInput:
 
 
 def found_in(scene: Scene, movements: Sequence[Movement]) -> tuple[Movement, ...]:
-    """The movements with the ids of the objects that they name; raises `BadInput` where the scene lacks one."""
+    """The movements with the ids of the objects that they name.
+
+    Raises
+    ------
+    BadInput
+        The scene lacks an object, or it does not stand where it is said to.
+    """
+    room = {item.id: RoomObject.given(item) for item in scene.objects}
+    where = {id_: under.item.id if (under := support_of(room.values(), obj)) else "floor" for id_, obj in room.items()}
 
     def id_of(name: str | None) -> str | None:
         return name if name in (None, START, "floor") else scene.find(name).id
 
-    return tuple(replace(m, object=id_of(m.object), at=id_of(m.at)) for m in movements)
+    found = []
+    for movement in movements:
+        at, name = id_of(movement.at), movement.object
+        if at and name and movement.kind in _STANDS_AT:
+            there = Scene(objects=tuple(obj for obj in scene.objects if where[obj.id] == at))
+            try:
+                name = there.find(name).id
+            except BadInput:
+                obj = scene.find(name).id
+                raise BadInput(f"The {obj} is not on the {at}: it is on the {where[obj] or 'way'}.") from None
+        found.append(replace(movement, object=(id_ := id_of(name)), at=at))
+        if id_ and movement.kind == "place":
+            where[id_] = where[at] if at and movement.direction in BESIDE else at or "floor"
+        elif id_ and movement.kind in (*_HANDLED, "sweep"):
+            where[id_] = "floor" if movement.kind == "sweep" else ""
+    return tuple(found)
 
 
 def _names(scene: Scene) -> frozenset[str]:
