@@ -191,6 +191,12 @@ def test_description(task, said):
     assert describe(parse(task)[0]) == said
 
 
+def test_a_plan_says_what_pushes():
+    low, high = plan_of("push the box, then push the table").actions
+    assert low.description == "pushes the box forward with the right foot"
+    assert high.description == "pushes the table forward with both hands"
+
+
 def test_every_kind_of_action_has_a_description():
     for kind in KINDS:
         if kind != "rise":

@@ -87,11 +87,11 @@ _NO_OBJECT = {
 }
 
 
-def action_of(movement: Movement, seconds: float) -> Action:
-    """The movement as an action of a plan."""
+def action_of(movement: Movement, seconds: float, shown: Movement | None = None) -> Action:
+    """The movement as an action of a plan; ``shown`` is what is seen to be done, where it is something else."""
     return Action(
         verb=movement.kind,
-        description=describe(movement),
+        description=describe(shown or movement),
         seconds=round(seconds, 2),
         objects=tuple(name for name in (movement.object, movement.at) if name),
         **{name: getattr(movement, name) for name in _DETAILS},

@@ -99,6 +99,8 @@ class Choreography:
         self.movements: list[Movement] = []
         self.seconds: list[float] = []
         """That each movement takes, the pause after it included."""
+        self._shown: list[Movement] = []
+        """What is seen to be done: hands do not push what is low, a foot does."""
         timed = plan is not None and len(movements) == len(plan.actions)  # not where several actions are one movement
         for k, movement in enumerate(movements):
             self.add(_timed(self.score, movement, plan.actions[k].seconds) if plan and timed else movement)
@@ -114,7 +116,8 @@ class Choreography:
         """What it was made of, or what it is as a plan; raises `BadInput` where it has too many actions for one."""
         if self._plan:
             return self._plan
-        actions = [action_of(*done).model_dump() for done in zip(self.movements, self.seconds, strict=True)]
+        done = zip(self.movements, self.seconds, self._shown, strict=True)
+        actions = [action_of(*each).model_dump() for each in done]
         data = {"instruction": self._instruction, "planner": "rules", "actions": actions}
         return validated(Plan, data, "The instruction")
 
@@ -154,10 +157,12 @@ class Choreography:
             movement = replace(movement, side="left" if hands == ("left",) else "right")
         for name in dict.fromkeys(held[side] for side in hands if side in held):
             self.add(Movement("place", object=name, at="floor"))
-        begin = self.score.now
+        begin, touched = self.score.now, len(self.score.contacts)
         if movement.kind in ("walk", "step") and movement.seconds:
             movement = _counted(self.score, movement, movement.seconds)
         _write(self.score, movement)
+        shoved = movement.kind == "push" and any(c.body.endswith("foot") for c in self.score.contacts[touched:])
+        self._shown.append(replace(movement, kind="nudge") if shoved else movement)
         self.movements.append(movement)
         self.seconds.append(self.score.now - begin)
 
