@@ -96,6 +96,23 @@ def test_the_trunk_does_not_sink_under_what_is_lifted():
     assert not offsets[:12].any()
 
 
+@pytest.mark.parametrize("yaw", [0.0, 2.0])
+def test_the_body_leans_away_from_what_the_hands_carry(yaw):
+    arms, quat = ArmFeedforward(KP, KD), Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
+
+    def lean(seconds, **held):
+        return arms.lean(state(quat), HandForces(*box_between_the_hands(**held)).at(round(seconds * POLICY_RATE)))
+
+    roll, pitch = lean(2.0)
+    assert -0.1 < pitch < -0.01
+    assert roll == pytest.approx(0.0, abs=1e-3)
+    assert lean(2.0, mass=0.5)[1] == pytest.approx(pitch / 2)
+    assert lean(2.0, hands=("left",))[0] > 0.01  # to the right
+    assert lean(2.0, hands=("right",))[0] < -0.01
+    assert not lean(0.9).any()
+    assert np.abs(lean(2.0, mass=30.0)).max() < 0.2
+
+
 def test_wrists_are_stiff_while_two_hands_hold():
     def gains(seconds, **held):
         return ArmFeedforward(KP, KD).gains(HandForces(*box_between_the_hands(**held)).at(round(seconds * POLICY_RATE)))

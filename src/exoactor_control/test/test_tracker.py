@@ -8,17 +8,17 @@ import pytest
 from control_helpers import DATA, TWIST2, needs_data, no_lead_in, standing_state
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.controller.tracker import LEAN, MAX_LEAN, MAX_SPEED, MAX_TURN, Additions, Tracker, turn
+from exoactor_control.controller.tracker import LEAN, MAX_LEAN, MAX_SPEED, MAX_TURN, Additions, Tracker, _on_stops, turn
 from exoactor_control.reference.trajectory import Trajectory, prepare
 from exoactor_control.rehearsal.rehearsal import Rehearsal
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import STANDING, standing_motion
+from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, standing_motion
 
 
 class Listener:
     """Stands where a policy does and keeps its command."""
 
-    kp = kd = np.zeros(29)
+    kp = kd = np.ones(29)
     spec = SimpleNamespace(outer_loop=True)
 
     def act(self, state, frame, ahead):
@@ -166,6 +166,32 @@ def test_it_leans_towards_its_position_no_more_than_the_limit():
     assert roll == pytest.approx(MAX_LEAN, abs=0.002)
     assert abs(pitch) < 0.01
     assert walk.tracker.frame.roll_pitch == pytest.approx([0.0, 0.0])  # what it is judged by stays
+
+
+def test_it_leans_away_from_the_weight_of_its_hands():
+    command = {}
+    for fitted in (False, True):
+        walk = Walk(speed=0.0)
+        walk.joints = STANDING.copy()
+        walk.joints[[15, 22]] = -1.0  # arms ahead
+        walk.tracker.fit_hands([fitted] * 2)
+        command[fitted] = walk.go(1.0).roll_pitch
+    roll, pitch = command[True] - command[False]
+    assert pitch < -0.01
+    assert roll == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_waist_that_leans_on_its_stop_is_hardly_driven():
+    waist, stop = 14, JOINT_LIMITS[14, 1]
+    kp = np.full(29, 100.0)
+
+    def torque(reference, measured):
+        target, there = np.zeros(29), np.full(29, measured)
+        return kp[waist] * (_on_stops(target, np.full(29, reference), there, kp) - there)[waist]
+
+    assert torque(stop - 0.01, stop) == pytest.approx(-EFFORT_LIMITS[waist] / 2)
+    assert torque(stop - 0.1, stop) == pytest.approx(-100.0 * stop)  # it is to come up
+    assert torque(stop, stop - 0.1) == pytest.approx(-100.0 * (stop - 0.1))  # it is not there
 
 
 def test_heading_is_turned_back_and_the_turn_limited():

@@ -29,7 +29,7 @@ _DEX3_FIST, _DEX3_KNUCKLES = np.array([0.115, -0.058, 0.0]), np.array([0.145, -0
 _DEX3_MAX_WIDTH, _DEX3_APPROACH, _DEX3_INWARD = 0.095, 0.12, 0.35  # m, m and rad
 _MIN_DRAW_DISTANCE = 0.05  # m towards the robot by which a hand draws an object rather than pushing it
 _HALF_HAND_SPACING = 0.09  # m from the middle between two pushing hands to each
-_DEPTH_UNDER_TOP = 0.04  # m from there to the top of what stands low
+_DEPTHS_UNDER_TOP = 0.04, 0.07  # m, least and most, from there to the top of what stands low
 _TIPS_SURELY = 1.5  # times as high as it would begin to tip
 _MIN_ONE_HAND_HEIGHT = 0.45  # m over the floor: lower, with a level hand, the pelvis drops and the arm twists
 _MIN_PALM_HEIGHT = 0.16  # m over the floor: for lower ones the waist leans on its stop, and twists
@@ -236,7 +236,8 @@ def _low_grip(obj: SceneObject) -> float:
     """How high (m, in its frame) palms hold what stands low; raises `Refused` for a ball that is too low."""
     shape = obj.largest_shape
     if shape.kind != "sphere":
-        return float(obj.bounds[1, 2] - _DEPTH_UNDER_TOP)
+        top, lowest = float(obj.bounds[1, 2]), _MIN_PALM_HEIGHT - float(obj.pos[2])
+        return max(top - _DEPTHS_UNDER_TOP[1], min(top - _DEPTHS_UNDER_TOP[0], lowest))
     height = obj.pos[2] + shape.pos[2]
     if height < _MIN_PALM_HEIGHT:
         raise Refused(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import gaussian_filter1d, minimum_filter1d
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import smoothstep, true_runs, unit
@@ -53,6 +53,8 @@ _CROUCH_SECONDS = 3.0  # before and after a grasp in which the body crouches no 
 _MIN_PELVIS_HEIGHT = 0.50  # m: trackers do not crouch lower and use their hands; the trunk bends instead
 _MAX_BEND = 0.26  # rad of the trunk of who stands
 _STANDING_RANGE = 0.15  # m over `_MIN_PELVIS_HEIGHT` from which a pelvis stands
+_DESCENT_SECONDS = 1.2  # before and after a crouch, in which the trunk bends with the legs: one that waits for them is
+# thrown forward in the end
 _STANDING_TOLERANCE = 0.02  # m below its usual height at which a pelvis still stands
 _LOW_TOPS, _CROUCHED_BENDS = (0.22, 0.28), (1.0, 0.8)  # m; rad, likewise, of who crouches to take a box with its top so
 # high: the waist does not carry a trunk that is level, and arms that are too short for a low one twist
@@ -132,8 +134,9 @@ class InteractionTargets:
     def within_ability(self, targets: Targets) -> Targets:
         """With the pelvis no lower than hands need it and trackers get, and the trunk of who stands bent no further.
 
-        What sits or kneels is left as it is. The arms do what the trunk of a person does who leans over: a trunk that
-        is bent further than this makes trackers step forward, and the solver bends it where the arms are too short.
+        What sits or kneels is left as it is; the trunk of who crouches bends with the legs. The arms do what the trunk
+        of a person does who leans over: a trunk that is bent further than this makes trackers step forward, and the
+        solver bends it where the arms are too short.
         """
         if not any(contact.body.endswith("hand") for contact in self.contacts):
             return targets
@@ -141,16 +144,21 @@ class InteractionTargets:
         short *= np.isinf(targets.bearing).all(axis=1)
         pelvis_pos = targets.pelvis_pos.copy()
         pelvis_pos[:, 2] += gaussian_filter1d(short, 0.1 * targets.fps, mode="nearest")
-        stands = smoothstep((pelvis_pos[:, 2] - _MIN_PELVIS_HEIGHT) / _STANDING_RANGE)
-        stands *= self._at_work(targets, self.contacts)
-        torso_rot = _less_bent(targets.torso_rot, _MAX_BEND, stands)
-        pelvis_rot = _less_bent(targets.pelvis_rot, 0.5 * _MAX_BEND, stands)
+        lowest = minimum_filter1d(pelvis_pos[:, 2], 2 * round(_DESCENT_SECONDS * targets.fps) + 1, mode="nearest")
+        stands = smoothstep((lowest - _MIN_PELVIS_HEIGHT) / _STANDING_RANGE)
+        stands = gaussian_filter1d(stands, 0.2 * targets.fps, mode="nearest")
+        reaches = stands * self._at_work(targets, self.contacts)
+        torso_rot = _less_bent(targets.torso_rot, _MAX_BEND, reaches)
+        pelvis_rot = _less_bent(targets.pelvis_rot, 0.5 * _MAX_BEND, reaches)
         pairs = [c for group in contact_groups(self.contacts) if len(group) == 2 for c in group if c.kind == "grasp"]
         lifts = self._at_work(targets, pairs) * np.isinf(targets.bearing).all(axis=1)
         tops = [self.scene[c.object].extent[1, 2] for c in pairs]
         most = float(np.interp(min(tops, default=_LOW_TOPS[0]), _LOW_TOPS, _CROUCHED_BENDS))
         torso_rot = _less_bent(torso_rot, most, lifts, scaled=True)
         pelvis_rot = _less_bent(pelvis_rot, 0.5 * most, lifts, scaled=True)
+        # The waist bends first, and comes up last: it cannot raise a trunk that the hips have not raised before
+        beyond = np.maximum(_bend(torso_rot) - self.model.waist_bend, 0.0)
+        pelvis_rot = _less_bent(pelvis_rot, beyond, lifts * (1.0 - stands))
         return replace(targets, pelvis_pos=pelvis_pos, pelvis_rot=pelvis_rot, torso_rot=torso_rot)
 
     def _at_work(self, targets: Targets, contacts: Sequence[Contact]) -> np.ndarray:
@@ -267,15 +275,20 @@ def _raised(height: np.ndarray, lowest: np.ndarray) -> np.ndarray:
     return raised
 
 
-def _less_bent(rotation: np.ndarray, most: float, share: np.ndarray, scaled: bool = False) -> np.ndarray:
-    """Orientations (T, 3, 3) of a trunk bent forward by 0 to ``most`` rad, as far as a share (T,) says.
+def _bend(rotation: np.ndarray) -> np.ndarray:
+    """How far (T,) rad a trunk with orientations (T, 3, 3) is bent forward, over pi / 2 where it reaches the floor."""
+    return np.arctan2(-rotation[:, 2, 0], rotation[:, 2, 2])
 
-    ``scaled``: the whole bend is made smaller, rather than cut off.
+
+def _less_bent(rotation: np.ndarray, most: float | np.ndarray, share: np.ndarray, scaled: bool = False) -> np.ndarray:
+    """Orientations (T, 3, 3) of a trunk bent forward by 0 to ``most`` rad, () or (T,), as far as a share (T,) says.
+
+    ``scaled``: the whole bend is made smaller, rather than cut off; ``most`` is one number then.
     """
-    bent = np.arctan2(-rotation[:, 2, 0], rotation[:, 2, 2])  # over pi / 2 in who reaches for the floor
+    bent = _bend(rotation)
     left = unit(rotation[:, :, 1] * [1.0, 1.0, 0.0])
     less = np.clip(bent, 0.0, most)
     if scaled:
-        less = bent * min(1.0, most / max(float((share * bent).max(initial=0.0)), 1e-6))
+        less = bent * np.minimum(1.0, most / max(float((share * bent).max(initial=0.0)), 1e-6))
     back = share * (less - bent)
     return Rotation.from_rotvec(back[:, None] * left).as_matrix() @ rotation

@@ -60,6 +60,8 @@ class Model:
         self.limb_rest = {limb: [self._limb_rest(limb, name, k) for k in range(2)] for limb, name in limbs}
         """`limb_frames` of thighs and upper arms at rest."""
         self._set_limits(limits)
+        self.waist_bend = float(sum(self.upper[j] for j in self.waist if d.axis[j][1] > 0.9))
+        """rad by which the waist bends the trunk forward at most."""
 
     def point(self, poses: Poses, part: str, side: int) -> np.ndarray:
         """World position (3, T) of the link that plays a part."""

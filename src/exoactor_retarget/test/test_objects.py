@@ -143,6 +143,18 @@ def test_who_bends_down_to_a_box_stays_over_the_feet_and_does_not_bow(retarget):
     assert center[0] - ankles[:, 0].mean() < 0.10  # the toes are 12 cm ahead of the ankles
 
 
+def test_the_trunk_of_who_bends_down_to_a_box_bends_with_the_legs_and_the_hips_raise_it_before_the_waist(retarget):
+    plan = choreographer.Choreography.of_instruction("pick up the box from the floor")
+    targets, *_ = retarget.object_targets(plan.perform(np.zeros(10))[0], plan.interaction)
+    trunk, pelvis = (np.arctan2(-r[:, 2, 0], r[:, 2, 2]) for r in (targets.torso_rot, targets.pelvis_rot))
+    height = targets.pelvis_pos[:, 2]
+    half_way = int(np.argmax(height < 0.65))
+    assert trunk[half_way] > 0.35 * trunk.max()
+    crouches = height < 0.65
+    most = np.maximum(trunk - retarget.model.waist_bend, 0.0)
+    assert (pelvis - most)[crouches].max() < 0.02
+
+
 def test_what_is_put_down_on_the_floor_stands_before_the_knees_and_the_hands_come_back_low(retarget):
     plan = choreographer.Choreography.of_instruction("pick up the box, carry it one metre and put it down")
     human, _ = plan.perform(np.zeros(10))

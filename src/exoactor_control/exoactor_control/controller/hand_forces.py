@@ -21,9 +21,10 @@ from exoactor_core.dex3 import EXTRA_MASS, EXTRA_MASS_POINT
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, link_poses
 from exoactor_core.robot_state import RobotState
+from exoactor_core.rotations import about_z, yaw_from_quat
 from exoactor_core.scene import Scene, SceneObject
 
-_SAFETY_FACTOR = 2.5
+_SAFETY_FACTOR = 3.5
 """On the normal force that friction needs at rest: the body sways, and hands touch at points that slip and turn."""
 _FRICTION = 0.5
 """That is counted on, unless the object has less."""
@@ -34,6 +35,9 @@ _RAMP = round(0.4 * POLICY_RATE)
 _WRIST_GAINS = 20.0, 1.0
 """N m/rad and N m s/rad, least stiffness and damping of the wrists of two hands that hold something, as TWIST2's own
 robot has them: 4 N m/rad let them twist until the palms slip."""
+_LEAN, _MAX_LEAN = 0.015, 0.15
+"""rad for each N m about the pelvis, and rad, by which the body leans away from what the hands carry: a tracker, which
+knows nothing of a load, steps after it."""
 _MAX_OFFSET = 1.0
 """rad by which a joint target is moved at most."""
 
@@ -118,6 +122,16 @@ class ArmFeedforward:
             torques[WAIST] += together * self._arms.torques(point, load)[WAIST]
             torques[arm] += self._arms.torques(point, pose.rotation @ each.press + load)[arm]
         return np.clip(torques / kp, -_MAX_OFFSET, _MAX_OFFSET)
+
+    def lean(self, state: RobotState, loads: Sequence[HandLoad]) -> np.ndarray:
+        """Roll and pitch (2,) rad by which the body leans away from what the hands carry, against its moment."""
+        moment = np.zeros(2)
+        self._arms.update(np.concatenate([np.zeros(3), state.quat_wxyz[[1, 2, 3, 0]], state.joint_pos]))
+        for each in loads:
+            pose, _ = self._arms.hand(each.hand)
+            moment += each.load * pose.act(np.array(each.point))[:2]
+        ahead, left = about_z(float(yaw_from_quat(state.quat_wxyz))).T[:2, :2] @ moment
+        return np.clip(_LEAN * np.array([left, -ahead]), -_MAX_LEAN, _MAX_LEAN)
 
 
 def _forces(reference: Reference, scene: Scene) -> Iterable[_HandForce]:

@@ -16,6 +16,7 @@ from exoactor_control.controller.single_support import SingleSupportRegulator
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Trajectory, steps_on_the_spot
 from exoactor_core.arrays import clip_norm, poses_from_frame
+from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS
 from exoactor_core.robot_state import RobotState
 from exoactor_core.rotations import from_quat, wrap
 
@@ -36,6 +37,9 @@ _BENT = 0.02  # rad of a knee from which its foot is in the air
 _NEAR_STANDING, _FACING_STANDING = 0.15, 0.3  # m, rad: nearer than this the robot stays
 _STANDING_SPEED, _STANDING_JOINT_SPEED = 0.08, 0.3  # m/s of the pelvis, rad/s of the legs under which a motion stands
 _SAME_BEND = 0.3  # rad between the knees of who stands on both feet
+_WALKING_SPEED = 0.4  # m/s from which a load is not leaned away from: the steps catch it
+_WAIST_PITCH = 14
+_STOP_MARGIN, _STOP_EFFORT = 0.03, 0.5  # rad from a stop at which a joint leans on it; share of its torque limit there
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,11 @@ class Tracker:
             joints, on = self._placement.update(self._swings(), behind)
             frame = replace(frame, joint_pos=frame.joint_pos + joints)
             velocity = velocity + on
+        forces = self._additions.hand_forces
+        loads = [*self._weights, *(forces.at(now - trajectory.begin) if forces else ())]
+        if loads and position_gain:
+            standing = 1.0 - min(float(np.linalg.norm(frame.lin_vel_xy)) / _WALKING_SPEED, 1.0)
+            lean = lean + standing * self._arms.lean(state, loads)
         commanded = replace(
             frame,
             lin_vel_xy=turn(yaw_error, frame.lin_vel_xy) + velocity,
@@ -189,10 +198,10 @@ class Tracker:
         for regulator in self._additions.single_support:
             pose, speed = np.r_[state.quat_wxyz, state.joint_pos], np.r_[state.ang_vel, state.joint_vel]
             target = regulator.mixed(now - trajectory.begin, target, pose, speed)
-        forces = self._additions.hand_forces
-        loads = [*self._weights, *(forces.at(now - trajectory.begin) if forces else ())]
         self.kp, self.kd = self._arms.gains(loads)
-        return target + self._arms.offsets(state, loads, self.kp) if loads else target
+        if loads:
+            target = target + self._arms.offsets(state, loads, self.kp)
+        return _on_stops(target, frame.joint_pos, state.joint_pos, self.kp)
 
     def fit_hands(self, fitted: Sequence[bool]) -> None:
         """Take in which hands, left and right, are Dex3-1: their weight is compensated."""
@@ -305,6 +314,19 @@ class Tracker:
     def motion_index(self) -> int:
         """Index of the commanded frame in the motion itself, negative in the blend-in."""
         return 0 if self.trajectory is None else max(self._index - 1, 0) - self.trajectory.begin
+
+
+def _on_stops(target: np.ndarray, reference: np.ndarray, joint_pos: np.ndarray, kp: np.ndarray) -> np.ndarray:
+    """Joint targets (29,) with a waist pitch that leans on its forward stop, as the reference has it, hardly driven.
+
+    The stop bears the trunk of who bends down to the floor, which is more than the motor can.
+    """
+    stop = JOINT_LIMITS[_WAIST_PITCH, 1] - _STOP_MARGIN
+    if min(reference[_WAIST_PITCH], joint_pos[_WAIST_PITCH]) > stop:
+        most = _STOP_EFFORT * EFFORT_LIMITS[_WAIST_PITCH] / kp[_WAIST_PITCH]
+        target = target.copy()
+        target[_WAIST_PITCH] = max(target[_WAIST_PITCH], joint_pos[_WAIST_PITCH] - most)
+    return target
 
 
 def turn(angle: float | np.ndarray, vector: np.ndarray) -> np.ndarray:
