@@ -109,7 +109,7 @@ def until(condition: Callable[[], object], timeout: float = 20.0) -> None:
 
 def reach(process: ControlProcess, state: str) -> None:
     """Bring the robot into a state."""
-    until(lambda: not process.trouble)
+    until(lambda: not process.error)
     if state == "not driven":
         process.release()
     elif state in ("zero torque", "damping"):

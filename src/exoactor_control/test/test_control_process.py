@@ -40,7 +40,7 @@ def robot():
 def running(robot):
     # patient, as with the simulator: the robot's process may have to wait for its turn on a busy computer
     process = ControlProcess(Settings(dds_domain=DOMAIN, policy="pd", state_timeout=0.5, robot_clock=True))
-    until(lambda: not process.trouble)
+    until(lambda: not process.error)
     yield process
     process.close()
 
@@ -128,13 +128,13 @@ def test_parallel_mode_while_driven_damps(robot, loop):
 
 @pytest.mark.faults
 def test_buttons_of_the_remote(robot, loop):
-    before = loop.report().go
+    before = loop.report().go_presses
     robot.be(buttons=int(Button.START))
     until(lambda: loop.report().status.state is State.STAND and loop.report().driving)
     robot.be(buttons=int(Button.A))
-    until(lambda: loop.report().go == before + 1)
+    until(lambda: loop.report().go_presses == before + 1)
     time.sleep(0.1)
-    assert loop.report().go == before + 1  # once, though it is held
+    assert loop.report().go_presses == before + 1  # once, though it is held
     for stop in (Button.SELECT, Button.L2 | Button.B):
         loop.ask("stand")
         loop.track(prepare(standing_motion(5.0)))
@@ -177,7 +177,7 @@ def test_robot_is_damped_when_the_node_is_killed(robot, loop):
         "import sys, time\n"
         "from exoactor_control.realtime.control_process import ControlProcess, Settings\n"
         f"p = ControlProcess(Settings(dds_domain={DOMAIN}, policy='pd', state_timeout=0.5, robot_clock=True))\n"
-        "while p.trouble: time.sleep(0.01)\n"
+        "while p.error: time.sleep(0.01)\n"
         "p.ask('stand'); print(p.pid, flush=True); time.sleep(60)"
     )
     node = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -203,7 +203,7 @@ def test_ctrl_c_is_the_nodes_alone(robot, loop):
 def test_a_dead_process_is_told(robot):
     process = ControlProcess(Settings(dds_domain=DOMAIN, policy="pd"))
     os.kill(process.pid, signal.SIGKILL)
-    until(lambda: "has ended" in process.trouble)
+    until(lambda: "has ended" in process.error)
     with pytest.raises(Missing, match="has ended"):
         process.ask("stand")
     process.close()

@@ -112,8 +112,8 @@ def test_observations_that_cannot_be_used_are_left_out():
     state = SimpleNamespace(joint_pos=STANDING, joint_vel=np.zeros(29), quat_wxyz=np.array([1.0, 0.0, 0.0, 0.0]))
     with spinning(lambda **o: ControllerNode(parameter_overrides=[Parameter("autostart", value=False)], **o)) as nodes:
         controller = nodes[0]
-        report = SimpleNamespace(state=state, truth=None, hands=(), go=controller._go)
-        controller._loop = SimpleNamespace(latest=report, trouble="", alarm="", close=lambda: None)
+        report = SimpleNamespace(state=state, truth=None, hands=(), go_presses=controller._go_presses)
+        controller._loop = SimpleNamespace(latest=report, error="", alarm="", close=lambda: None)
         controller._tracker = SimpleNamespace(observe=taken.append)
 
         def send(age=0.0, frame="d435_link", x=0.5):

@@ -122,7 +122,7 @@ def test_control_loop_stands_and_lets_down(link, simulator):
     loop = ControlLoop(link, controller, Settings(state_timeout=1.0, robot_clock=True))
     loop.start()
     try:
-        until(lambda: not loop.trouble)
+        until(lambda: not loop.error)
         loop.ask("stand")
         start = link.read().tick
         until(lambda: link.read().tick > start + 2500 or controller.status.fault)
@@ -149,14 +149,14 @@ def test_silent_robot_is_noticed(link, simulator):
     loop = ControlLoop(link, controller, Settings(state_timeout=0.5, robot_clock=True))
     loop.start()
     try:
-        until(lambda: not loop.trouble)
+        until(lambda: not loop.error)
         loop.ask("stand")
         simulator.send_signal(signal.SIGSTOP)
         until(lambda: controller.status.fault)
         assert "LowState" in controller.status.fault
-        until(lambda: loop.trouble)
+        until(lambda: loop.error)
         simulator.send_signal(signal.SIGCONT)
-        until(lambda: not loop.trouble)
+        until(lambda: not loop.error)
     finally:
         simulator.send_signal(signal.SIGCONT)
         loop.close()

@@ -19,7 +19,7 @@ from exoactor_core.task_checks import Check
 class Loop:
     """One whose robot stands all along, and has done a motion as soon as it is told."""
 
-    trouble, lateness_ms, reach_notes = "", (0.1, 0.2), ["The cup was not observed."]
+    error, lateness_ms, reach_notes = "", (0.1, 0.2), ["The cup was not observed."]
 
     def __init__(self, saturated=()):
         self.samples = [Sample(i, standing_state(0.02 * i), None, i in saturated, np.zeros(2)) for i in range(60)]

@@ -34,7 +34,7 @@ NODE = f"""
 import sys, time
 from exoactor_control.realtime.control_process import ControlProcess, Settings
 p = ControlProcess(Settings(dds_domain={DOMAIN}, policy='pd', state_timeout={FREEZE}, robot_clock=True))
-while p.trouble: time.sleep(0.01)
+while p.error: time.sleep(0.01)
 p.ask('stand'); print(p.pid, p._guard.pid, flush=True); time.sleep(60)
 """
 
@@ -52,7 +52,7 @@ def control(robot, start="track"):
     robot.be(buttons=0, intrude=False, own="ai")
     process = ControlProcess(Settings(dds_domain=DOMAIN, policy="pd", state_timeout=FREEZE, robot_clock=True))
     try:
-        until(lambda: not process.trouble)
+        until(lambda: not process.error)
         if start:
             until(lambda: can(process, "stand"))
         if start == "track":
@@ -290,14 +290,14 @@ def test_a_robot_that_is_not_heard_is_damped_on(robot):
         robot.be(mute=True)
         try:
             assert_damped(robot, muted, FREEZE + SOON)
-            until(lambda: process.trouble)
+            until(lambda: process.error)
             assert_damped(robot, time.monotonic())
             with pytest.raises(Missing, match="Damping is sent, but the robot is not heard"):
                 process.ask("stop")
             assert not process.alarm
         finally:
             robot.be(mute=False)
-        until(lambda: not process.trouble)
+        until(lambda: not process.error)
         until(lambda: can(process, "stand"))
 
 
@@ -314,7 +314,7 @@ def test_motors_that_its_own_controller_takes_back_are_not_fought_for(robot):
             process.ask("stop")
         until(lambda: "own controller 'ai'" in process.report().holder)
         os.kill(process.pid, signal.SIGKILL)
-        until(lambda: "has ended" in process.trouble)
+        until(lambda: "has ended" in process.error)
         with pytest.raises(Refused, match="own controller 'ai' has the motors"):
             process.ask("stop")  # nor by the watchdog
         assert robot.be()["commands"] == sent

@@ -94,7 +94,7 @@ def find_contacts(
     if planned:
         planned = [contact for contact in planned if contact.object]
         return _together(planned, [_timed(contact, planned, paths, scene, person.fps) for contact in planned])
-    return _seen(paths, [obj for obj in scene.objects if obj.id not in untouched], person.fps)
+    return _unplanned_contacts(paths, [obj for obj in scene.objects if obj.id not in untouched], person.fps)
 
 
 def _distance(path: np.ndarray, obj: SceneObject) -> np.ndarray:
@@ -169,7 +169,9 @@ def _together(planned: Sequence[Contact], found: Sequence[Contact]) -> tuple[Con
     return tuple(sorted(out, key=lambda c: c.start))
 
 
-def _seen(paths: dict[str, np.ndarray], objects: Sequence[SceneObject], fps: float) -> tuple[Contact, ...]:
+def _unplanned_contacts(
+    paths: dict[str, np.ndarray], objects: Sequence[SceneObject], fps: float
+) -> tuple[Contact, ...]:
     found: list[Contact] = []
     hips = gaussian_filter1d(paths["seat"][:, :2], 0.2 * fps, axis=0, mode="nearest")
     walks = np.linalg.norm(np.gradient(hips, axis=0), axis=1) * fps if len(hips) > 1 else np.zeros(1)

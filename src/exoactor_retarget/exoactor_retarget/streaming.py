@@ -68,28 +68,28 @@ class StreamingRetargeter:
             if person.fps != self._person.fps:
                 raise BadInput(f"These frames come at {person.fps} a second, but those before at {self._person.fps}.")
             self._person = self._person.join(person)
-        seen = self._seen(self._person)
-        if seen - self._out < self.ahead + self.block:
+        available = self._frames_available(self._person)
+        if available - self._out < self.ahead + self.block:
             return None
-        return self._next(self._person, seen - self.ahead, seen)
+        return self._next(self._person, available - self.ahead, available)
 
     def finish(self) -> RobotMotion | None:
         """The frames that are left when the person has stopped; None when there are none."""
         if self._person is None:
             return None
-        seen = self._seen(self._person)
-        return self._next(self._person, seen, seen) if seen > self._out else None
+        available = self._frames_available(self._person)
+        return self._next(self._person, available, available) if available > self._out else None
 
-    def _seen(self, person: Posture) -> int:
+    def _frames_available(self, person: Posture) -> int:
         """Frames of the robot's time that the person has been seen for."""
         last = (self._first + len(person) - 1) / person.fps
         return int(np.floor(last * self.retargeter.options.fps + 1e-6)) + 1
 
-    def _next(self, source: Posture, end: int, seen: int) -> RobotMotion:
-        """Solve for the frames up to ``seen``, and give out those up to ``end``."""
+    def _next(self, source: Posture, end: int, available: int) -> RobotMotion:
+        """Solve for the frames up to ``available``, and give out those up to ``end``."""
         retargeter, mapping = self.retargeter, self.retargeter.mapping
         fps, begin = retargeter.options.fps, max(0, self._out - self.history)
-        times = np.arange(begin, seen) / fps - self._first / source.fps
+        times = np.arange(begin, available) / fps - self._first / source.fps
         person = ground(at_times(source, times, fps), mapping["contacts"])
         at = self._out - begin
         known = 0 if self._last is None else len(self._last)

@@ -77,7 +77,7 @@ class ControllerNode(StageNode):
         self._tracker: RobotTracker | None = None
         self._key = take_key()
         self._approval = Approval()
-        self._go = 0
+        self._go_presses = 0
         self._health = (True, "")
         self._joints = self.create_publisher(JointState, "/joint_states", STATE)
         self._odometry = self.create_publisher(Odometry, "odometry", STATE)
@@ -180,11 +180,11 @@ class ControllerNode(StageNode):
         self, loop: ControlProcess, tracker: RobotTracker, timeout: float, progress: Callable[..., None]
     ) -> None:
         tracker.wait_for_robot(progress)
-        stops = loop.report().stops
+        stops = loop.report().stop_count
 
         def check() -> None:
             tracker.check()
-            if loop.report().stops != stops:  # by the remote
+            if loop.report().stop_count != stops:  # by the remote
                 raise RobotNotReady(_STOPPED)
 
         self._approval.wait(timeout, lambda *what: progress(*what, awaiting_approval=True), check)
@@ -212,10 +212,10 @@ class ControllerNode(StageNode):
     def _publish(self) -> None:
         loop = self._loop
         report = loop.latest if loop is not None else None
-        if loop is None or report is None or report.state is None or loop.trouble or not self.context.ok():
+        if loop is None or report is None or report.state is None or loop.error or not self.context.ok():
             return
-        if report.go != self._go:  # "go" on the remote: what waits for approval goes on
-            self._go = report.go
+        if report.go_presses != self._go_presses:  # "go" on the remote: what waits for approval goes on
+            self._go_presses = report.go_presses
             if not self._approval.give():
                 self.get_logger().warning("The remote approves, but no motion waits for it.")
         state, truth = report.state, report.truth
@@ -239,7 +239,7 @@ class ControllerNode(StageNode):
         loop = self._loop
         if loop is None:
             return
-        alarm, text, report = loop.alarm, loop.trouble, loop.latest
+        alarm, text, report = loop.alarm, loop.error, loop.latest
         if not text and report is not None:
             status = report.status
             text = f"{status.state} with {status.policy}" if report.driving else f"not driving, with {status.policy}"

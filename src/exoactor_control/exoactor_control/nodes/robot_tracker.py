@@ -141,13 +141,13 @@ class RobotTracker:
     def _state(self) -> RobotState:
         state = self._loop.report().state
         if state is None:
-            raise Missing(self._loop.trouble or "No LowState has come.")
+            raise Missing(self._loop.error or "No LowState has come.")
         return state
 
     def check(self) -> None:
         """Raise `RobotNotReady` or `Missing` where no motion may begin now."""
-        if self._loop.trouble:
-            raise Missing(self._loop.trouble)
+        if self._loop.error:
+            raise Missing(self._loop.error)
         report = self._loop.report()
         if report.status.stopped:
             raise RobotNotReady(STOPPED)
@@ -160,9 +160,9 @@ class RobotTracker:
     def wait_for_robot(self, progress: Progress) -> None:
         """Return when the robot is heard; raises `Missing` when it is not within 5 s."""
         end = time.monotonic() + 5.0
-        while self._loop.trouble:
+        while self._loop.error:
             if time.monotonic() > end:
-                raise Missing(self._loop.trouble)
+                raise Missing(self._loop.error)
             progress(0.0, "waiting for the robot")
             time.sleep(_TICK)
 
@@ -195,8 +195,8 @@ class RobotTracker:
                 self._record.add(report)
             if status.fault:
                 return
-            if self._loop.trouble:
-                raise Missing(self._loop.trouble)
+            if self._loop.error:
+                raise Missing(self._loop.error)
             if status.state not in (State.STAND, State.TRACK):
                 raise RobotNotReady("The robot was stopped during the motion.")
             if status.ended:

@@ -83,7 +83,7 @@ class ControlLoop:
     ) -> None:
         settings = settings or Settings()
         self.link, self.controller = link, controller
-        self.trouble = "not started"
+        self.error = "not started"
         """Why the robot cannot be driven, one sentence; empty when it can."""
         self._memory = memory
         self.motors = MotorOwnership(link, controller.blind_damping, memory)
@@ -100,9 +100,9 @@ class ControlLoop:
         self._state_timeout, self._robot_clock = settings.state_timeout, settings.robot_clock
         self._renewed = self._tracked = 0.0  # when the motion was last renewed, and when it was given
         self._late, self._beats = np.zeros(5000), 0
-        self._go = self._motion = self._reported = self._stops = self.reports = 0
+        self._go_presses = self._motion = self._reported = self._stop_count = self.reports = 0
         self._wrong_mode = 0  # steps in a row in which the robot measured in mode AB
-        self._asking = threading.Lock()  # one request at a time
+        self._request_lock = threading.Lock()  # one request at a time
         self._releasing = threading.Event()  # asks the loop's thread to stop sending
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
@@ -162,8 +162,8 @@ class ControlLoop:
             raise RobotNotReady(
                 "The motors are not this controller's, which cannot let go of them: damp the robot first."
             )
-        with self._asking:
-            stops = self._stops
+        with self._request_lock:
+            stops = self._stop_count
             state = self.link.read()
             stand = what in ("stand", "stand_for_motion")
             if stand:
@@ -174,7 +174,7 @@ class ControlLoop:
                 self._take_over(what)
             elif stand and self.motors.intruded:
                 raise RobotNotReady(f"The robot cannot stand up: {INTRUDER}.")
-            if self._stops != stops:
+            if self._stop_count != stops:
                 raise RobotNotReady("The robot was stopped meanwhile.")
             getattr(self.controller, what)()
         if what == "damp":
@@ -182,7 +182,7 @@ class ControlLoop:
 
     def track(self, reference: Reference, number: int = 0) -> list[str]:
         """As `exoactor_control.controller.state_machine.Controller.track`."""
-        with self._asking:
+        with self._request_lock:
             self._require_watchdog()
             notes = self.controller.track(reference)
             self.samples, self._reported, self._motion = [], 0, number
@@ -228,7 +228,7 @@ class ControlLoop:
             self.motors.ours = True
         self._await_damping()
         if self.link.age > STATE_LOST:
-            raise Missing(f"Damping is sent, but the robot is not heard. {self.trouble}")
+            raise Missing(f"Damping is sent, but the robot is not heard. {self.error}")
         if self.motors.intruded:
             raise RobotNotReady(f"Damping is sent, but {INTRUDER}: end it.")
 
@@ -238,12 +238,12 @@ class ControlLoop:
             raise NoAnswer(f"The control loop has sent no damping within {DAMPING_TIMEOUT:g} s.")
 
     def _halt(self) -> None:
-        self._stops += 1
+        self._stop_count += 1
         self.controller.stop()
 
     def release(self) -> None:
         """Damp the robot, stop sending, and give the motors back to the robot's own controller."""
-        with self._asking:
+        with self._request_lock:
             self.controller.damp()
             if self.motors.ours and self._thread.is_alive():
                 self._releasing.set()
@@ -253,8 +253,8 @@ class ControlLoop:
             self.motors.give_back()
 
     def _take_over(self, what: str) -> None:
-        if self.trouble:
-            raise Missing(self.trouble)
+        if self.error:
+            raise Missing(self.error)
         if what in ("stand", "stand_for_motion"):  # would it be refused? If so, the other controller keeps the motors
             getattr(self.controller, what)()
         self.controller.damp()
@@ -265,7 +265,7 @@ class ControlLoop:
         while not self._stop.wait(_MONITOR_PERIOD):
             if self.motors.ours and self.controller.state in (State.STAND, State.TRACK):
                 continue
-            with self._asking:  # not while it is being made to let go
+            with self._request_lock:  # not while it is being made to let go
                 mode = self.motors.mode()
                 if mode and self.motors.ours:
                     log.warning("The robot's own controller '%s' has the motors now: nothing is sent any more.", mode)
@@ -310,11 +310,11 @@ class ControlLoop:
             try:
                 self._wait_for_robot()
             except ExoActorError as error:
-                self.trouble = str(error)
+                self.error = str(error)
                 self._publish_report(self.link.read())
                 continue
             log.info("The robot is heard.")
-            self.trouble = ""
+            self.error = ""
             try:
                 self._drive()
             except Exception:
@@ -322,7 +322,7 @@ class ControlLoop:
                 self.controller.trip("the control loop failed")
                 with contextlib.suppress(OSError):
                     self._send_damping()
-        self.trouble = "The control loop has ended."
+        self.error = "The control loop has ended."
 
     def _drive(self) -> None:
         due = before = time.monotonic()
@@ -337,7 +337,7 @@ class ControlLoop:
             elif tripped:
                 self.controller.trip(tripped)
             if state is None or now - state.time > STATE_LOST:
-                self.trouble = f"The robot is not heard any more: no LowState for {STATE_LOST:g} s."
+                self.error = f"The robot is not heard any more: no LowState for {STATE_LOST:g} s."
                 self.controller.step(state, now + 1.0)  # it sees a stale state, and damps
                 return
             self._end_unrenewed()
@@ -413,10 +413,10 @@ class ControlLoop:
     def _handle_remote(self, buttons: int) -> None:
         for request in self._remote.requests(buttons):
             if request == "go":
-                self._go += 1
+                self._go_presses += 1
             elif request == "stop" or (request == "damp" and self.motors.ours):
                 self._halt()  # in this very step
-            elif not self._asking.locked():
+            elif not self._request_lock.locked():
                 threading.Thread(target=self._ask_for_remote, args=(request,), name="remote", daemon=True).start()
 
     def _ask_for_remote(self, request: str) -> None:
@@ -455,10 +455,10 @@ class ControlLoop:
             state=state,
             truth=self.link.truth(),
             status=self.controller.status,
-            trouble=self.trouble,
+            error=self.error,
             driving=self.motors.ours,
             holder=self.motors.holder,
-            go=self._go,
+            go_presses=self._go_presses,
             inference_ms=0.0 if policy is None else policy.inference_ms,
             band=policy is None,
             motion=self._motion,
@@ -466,7 +466,7 @@ class ControlLoop:
                 odometry.position, odometry.height, (1.0, 0.0, 0.0, 0.0) if state is None else state.quat_wxyz
             ],
             hands=tuple(self._hands.states),
-            stops=self._stops,
+            stop_count=self._stop_count,
             samples=samples,
         )
 

@@ -126,13 +126,13 @@ class ControlProcess:
     # as ControlLoop
 
     @property
-    def trouble(self) -> str:
+    def error(self) -> str:
         """Why the robot cannot be driven, one sentence; empty when it can."""
         if self._ended:
             return _ENDED
         if time.monotonic() - self._heard > SILENCE_TIMEOUT:
             return f"The control process has not reported for {SILENCE_TIMEOUT:g} s."
-        return self.latest.trouble if self.latest is not None else "The control process has just begun."
+        return self.latest.error if self.latest is not None else "The control process has just begun."
 
     @property
     def pid(self) -> int:
@@ -153,7 +153,7 @@ class ControlProcess:
 
         with self._arrived:
             if not self._arrived.wait_for(lambda: known() or self._ended, 5.0) or not known() or self.latest is None:
-                raise Missing(self.trouble or "The control process does not report.")
+                raise Missing(self.error or "The control process does not report.")
             return self.latest
 
     @property
@@ -165,8 +165,8 @@ class ControlProcess:
             who = "The watchdog damps the motors" if sending else "Nothing damps the motors"
             return f"{who}: {memory.reason.decode()}."
         if self._ended or time.monotonic() - self._heard > SILENCE_TIMEOUT:
-            return self.trouble
-        return self._guard.trouble
+            return self.error
+        return self._guard.error
 
     @property
     def _guard(self) -> Watchdog:

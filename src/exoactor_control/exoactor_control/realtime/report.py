@@ -32,13 +32,13 @@ class Report:
     state: RobotState | None
     truth: tuple[np.ndarray, np.ndarray] | None
     status: Status
-    trouble: str
+    error: str
     """Why the robot cannot be driven, one sentence; empty when it can."""
     driving: bool
     """The motors are this controller's."""
     holder: str
     """Who has the motors where they are not this controller's, one clause; empty: not known."""
-    go: int
+    go_presses: int
     """How often the operator pressed "go" on the remote so far."""
     inference_ms: float
     """Mean time of the policy's inference; 0 without one."""
@@ -54,7 +54,7 @@ class Report:
     """(7,) m and w, x, y, z, by the legs' odometry and the IMU; while nothing is followed it stays where it was."""
     hands: tuple[bytes | None, ...] = (None, None)
     """What the Dex3 hands, left and right, said last (see `exoactor_unitree.dex3.hand_positions`)."""
-    stops: int = 0
+    stop_count: int = 0
     """How often the robot was stopped so far."""
     samples: tuple[Sample, ...] = ()
     """What was seen of it since the last report."""

@@ -116,7 +116,7 @@ class Watchdog:
         self._arguments = (network_interface, str(domain), str(timeout), str(control_pid))
         self._closing = threading.Event()
         self._alive = -1  # write end of the pipe by which the watchdog sees that the node lives
-        self.trouble = ""
+        self.error = ""
         """Why no watchdog guards the motors, one sentence; empty when one does."""
         self._process: subprocess.Popen[bytes]
         self._start()
@@ -133,7 +133,7 @@ class Watchdog:
         end = time.monotonic() + timeout
         while not self.memory.watched:
             if time.monotonic() > end:
-                raise Missing(self.trouble or f"The watchdog does not start within {timeout:g} s.")
+                raise Missing(self.error or f"The watchdog does not start within {timeout:g} s.")
             time.sleep(0.01)
 
     def damp(self) -> None:
@@ -197,8 +197,8 @@ class Watchdog:
             starting = time.monotonic() - self._since < 10.0 and self.memory.watchdog_beat < self._since
             if ended or not (self.memory.watched or starting):
                 how = f"has ended (exit code {self._process.returncode})" if ended else "does not answer"
-                self.trouble = f"The watchdog {how}: the robot does not start until another runs."
-                log.error("%s", self.trouble)
+                self.error = f"The watchdog {how}: the robot does not start until another runs."
+                log.error("%s", self.error)
                 self._process.kill()
                 self._process.wait()
                 self._leave()
@@ -206,7 +206,7 @@ class Watchdog:
                     self._closing.wait(1.0)
                 self._start()
             elif self.memory.watched and self.memory.watchdog_beat > self._since:
-                self.trouble = ""
+                self.error = ""
 
 
 class _Guard:

@@ -89,7 +89,7 @@ def find_correction(
     for k in range(_MAX_ROUNDS):
         if least.max() < _GOOD_SHARE:
             break
-        search.go(sub_progress(progress, k / _MAX_ROUNDS, (k + 1) / _MAX_ROUNDS))
+        search.run(sub_progress(progress, k / _MAX_ROUNDS, (k + 1) / _MAX_ROUNDS))
         # It is judged as it will be kept, at the motion's own rate: a correction for a hop may be lost by that
         kept = sampled_correction(search.correction, POLICY_RATE, there)
         search.correction[:] = sampled_correction(kept, fps, here)
@@ -141,7 +141,7 @@ class _Search:
         self._few.state = self._start
         return self._shares(*self._few.run(self.correction[None]), 0)[0].max(axis=-2)
 
-    def go(self, progress: Progress) -> None:
+    def run(self, progress: Progress) -> None:
         """Once along the motion, or until the robot as it is falls."""
         self._few.state = self._start
         for at in range(0, len(self._motion), _KNOT_FRAMES):
