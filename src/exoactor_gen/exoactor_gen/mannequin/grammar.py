@@ -1,6 +1,6 @@
 """The phrases that a sentence of the task language is cut into, and the clauses that these make.
 
-The text is cut by a table of patterns (`_grammar`), so that every word is in one phrase: what matches no pattern is a
+The text is cut by a table of patterns (`_PATTERNS`), so that every word is in one phrase: what matches no pattern is a
 phrase that is not understood.
 """
 
@@ -53,93 +53,95 @@ _WHICH = r"(?:that|which) (?:(?:is|are) (?:(?:standing|lying|sitting) )?|stands 
 """What a relative clause begins with, which says where an object is: 'the cup that is on the table'."""
 
 
+_NAMED, _COLOURED = "<named>", "<coloured>"
+"""In `_PATTERNS`: any object's name, and that of an object that may have a colour."""
+_COLOR = f"(?:{_either(COLORS)} )?"
+_PATTERNS = (
+    ("unknown", rf"{_either(word for word in NOT_DONE if ' ' in word)}\b"),
+    ("while", r"(?:(?:and )?(?:at the same time|simultaneously)|while|whilst)\b"),
+    ("separator", r"(?:(?:[,;.!?]|(?:and|then|afterwards|finally|lastly|first|also|now)\b|next\b(?! to\b)"
+                  r"|after (?:that|this)\b) ?)+"),
+    ("polite", rf"(?:(?:please|pls|plz|kindly|just|thanks|thank you|thx"
+               rf"|(?<!wait )(?<!waiting )(?<!look )(?<!looking )(?<!reach )(?<!reaching )for (?:me|us))"
+               rf"|(?:hi|hey|hello|ok|okay)(?: {_WHO})?)\b"),
+    ("opening", rf"(?:(?:would|do) you mind(?= [a-z]+ing\b)|(?:can|could|would|will) (?:you|{_WHO})"
+                rf"|i(?:'d like| would like| want| need) (?:you|{_WHO}) to"
+                rf"|go ahead and|try (?:to|and)"
+                rf"|show (?:me|us)(?: how (?:to|you))?(?! the {_COLOR}{_COLOURED}\b)"
+                rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])"
+                rf"|go(?= (?:get|grab|pick|take|put|touch|open|sit)\b)|(?:start|begin)(?: to"
+                rf"| by)?(?= [a-z])"
+                rf"|(?:{_WHO}|he|she|they|you|we|i)(?: (?:should|must|shall|will|has to|have to))?)\b"),
+    ("answer", r"(?:(?<=nod )|(?<=head ))(?P<answer>yes|no)\b"),
+    ("over shoulder", r"over (?:your|the|his|her|its) (?:(?P<way>left|right) )?shoulder\b"),
+    ("there above", r"(?:(?:up )?(?:at|to|for|towards?) )the (?:ceiling|sky|stars)\b"),
+    ("there below", r"(?:down )?at (?:the (?:floor|ground)|your feet)\b"),
+    ("again", r"(?:again|do (?:it|that|this) again|once (?:more|again)|one more time)\b"),
+    (START, r"(?:back )?to (?:(?:the|your|its|his|her) "
+            r"(?:start|starting (?:point|position|place)|beginning|origin)"
+            r"|where (?:you|it|he|she|they) (?:started|began|came from))\b"),
+    ("polygon", rf"in an? (?:(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}) )?(?P<polygon>{_either(POLYGONS)})\b"),
+    ("in place", r"(?:in place|on the spot)\b"),
+    ("away", r"away\b(?! from\b)"),
+    ("on one leg", rf"on (?:one|{DETERMINER}(?P<side>left|right)) (?:leg|foot)\b"),
+    ("own body", rf"(?:on|onto|to|behind) {DETERMINER}(?P<body>hips?|waist|head)\b"),
+    ("circle", r"(?:(?:around )?in )?(?:a|one) (?:full |whole )?circle\b(?! around)|(?:(?:in )?(?:a"
+               r"|one) (?:full |whole )?circle"
+               r"|all(?: the way)?)(?= (?:around|round)\b)"),
+    ("everyone", r"(?:(?:to|at) )?(?:everyone|everybody|someone|somebody|(?:the )?people"
+                 r"|the (?:audience|camera|crowd)|me|us)\b"),
+    ("deed", rf"(?:(?:takes?|does|do|makes?|performs?"
+             rf"|gives?|by) )?(?:(?P<number>{_QUANTITY}) (?:full |(?P<pace>slow|quick|fast) "
+             rf"|(?P<slight>little|small|slight|short) )?"
+             rf"(?P<noun>{_either(NOUN_KIND)})"
+             r"|an? (?P<way>left|right) turn)\b"),
+    ("verb", rf"{_either(VERB_KIND)}\b"),
+    ("amount", rf"(?:(?P<before>for|by|in) )?(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}"
+               rf"|(?<=[^a] )steps?)(?![\w/])"
+               rf"(?: (?P<more>{_FIGURE}) ?(?P<smaller>{_either(SMALLER_UNITS)})(?![\w/]))?"
+               r"|(?P<word>once|twice|thrice)\b"),
+    ("number", rf"{_FIGURE}(?!\w)(?! {_either(BODY_PARTS)}\b)"),
+    ("moment", r"(?:for )?a moment\b"),
+    ("pace", rf"{_either(PACE)}\b"),
+    ("slight", r"(?:a (?:little )?bit|a little|slightly)\b"),
+    ("above", r"(?:in the air|(?:up )?(?:above|over) (?:your|the|his|her|its) head)\b"),
+    ("limb", rf"(?:(?:with|using) )?{DETERMINER}(?:(?P<both>left and (?:your |the )?right|right and (?:your "
+             rf"|the )?left|(?:both|two)(?: of)?"
+             rf"(?: your| the)?)|(?P<side>left|right|one|other))? ?\b(?P<part>{_either(BODY_PARTS)})\b"
+             rf"|(?:with (?:the|your|his|her|its)|your|his|her|its|the) (?P<only>left|right)\b"
+             rf"|(?:with )?the (?P<rest>other)(?: one)?\b"
+             rf"(?! {_COLOR}{_NAMED}\b)"),
+    ("with it", r"with (?:it|them)\b"),
+    ("broom", rf"(?:with|using) {DETERMINER}(?:broom|mop)\b"),
+    ("direction", rf"(?:straight |out )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front"
+                  rf"|sides?)(?: hand)?(?: side)?\b(?!(?: hand)?(?: side)? of\b)"
+                  rf"|(?:straight )?(?P<way>{_either(DIRECTION)})\b"
+                  rf"(?! to\b| towards?\b| it\b| of\b| {DETERMINER}{_COLOR}{_NAMED}\b)"
+                  rf"|(?:straight |out )?in front(?: of (?:you|yourself))?\b(?! of\b)"
+                  rf"|(?P<straight>in a straight line\b|straight\b)(?! to\b)"),
+    ("object", rf"(?P<which>{_WHICH}(?=(?:on|in|inside|next to|beside|near)\b))?"
+              rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) "
+              rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
+              rf"|(?P<next>next to|beside|alongside|near) "
+              rf"|(?P<front>in front of) |(?P<preposition>{_either(PREPOSITIONS)}) )?"
+              rf"(?:(?P<other>(?:the (?:other|second)|another) (?={_COLOURED}\b))?"
+              rf"{DETERMINER}(?:(?P<color>{_either(COLORS)}) (?={_COLOURED}\b))?"
+              rf"(?P<object>{_NAMED})|(?:the )?(?P<one>{_either(COLORS)}) one|(?P<it>it)|(?P<them>them))\b"),
+    ("out", r"out\b"),
+    ("there", r"there\b"),
+    ("way", rf"(?P<way>{_either(DIRECTION)})\b"),
+)  # fmt: skip
+"""What words can mean, in the order in which it is tried at each place; what matches none is not understood."""
+
+
 @lru_cache(16)
 def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
-    """What words can mean, in the order in which it is tried at each place; what matches none is not understood.
-
-    ``objects`` are names of objects besides those that are always known.
-    """
+    """`_PATTERNS` by their names; ``objects`` are names of objects besides those that are always known."""
     named = _either({*OBJECTS, *SYNONYM, *objects})
-    color = f"(?:{_either(COLORS)} )?"
     coloured = _either({*SHOWN, *(word for word, kind in SYNONYM.items() if kind in SHOWN), *objects})
     return {
-        name: re.compile(pattern)
-        for name, pattern in (
-            ("unknown", rf"{_either(word for word in NOT_DONE if ' ' in word)}\b"),
-            ("while", r"(?:(?:and )?(?:at the same time|simultaneously)|while|whilst)\b"),
-            ("separator", r"(?:(?:[,;.!?]|(?:and|then|afterwards|finally|lastly|first|also|now)\b|next\b(?! to\b)"
-                          r"|after (?:that|this)\b) ?)+"),
-            ("polite", rf"(?:(?:please|pls|plz|kindly|just|thanks|thank you|thx"
-                       rf"|(?<!wait )(?<!waiting )(?<!look )(?<!looking )(?<!reach )(?<!reaching )for (?:me|us))"
-                       rf"|(?:hi|hey|hello|ok|okay)(?: {_WHO})?)\b"),
-            ("opening", rf"(?:(?:would|do) you mind(?= [a-z]+ing\b)|(?:can|could|would|will) (?:you|{_WHO})"
-                        rf"|i(?:'d like| would like| want| need) (?:you|{_WHO}) to"
-                        rf"|go ahead and|try (?:to|and)"
-                        rf"|show (?:me|us)(?: how (?:to|you))?(?! the {color}{coloured}\b)"
-                        rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])"
-                        rf"|go(?= (?:get|grab|pick|take|put|touch|open|sit)\b)|(?:start|begin)(?: to"
-                        rf"| by)?(?= [a-z])"
-                        rf"|(?:{_WHO}|he|she|they|you|we|i)(?: (?:should|must|shall|will|has to|have to))?)\b"),
-            ("answer", r"(?:(?<=nod )|(?<=head ))(?P<answer>yes|no)\b"),
-            ("over shoulder", r"over (?:your|the|his|her|its) (?:(?P<way>left|right) )?shoulder\b"),
-            ("there above", r"(?:(?:up )?(?:at|to|for|towards?) )the (?:ceiling|sky|stars)\b"),
-            ("there below", r"(?:down )?at (?:the (?:floor|ground)|your feet)\b"),
-            ("again", r"(?:again|do (?:it|that|this) again|once (?:more|again)|one more time)\b"),
-            (START, r"(?:back )?to (?:(?:the|your|its|his|her) "
-                    r"(?:start|starting (?:point|position|place)|beginning|origin)"
-                    r"|where (?:you|it|he|she|they) (?:started|began|came from))\b"),
-            ("polygon", rf"in an? (?:(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}) )?(?P<polygon>{_either(POLYGONS)})\b"),
-            ("in place", r"(?:in place|on the spot)\b"),
-            ("away", r"away\b(?! from\b)"),
-            ("on one leg", rf"on (?:one|{DETERMINER}(?P<side>left|right)) (?:leg|foot)\b"),
-            ("own body", rf"(?:on|onto|to|behind) {DETERMINER}(?P<body>hips?|waist|head)\b"),
-            ("circle", r"(?:(?:around )?in )?(?:a|one) (?:full |whole )?circle\b(?! around)|(?:(?:in )?(?:a"
-                       r"|one) (?:full |whole )?circle"
-                       r"|all(?: the way)?)(?= (?:around|round)\b)"),
-            ("everyone", r"(?:(?:to|at) )?(?:everyone|everybody|someone|somebody|(?:the )?people"
-                         r"|the (?:audience|camera|crowd)|me|us)\b"),
-            ("deed", rf"(?:(?:takes?|does|do|makes?|performs?"
-                     rf"|gives?|by) )?(?:(?P<number>{_QUANTITY}) (?:full |(?P<pace>slow|quick|fast) "
-                     rf"|(?P<slight>little|small|slight|short) )?"
-                     rf"(?P<noun>{_either(NOUN_KIND)})"
-                     r"|an? (?P<way>left|right) turn)\b"),
-            ("verb", rf"{_either(VERB_KIND)}\b"),
-            ("amount", rf"(?:(?P<before>for|by|in) )?(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}"
-                       rf"|(?<=[^a] )steps?)(?![\w/])"
-                       rf"(?: (?P<more>{_FIGURE}) ?(?P<smaller>{_either(SMALLER_UNITS)})(?![\w/]))?"
-                       r"|(?P<word>once|twice|thrice)\b"),
-            ("number", rf"{_FIGURE}(?!\w)(?! {_either(BODY_PARTS)}\b)"),
-            ("moment", r"(?:for )?a moment\b"),
-            ("pace", rf"{_either(PACE)}\b"),
-            ("slight", r"(?:a (?:little )?bit|a little|slightly)\b"),
-            ("above", r"(?:in the air|(?:up )?(?:above|over) (?:your|the|his|her|its) head)\b"),
-            ("limb", rf"(?:(?:with|using) )?{DETERMINER}(?:(?P<both>left and (?:your |the )?right|right and (?:your "
-                     rf"|the )?left|(?:both|two)(?: of)?"
-                     rf"(?: your| the)?)|(?P<side>left|right|one|other))? ?\b(?P<part>{_either(BODY_PARTS)})\b"
-                     rf"|(?:with (?:the|your|his|her|its)|your|his|her|its|the) (?P<only>left|right)\b"
-                     rf"|(?:with )?the (?P<rest>other)(?: one)?\b"
-                     rf"(?! {color}{named}\b)"),
-            ("with it", r"with (?:it|them)\b"),
-            ("broom", rf"(?:with|using) {DETERMINER}(?:broom|mop)\b"),
-            ("direction", rf"(?:straight |out )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front"
-                          rf"|sides?)(?: hand)?(?: side)?\b(?!(?: hand)?(?: side)? of\b)"
-                          rf"|(?:straight )?(?P<way>{_either(DIRECTION)})\b"
-                          rf"(?! to\b| towards?\b| it\b| of\b| {DETERMINER}{color}{named}\b)"
-                          rf"|(?:straight |out )?in front(?: of (?:you|yourself))?\b(?! of\b)"
-                          rf"|(?P<straight>in a straight line\b|straight\b)(?! to\b)"),
-            ("object", rf"(?P<which>{_WHICH}(?=(?:on|in|inside|next to|beside|near)\b))?"
-                      rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) "
-                      rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
-                      rf"|(?P<next>next to|beside|alongside|near) "
-                      rf"|(?P<front>in front of) |(?P<preposition>{_either(PREPOSITIONS)}) )?"
-                      rf"(?:(?P<other>(?:the (?:other|second)|another) (?={coloured}\b))?"
-                      rf"{DETERMINER}(?:(?P<color>{_either(COLORS)}) (?={coloured}\b))?"
-                      rf"(?P<object>{named})|(?:the )?(?P<one>{_either(COLORS)}) one|(?P<it>it)|(?P<them>them))\b"),
-            ("out", r"out\b"),
-            ("there", r"there\b"),
-            ("way", rf"(?P<way>{_either(DIRECTION)})\b"),
-        )
-        }  # fmt: skip
+        name: re.compile(pattern.replace(_NAMED, named).replace(_COLOURED, coloured)) for name, pattern in _PATTERNS
+    }
 
 
 _WORD = re.compile(
@@ -153,7 +155,7 @@ class Phrase:
     """Some words of the instruction with one meaning; every word is in exactly one phrase."""
 
     sort: str
-    """Name in `_grammar`, or 'unknown'."""
+    """Name in `_PATTERNS`, or 'unknown'."""
     text: str
     said: dict[str, str] = field(default_factory=dict)
     """What the pattern's groups matched."""
