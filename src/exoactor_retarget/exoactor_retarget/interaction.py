@@ -81,15 +81,15 @@ class InteractionTargets:
     ) -> None:
         self.model, self.scene = model, scene
         taken = Counter(group[0].object for group in contact_groups(contacts) if group[0].kind == "grasp")
-        self._puts = {name: put for name, put in destinations(checks).items() if taken[name] == 1}
+        self._destinations = {name: put for name, put in destinations(checks).items() if taken[name] == 1}
         strokes = Counter(group[0].object for group in contact_groups(contacts) if group[0].kind == "push")
-        self._pushes = {
+        self._push_distances = {
             c.object: c.amount / strokes[c.object]
             for c in checks
             if c.kind == "moved" and c.amount and strokes[c.object]
         }
         """m that each object is pushed at a time."""
-        self._near = [c.object for c in checks if c.kind == "robot_near"]
+        self._goals = [c.object for c in checks if c.kind == "robot_near"]
         """What the robot stands at in the end."""
         self._hands = HandContactPlanner(model, scene, hands)
         self.contacts = [c for c in contacts if c.object]
@@ -177,7 +177,7 @@ class InteractionTargets:
                 continue
             obj, end = self.scene[contact.object], min(round(contact.end * fps), len(targets) - 1)
             palm, facing = palms[end, contact.side], targets.heading(self.model, end)
-            put, _ = place_for(self.scene, obj, palm, np.zeros(2), facing, self._puts.get(obj.id))
+            put, _ = place_for(self.scene, obj, palm, np.zeros(2), facing, self._destinations.get(obj.id))
             works = np.where(times < 0.5 * (contact.start + contact.end), obj.pos[2], put[2]) + obj.bounds[:, 2].mean()
             bends = smoothstep((_CROUCH_HEIGHTS[0] - works) / (_CROUCH_HEIGHTS[0] - _CROUCH_HEIGHTS[1]))
             around = (times > contact.start - _CROUCH_SECONDS) & (times < contact.end + _CROUCH_SECONDS)
@@ -189,16 +189,17 @@ class InteractionTargets:
 
         The contacts' times follow where steps are put in.
         """
-        wanted_stances = stances(self._hands, self.contacts, targets, self._puts)
+        wanted_stances = stances(self._hands, self.contacts, targets, self._destinations)
         shift = wanted_stances[-1].shift if wanted_stances else np.zeros(2)
         works = bool(wanted_stances)
-        wanted_stances += [one for name in self._near if (one := near_stance(self.scene[name], targets, shift, works))]
+        goals = [near_stance(self.scene[name], targets, shift, works) for name in self._goals]
+        wanted_stances += [stance for stance in goals if stance]
         stands = foot_contacts(person.contacts, person.fps, 0.08)
         notes, sway = [], np.zeros((len(person), 2))
         placed = [Stance(0, 0, np.zeros(2))]
-        put_in = 0
+        inserted = 0
         for first, last, wanted in wanted_stances:
-            first, last = first + put_in, last + put_in
+            first, last = first + inserted, last + inserted
             _, since, before = placed[-1]
             way = wanted - before
             distance = float(np.linalg.norm(way))
@@ -213,7 +214,7 @@ class InteractionTargets:
                 sway = np.insert(sway, at + 1, np.repeat(sway[at : at + 1], frames, axis=0), axis=0) + extra
                 after, late = at / person.fps, frames / person.fps
                 self._retime(lambda t, after=after, late=late: t + late if t > after else t)  # type: ignore[misc]
-                first, last, put_in = first + frames, last + frames, put_in + frames
+                first, last, inserted = first + frames, last + frames, inserted + frames
                 share = min(1.0, 0.12 * swings / max(distance, 1e-6))
                 if share:
                     placed.append(Stance(at, at, before + share * way))
@@ -253,7 +254,7 @@ class InteractionTargets:
             (T, 2) how far the hands are closed.
         """
         targets = stepped_over(targets, self.scene, self.model)
-        built = ContactTargets(targets, self._hands, self._puts, self._pushes)
+        built = ContactTargets(targets, self._hands, self._destinations, self._push_distances)
         for group in contact_groups(self.contacts):
             built.add(group)
         led, hands = built.result()

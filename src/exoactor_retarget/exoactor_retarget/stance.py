@@ -30,13 +30,13 @@ def stances(
     planner: HandContactPlanner,
     contacts: Sequence[Contact],
     targets: Targets,
-    puts: Mapping[str, Destination] | None = None,
+    destinations: Mapping[str, Destination] | None = None,
 ) -> list[Stance]:
     """First and last frames in which the robot must be shifted by (2,) m from where the person's scale puts it.
 
-    ``puts`` says where objects are put, by their ids; others are put on, or into, what is nearest.
+    ``destinations`` say where objects are put, by their ids; others are put on, or into, what is nearest.
     """
-    puts = puts or {}
+    destinations = destinations or {}
     model, scene = planner.model, planner.scene
     fps, last = targets.fps, len(targets) - 1
     palms = targets.natural_palms(model)
@@ -61,7 +61,7 @@ def stances(
                     at = max(0, end - round(PLACED_BEFORE * fps))
                     natural_end = palms[at, sides].mean(axis=0)
                     facing = targets.heading(model, at)
-                    goal, under = place_for(scene, obj, natural_end, found[-1].shift, facing, puts.get(obj.id))
+                    goal, under = place_for(scene, obj, natural_end, found[-1].shift, facing, destinations.get(obj.id))
                     if hand_contacts[0].fingers and not any(one.contains for one in under):  # let go of over the rim
                         check_one_hand(obj, float(goal[2]), "put the {} down there")
                     held = goal[:2] + (point - np.array(obj.pos))[:2]
