@@ -233,7 +233,7 @@ class HttpClient:
         if status == 402 or (status == 429 and not self.is_temporary(failure.reason)):
             return Missing(f"{service} requires payment ({said}): look at the account.")
         if status in (404, 410):
-            return ServiceFailed(f"{service} does not know what was asked for, or no longer ({said}).")
+            return ServiceFailed(f"{service} has no such model, job or file, or no longer ({said}).")
         if status in (400, 405, 409, 413, 415, 422):
             return BadInput(f"{service} does not accept the request ({said}).")
         if status == 429:

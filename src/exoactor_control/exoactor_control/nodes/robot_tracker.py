@@ -47,8 +47,8 @@ def pelvis_in(frame: str, report: Report, simulated: bool) -> np.ndarray:
         return np.concatenate(report.truth)
     if frame == WORLD and simulated:
         raise BadInput(
-            "The simulator has just not said where the robot is: it has too little of the machine's time, and the "
-            "objects are observed again when it goes on."
+            "The simulator does not publish the robot's pose at the moment: it has too little of the machine's time. "
+            "Objects are observed again when it goes on."
         )
     if frame == WORLD or report.state is None:
         raise BadInput(

@@ -206,7 +206,7 @@ class _Term:
         if name not in TERMS:
             raise BadInput(f"there is no observation term '{name}': known are {', '.join(sorted(TERMS))}")
         if unknown:
-            raise BadInput(f"the term '{name}' has an entry '{min(unknown)}', which means nothing")
+            raise BadInput(f"the term '{name}' has an entry '{min(unknown)}', which is not known")
         for joint in (*entry.get("joints", ()), *entry.get("zero", ())):
             if joint not in joints:
                 raise BadInput(f"the term '{name}' names the joint '{joint}', which is not in joint_order")
@@ -260,7 +260,7 @@ class _Part:
     def read(cls, entry: dict[str, Any], groups: dict[str, list[_Term]]) -> _Part:
         unknown = set(entry) - {"groups", "steps", "history", "present", "fill", "modes"}
         if unknown:
-            raise BadInput(f"a part of the observation has an entry '{min(unknown)}', which means nothing")
+            raise BadInput(f"a part of the observation has an entry '{min(unknown)}', which is not known")
         names = tuple(entry["groups"])
         for name in names:
             if name not in groups:
