@@ -26,6 +26,7 @@ _DEX3_PALM = 0.0415, 0.003  # m, the palm's link in that of the wrist, ahead and
 _DEX3_AXIS, _DEX3_GAP = 0.065, 0.017  # m, along the palm's link to the axis of what is held, and aside to its surface
 _DEX3_FIST, _DEX3_KNUCKLES = np.array([0.115, -0.058, 0.0]), np.array([0.145, -0.03, 0.0])
 """m, where a closed left hand touches what is beside it and ahead of it, in the link of the wrist."""
+_DEX3_FIST_DOWN = _DEX3_FIST - [0.015, 0.0, 0.0]  # m, likewise, with the fingers down: more with the thumb and the palm
 _DEX3_MAX_WIDTH, _DEX3_APPROACH, _DEX3_INWARD = 0.095, 0.12, 0.35  # m, m and rad
 _MIN_DRAW_DISTANCE = 0.05  # m towards the robot by which a hand draws an object rather than pushing it
 _HALF_HAND_SPACING = 0.09  # m from the middle between two pushing hands to each
@@ -144,11 +145,13 @@ class HandContactPlanner:
         palm = contact.kind in ("grasp", "support") or abs(normal[2]) > 0.7 or low or drawn
         out = 1.0 if side == 0 else -1.0
         fist = self.hands == "dex3" and not low
+        taken_low = _taken_low(contact, obj, pos)
         if palm:
             y = normal if side == 0 else -normal
             x = forward - (forward @ y) * y
             x = unit(x) if np.linalg.norm(x) > 0.3 else unit(np.array([0.0, 0.0, -1.0 if low else 1.0]) - y[2] * y)
-            local = _DEX3_FIST * [1.0, out, 1.0] if fist else self.model.palms[side]
+            beside = _DEX3_FIST_DOWN if taken_low else _DEX3_FIST
+            local = beside * [1.0, out, 1.0] if fist else self.model.palms[side]
         else:
             x = -normal
             up = np.array([0.0, 0.0, 1.0])
@@ -158,7 +161,7 @@ class HandContactPlanner:
         filled = _filled(contact, pos, normal)
         index, press = self.scene.ids.index(contact.object), _PRESS_DEPTH[contact.kind]
         retreat = _APPROACH_DISTANCE * normal - _APPROACH_INWARD * forward
-        if _taken_low(contact, obj, pos):
+        if taken_low:
             retreat += obj.rotation.inv().apply([0.0, 0.0, _APPROACH_ABOVE])
         return HandContact(side, index, filled, pos, normal, rotation, local, retreat, press)
 

@@ -155,6 +155,18 @@ def test_the_trunk_of_who_bends_down_to_a_box_bends_with_the_legs_and_the_hips_r
     assert (pelvis - most)[crouches].max() < 0.02
 
 
+def test_a_box_on_the_floor_is_held_with_the_fists_farther_ahead_than_one_on_a_table(retarget):
+    human = choreographer.Choreography.of_instruction("pick up the box from the floor").perform(np.zeros(10))[0]
+    targets, model = retarget.targets(human, task=True), retarget.model
+    at = {}
+    for height in (0.0, 0.7):
+        planner = HandContactPlanner(model, Scene(objects=(box_at(0.5, z=height),)), "dex3")
+        at[height] = [
+            one.local[0] for one in planner.plan(held("box", 4.0, 6.0), targets, targets.natural_palms(model))
+        ]
+    assert np.array(at[0.0]) == pytest.approx(np.array(at[0.7]) - 0.015)
+
+
 def test_what_is_put_down_on_the_floor_stands_before_the_knees_and_the_hands_come_back_low(retarget):
     plan = choreographer.Choreography.of_instruction("pick up the box, carry it one metre and put it down")
     human, _ = plan.perform(np.zeros(10))
