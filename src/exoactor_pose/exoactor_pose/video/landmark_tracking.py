@@ -399,11 +399,7 @@ def _tracked(
     if other:
         camera = camera and CameraMotion(fps, camera.intrinsics, camera.focal_std)
         appearance, tracker = new_tracker(camera)
-        tracker.follower.eligible = other.most_prominent
-        tracker.follower.notes.append(
-            "Several people are in the video: the one followed is the largest and there for the longest time, or gets "
-            "about most; the option person chooses another."
-        )
+        _follow_most_prominent(tracker, other)
         with closing(tracker), frames() as shown:
             show(shown)
     if not any(tracker.poses):  # as against the light
@@ -411,6 +407,15 @@ def _tracked(
         with closing(tracker), frames() as shown:
             show(map(with_contrast, shown))
     return tracker, appearance, camera
+
+
+def _follow_most_prominent(tracker: Tracker, sightings: Sightings) -> None:
+    """Have a tracker follow whom all of the video says to follow; a note says so."""
+    tracker.follower.eligible = sightings.most_prominent
+    tracker.follower.notes.append(
+        "Several people are in the video: the one followed is the largest and there for the longest time, or gets "
+        "about most; the option person chooses another."
+    )
 
 
 def _part(seen: Landmarks, start: int, stop: int, camera: CameraMotion | None) -> Landmarks:
