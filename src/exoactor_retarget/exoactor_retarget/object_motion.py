@@ -143,11 +143,12 @@ def _place_beside(
         return np.array([*(middle + side * wide * left), -obj.bounds[0, 2]]), []
     under = scene[destination.target]
 
-    def off_edge(spot: np.ndarray) -> float:
-        local = under.local([*spot, under.pos[2]])[:2]
-        return float(np.linalg.norm(local - _on_top(under, obj, local)))
+    def on_top(spot: np.ndarray) -> np.ndarray:
+        inside = _on_top(under, obj, under.local([*spot, under.pos[2]])[:2])
+        return under.rotation.apply([*inside, 0.0])[:2] + under.pos[:2]
 
-    spot = min((middle + s * wide * left for s in (side, -side)), key=lambda spot: off_edge(spot) > _EDGE_MARGIN)
+    spots = [middle + s * wide * left for s in (side, -side)]
+    spot = on_top(min(spots, key=lambda spot: float(np.linalg.norm(on_top(spot) - spot)) > _BESIDE_GAP / 2.0))
     return np.array([*spot, top_at(under, spot) - obj.bounds[0, 2]]), [under]
 
 

@@ -20,7 +20,7 @@ from exoactor_retarget.human import POINTS, posture, resample
 from exoactor_retarget.interaction import InteractionTargets, _less_bent
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.object_contacts import find_contacts, with_idle_arms_hanging
-from exoactor_retarget.object_motion import carried, destinations, place_for, pushed
+from exoactor_retarget.object_motion import Destination, carried, destinations, place_for, pushed
 from exoactor_retarget.obstacles import round_seat
 from exoactor_retarget.reaching import LEAD_TIME
 from exoactor_retarget.relocation import Stance, standing_frame, steps_needed
@@ -355,6 +355,15 @@ def test_what_is_put_beside_something_stands_on_the_nearer_side_that_has_room(y)
     assert (goal[1] > y) == (y < 0.0)
     assert abs(goal[1] - y) == pytest.approx(0.04 + 0.033 + 0.10)
     assert goal[2] == pytest.approx(0.74)
+
+
+def test_what_is_put_beside_something_near_the_edge_stands_on_that_side_clear_of_the_edge():
+    table, cup = everyday("table", "table", (1.2, 0.0, 0.0)), everyday("cup", "cup", (0.98, 0.1, 0.74))
+    scene = Scene(objects=(everyday("bottle", "bottle"), table, cup))
+    put = Destination("table", beside="cup")
+    goal, _ = place_for(scene, scene["bottle"], np.array([0.95, 0.3, 0.85]), np.zeros(2), 0.25, put)
+    assert goal[1] == pytest.approx(0.1 + 0.173 * np.cos(0.25), abs=0.02)
+    assert goal[0] == pytest.approx(table.extent[0, 0] + 0.033 + 0.02, abs=1e-3)
 
 
 def test_a_second_thing_in_a_basket_stands_beside_the_first():
