@@ -280,6 +280,15 @@ def test_an_object_is_taken_from_where_it_stands_then():
     assert [m.object for m in done] == ["red_cup", "blue_cup"]
 
 
+def test_what_is_said_to_be_on_a_side_is_not_put_beside_it():
+    done = parse("pick up the box and put it on the table on your right", TWO_CUPS)[-1]
+    assert (done.kind, done.at, done.direction) == ("place", "table", None)
+    with pytest.raises(BadInput, match="The table is not on the left: it is at x = 1"):
+        parse("put the box on the table on your left", TWO_CUPS)
+    with pytest.raises(BadInput, match="does not understand 'on your left' with 'put'"):
+        parse("put the box on the table on your left")
+
+
 def test_what_is_too_heavy_is_refused_with_its_weight():
     scene = joined([everyday("box", pos=(1.0, 0.0, 0.0), mass=3.5)])
     with pytest.raises(BadInput, match=r"The box weighs 3\.5 kg: 3 kg can be lifted"):

@@ -39,6 +39,8 @@ EASY_REACH = 0.45
 """From the middle of the person to what a hand gets to upright, m."""
 SHOVE_GAP, SHOVE_SHARE = 0.08, 0.5
 """From the toes to what a foot shoves on, m, and the share of `PUSH_LENGTH` by which it does at a time."""
+SHOVE_HEIGHT = 0.09
+"""m that it is raised: a foot that is lower, and as slow, is seen to stand."""
 TOE_LENGTH = 0.13
 """From the middle of the sole to the tip of the shoe, m."""
 FAR_ASIDE = 0.5
@@ -287,7 +289,7 @@ def _shove(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomOb
     if (more := toe_gap(score, obj, side) - SHOVE_GAP) > 0.03:
         score.walk_distance("forward", more, pace)
     gap, far = toe_gap(score, obj, side), float(np.linalg.norm(ahead)) - 0.01
-    ways = (gap - 0.02, 0.05, 0.0, 0.4), (gap + far, 0.04, 0.0, 0.8), (0.03, 0.06, 0.0, 0.5)
+    ways = (gap - 0.02, SHOVE_HEIGHT, 0.0, 0.4), (gap + far, SHOVE_HEIGHT, 0.0, 0.8), (0.03, SHOVE_HEIGHT, 0.0, 0.5)
     begin, end = score.swing_foot(side, ways, pace)[1]
     score.contact(f"{side}_foot", obj, "push", begin, end)
     for moved in (obj, *riders):

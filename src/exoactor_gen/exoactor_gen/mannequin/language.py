@@ -573,12 +573,23 @@ class _Reader:
                 word = "forward"
         if movement.kind == "place" and "front" in phrase.text:  # where things are put down
             return movement
+        if movement.kind == "place" and word in ("left", "right") and movement.at:  # 'on the table on your left'
+            self._require_on(word, movement, phrase, verb)
+            return movement
         if word in ("above", "high", "overhead") and movement.kind in _CARRIED_LOW:
             raise unfit(verb.text, phrase)
         side = word in ("left", "right") and "aside" not in phrase.said
         if side and movement.kind in SIDE_FIRST and movement.object is None:
             return with_detail(movement, "side", word, phrase)
         return with_detail(movement, "direction", DIRECTION[word], phrase)
+
+    def _require_on(self, side: str, movement: Movement, phrase: Phrase, verb: Phrase) -> None:
+        """Raise `BadInput` where what is put down on something of the scene is not on that side of who begins."""
+        if self.scene is None or movement.at == "floor":
+            raise unfit(verb.text, phrase)
+        at = self.scene.find(str(movement.at))
+        if (at.pos[1] > 0.0) != (side == "left"):
+            raise BadInput(f"The {at.id} is not on the {side}: it is at x = {at.pos[0]:g} m, y = {at.pos[1]:g} m.")
 
     def _object(self, movement: Movement, phrase: Phrase, verb: Phrase) -> Movement:
         """Read an object by the word before it: what is moved or touched, or what that stands on or is brought to."""
@@ -625,6 +636,8 @@ class _Reader:
             )
         if movement.object is None and before in OBJECT_AFTER.get(kind, "").split() and name != "floor":
             return replace(movement, object=name)
+        if kind == "place" and movement.direction in ("left", "right") and not beside:  # 'on your left on the table'
+            raise unfit(verb.text, phrase)
         if movement.at in (None, name) and before in AT_AFTER.get(kind, "").split():
             return replace(movement, at=name)
         if movement.at and movement.object is None and before == "-":
