@@ -1,6 +1,7 @@
 """The mannequin in a scene: it acts on the objects where they are, and says what is to come of it."""
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -285,8 +286,17 @@ def test_what_is_said_to_be_on_a_side_is_not_put_beside_it():
     assert (done.kind, done.at, done.direction) == ("place", "table", None)
     with pytest.raises(BadInput, match="The table is not on the left: it is at x = 1"):
         parse("put the box on the table on your left", TWO_CUPS)
+    with pytest.raises(BadInput, match="The chair is not behind the robot"):
+        parse("sit down on the chair behind you", joined([everyday("chair", pos=(1.0, 0.0, 0.0))]))
     with pytest.raises(BadInput, match="does not understand 'on your left' with 'put'"):
         parse("put the box on the table on your left")
+
+
+def test_the_sentences_of_the_examples_are_planned():
+    for path in sorted((Path(__file__).parents[3] / "examples/scenes").glob("*.yaml")):
+        sentence = path.read_text().split('"')[1]
+        checks = Choreography.of_instruction(sentence, SIZE, Scene.load(path)).interaction.checks
+        assert len(checks) > 1, sentence
 
 
 def test_what_is_too_heavy_is_refused_with_its_weight():

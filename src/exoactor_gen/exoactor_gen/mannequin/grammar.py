@@ -111,6 +111,7 @@ _PATTERNS = (
              rf"|(?:with (?:the|your|his|her|its)|your|his|her|its|the) (?P<only>left|right)\b"
              rf"|(?:with )?the (?P<rest>other)(?: one)?\b"
              rf"(?! {_COLOR}{_NAMED}\b)"),
+    ("behind you", r"behind (?:you|yourself)\b"),
     ("with it", r"with (?:it|them)\b"),
     ("broom", rf"(?:with|using) {DETERMINER}(?:broom|mop)\b"),
     ("direction", rf"(?:straight |out )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front"

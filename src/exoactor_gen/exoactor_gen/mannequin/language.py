@@ -548,6 +548,10 @@ class _Reader:
             return with_detail(movement, "side", "left" if phrase.said.get("side") == "right" else "right", phrase)
         if sort == START and kind == "walk" and movement.object is None:
             return replace(movement, object=START)
+        if sort == "behind you" and kind == "sit" and movement.object:
+            if self.scene is not None:  # where it is imagined, it stands there
+                self._require_on("behind", movement.object, phrase, verb)
+            return movement
         if sort == "there" and kind == "place" and self._goal():
             return with_detail(movement, "at", self._goal(), phrase)
         if (
@@ -574,7 +578,7 @@ class _Reader:
         if movement.kind == "place" and "front" in phrase.text:  # where things are put down
             return movement
         if movement.kind == "place" and word in ("left", "right") and movement.at:  # 'on the table on your left'
-            self._require_on(word, movement, phrase, verb)
+            self._require_on(word, movement.at, phrase, verb)
             return movement
         if word in ("above", "high", "overhead") and movement.kind in _CARRIED_LOW:
             raise unfit(verb.text, phrase)
@@ -583,13 +587,14 @@ class _Reader:
             return with_detail(movement, "side", word, phrase)
         return with_detail(movement, "direction", DIRECTION[word], phrase)
 
-    def _require_on(self, side: str, movement: Movement, phrase: Phrase, verb: Phrase) -> None:
-        """Raise `BadInput` where what is put down on something of the scene is not on that side of who begins."""
-        if self.scene is None or movement.at == "floor":
+    def _require_on(self, side: str, name: str, phrase: Phrase, verb: Phrase) -> None:
+        """Raise `BadInput` where an object of the scene is not on that side of who begins, facing +x."""
+        if self.scene is None or name == "floor":
             raise unfit(verb.text, phrase)
-        at = self.scene.find(str(movement.at))
-        if (at.pos[1] > 0.0) != (side == "left"):
-            raise BadInput(f"The {at.id} is not on the {side}: it is at x = {at.pos[0]:g} m, y = {at.pos[1]:g} m.")
+        x, y, _ = self.scene.find(name).pos
+        if not {"left": y > 0.0, "right": y < 0.0, "behind": x < 0.0}[side]:
+            where = "behind the robot" if side == "behind" else f"on the {side}"
+            raise BadInput(f"The {name} is not {where}: it is at x = {x:g} m, y = {y:g} m.")
 
     def _object(self, movement: Movement, phrase: Phrase, verb: Phrase) -> Movement:
         """Read an object by the word before it: what is moved or touched, or what that stands on or is brought to."""
