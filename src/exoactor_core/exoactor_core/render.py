@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import mujoco
@@ -14,7 +14,7 @@ from exoactor_core.motion import RobotMotion
 from exoactor_core.offscreen import OffscreenRenderer
 from exoactor_core.robot import OBJECT_PREFIX, mujoco_spec, set_state
 from exoactor_core.rotations import yaw_from_quat
-from exoactor_core.scene import Scene
+from exoactor_core.scene import Scene, SceneObject
 from exoactor_core.scene_mjcf import add_objects
 from exoactor_core.stages import Progress, no_progress
 
@@ -25,6 +25,7 @@ _SIDE_VIEW_FROM, _HIDING_HEIGHT = (
     100.0,
     1.0,
 )  # degrees, likewise, where something is so high, m, that it hides the robot
+_VIEW_DISTANCE, _HIDING_DISTANCE = 2.3, 0.1  # m, of the camera, and from its line of sight to what hides the robot
 _CAMERA_SMOOTHING = 0.4  # s
 _SUN_FROM = 75.0  # degrees to the left of straight ahead of the robot
 _OVERSAMPLING = 1.5  # smooths edges at half the cost of OpenGL's multisampling where there is no GPU
@@ -43,9 +44,9 @@ def render_motion(
 ) -> Iterator[np.ndarray]:
     """Draw a motion frame by frame, (height, width, 3) uint8 RGB, at ``fps``; poses between frames are interpolated.
 
-    The camera stands in front of the robot, to its left, or beside it where there is something high, such as a door. It
-    keeps its direction, and follows the pelvis smoothly. A second motion, such as the reference, is drawn translucent
-    at the same times (``ghost``); it holds its last pose.
+    The camera stands in front of the robot, to its left, or, where there is something high, such as a door, beside or
+    behind it where that hides it least. It keeps its direction, and follows the pelvis smoothly. A second motion, such
+    as the reference, is drawn translucent at the same times (``ghost``); it holds its last pose.
     ``objects`` are a scene and the poses (T, n, 7) of its objects in the motion's frames, m and w, x, y, z.
 
     Raises
@@ -64,8 +65,8 @@ def render_motion(
     heading = float(np.degrees(yaw_from_quat(shown.root_quat_wxyz[0])))
     model.light_dir[0] = _sun_direction(heading)
     casters = _shadow_casters(model)
-    high = objects is not None and any(obj.extent[1, 2] > _HIDING_HEIGHT for obj in objects[0].objects)
-    cameras = _cameras(shown, times, heading + (_SIDE_VIEW_FROM if high else _VIEW_FROM), width / height)
+    high = [] if objects is None else [obj for obj in objects[0].objects if obj.extent[1, 2] > _HIDING_HEIGHT]
+    cameras = _cameras(shown, times, heading + _view_from(shown, heading, high), width / height)
     buffer = model.vis.global_
     with OffscreenRenderer(model, buffer.offwidth, buffer.offheight, 2 * model.ngeom + 100) as renderer:
         for i in range(len(times)):
@@ -103,6 +104,20 @@ def _objects_at(times: np.ndarray, poses: np.ndarray, fps: float) -> np.ndarray:
 def _sun_direction(heading: float) -> np.ndarray:
     angle = np.radians(heading + _SUN_FROM)
     return unit(np.array([-0.5 * np.cos(angle), -0.5 * np.sin(angle), -1.0]))
+
+
+def _view_from(motion: RobotMotion, heading: float, high: Sequence[SceneObject]) -> float:
+    """From how many degrees to the left of straight ahead the robot is seen, where high objects hide it least."""
+    if not high:
+        return _VIEW_FROM
+    away = np.linspace(0.1, 1.0, 30)[:, None] * _VIEW_DISTANCE
+
+    def hidden(view_from: float) -> float:
+        angle = np.radians(heading + view_from)
+        sight = motion.root_pos[:, None, :2] + away * [np.cos(angle), np.sin(angle)]
+        return float(np.mean([(obj.floor_distance(sight) < _HIDING_DISTANCE).any(axis=1) for obj in high]))
+
+    return min((_SIDE_VIEW_FROM, -_SIDE_VIEW_FROM, 180.0 - _VIEW_FROM, _VIEW_FROM - 180.0), key=hidden)
 
 
 def _cameras(motion: RobotMotion, times: np.ndarray, view_from: float, aspect: float) -> Iterator[mujoco.MjvCamera]:

@@ -56,9 +56,10 @@ def column_of_robot(frame):
     return np.argwhere(frame.max(axis=2) < 50)[:, 1].mean()
 
 
-def test_a_door_does_not_hide_the_robot():
+@pytest.mark.parametrize("at", [{"pos": (0.5, 0.0, 0.0)}, {"pos": (0.0, 0.9, 0.0), "yaw": np.pi / 2.0}])
+def test_a_door_does_not_hide_the_robot(at):
     motion = robot.standing_motion(0.1)
-    scene = Scene(objects=(everyday("door", pos=(0.5, 0.0, 0.0)),))
+    scene = Scene(objects=(everyday("door", **at),))
     poses = np.tile(scene.poses, (len(motion), 1, 1))
     (image, *_) = render_motion(motion, width=120, height=120, fps=20, objects=(scene, poses))
     moved = RobotMotion(motion.fps, motion.root_pos, motion.root_quat_wxyz, motion.joint_pos + 0.5)
