@@ -167,6 +167,6 @@ def report_lines(report: dict[str, Any]) -> list[str]:
     rows += [(f"failed before in {one['failed_stage']}", one["reason"]) for one in report.get("tries", ())]
     rows += [("warning", text) for text in report.get("warnings", ())]
     metrics = report.get("metrics", {})
-    made = metrics.get("generate", {}).get("note", "")
-    rows += [("video", note) for note in ([made] if made else []) + metrics.get("estimate", {}).get("notes", [])]
+    notes = metrics.get("generate", {}).get("note", ""), *metrics.get("estimate", {}).get("notes", ())
+    rows += [("video", note) for note in notes if note]
     return [verdict, *chain(f"  {name:<30}{value}" for name, value in rows)]
