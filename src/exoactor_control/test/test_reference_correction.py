@@ -85,7 +85,7 @@ def test_the_correction_that_was_judged_is_what_the_policy_is_commanded(monkeypa
             judged.append(self.correction.copy())
             return np.array([[0.5 if self.correction.any() else 2.0, 0.0]])
 
-        def go(self, _):
+        def run(self, _):
             self.correction = np.random.default_rng(0).normal(size=self.correction.shape)  # more than 30 Hz can hold
 
     monkeypatch.setattr(module, "_Search", Found)
