@@ -58,7 +58,8 @@ def hand_point(joint_pos: np.ndarray, hand: str) -> np.ndarray:
 def offsets_at(seconds, reference, scene, quat=(1, 0, 0, 0)):
     loads = HandForces(reference, scene).at(round(seconds * POLICY_RATE))
     arms = ArmFeedforward(KP, KD)
-    return arms.offsets(state(list(quat)), loads, arms.gains(loads)[0])
+    arms.update(state(list(quat)))
+    return arms.offsets(loads, arms.gains(loads)[0])
 
 
 @pytest.mark.parametrize("yaw", [0.0, 0.7])
@@ -99,9 +100,10 @@ def test_the_trunk_does_not_sink_under_what_is_lifted():
 @pytest.mark.parametrize("yaw", [0.0, 2.0])
 def test_the_body_leans_away_from_what_the_hands_carry(yaw):
     arms, quat = ArmFeedforward(KP, KD), Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
+    arms.update(state(quat))
 
     def lean(seconds, **held):
-        return arms.lean(state(quat), HandForces(*box_between_the_hands(**held)).at(round(seconds * POLICY_RATE)))
+        return arms.lean(HandForces(*box_between_the_hands(**held)).at(round(seconds * POLICY_RATE)))
 
     roll, pitch = lean(2.0)
     assert -0.1 < pitch < -0.01
@@ -184,4 +186,6 @@ def test_only_hands_that_are_fitted_are_borne():
     assert dex3_weights([False, False]) == []
     (left,) = dex3_weights([True, False])
     assert left.hand == "left_hand"
-    assert ArmFeedforward(KP, KD).offsets(state(), [left], KP)[15:22].any()
+    arms = ArmFeedforward(KP, KD)
+    arms.update(state())
+    assert arms.offsets([left], KP)[15:22].any()

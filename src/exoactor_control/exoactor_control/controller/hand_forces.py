@@ -102,6 +102,12 @@ class ArmFeedforward:
 
     def __init__(self, kp: np.ndarray, kd: np.ndarray) -> None:
         self._gains, self._arms = np.array([kp, kd]), ArmKinematics()
+        self._yaw = 0.0
+
+    def update(self, state: RobotState) -> None:
+        """Take in where the arms are, for `offsets` and `lean`."""
+        self._arms.update(np.concatenate([np.zeros(3), state.quat_wxyz[[1, 2, 3, 0]], state.joint_pos]))
+        self._yaw = float(yaw_from_quat(state.quat_wxyz))
 
     def gains(self, loads: Sequence[HandLoad]) -> np.ndarray:
         """Stiffness and damping (2, 29), greater at the wrists of two hands that hold something."""
@@ -111,11 +117,10 @@ class ArmFeedforward:
             wrist += each.together * np.maximum(np.array(_WRIST_GAINS)[:, None] - wrist, 0.0)
         return gains
 
-    def offsets(self, state: RobotState, loads: Sequence[HandLoad], kp: np.ndarray) -> np.ndarray:
+    def offsets(self, loads: Sequence[HandLoad], kp: np.ndarray) -> np.ndarray:
         """(29,) rad to be added to the joint targets of servos of stiffness ``kp`` (29,), as `gains` gives it."""
         torques = np.zeros(len(JOINT_NAMES))
         together = max((each.together for each in loads), default=0.0)
-        self._arms.update(np.concatenate([np.zeros(3), state.quat_wxyz[[1, 2, 3, 0]], state.joint_pos]))
         for each in loads:
             arm, (pose, _) = ARMS[each.hand], self._arms.hand(each.hand)
             point, load = pose.act(np.array(each.point)), np.array([0.0, 0.0, each.load])
@@ -123,14 +128,13 @@ class ArmFeedforward:
             torques[arm] += self._arms.torques(point, pose.rotation @ each.press + load)[arm]
         return np.clip(torques / kp, -_MAX_OFFSET, _MAX_OFFSET)
 
-    def lean(self, state: RobotState, loads: Sequence[HandLoad]) -> np.ndarray:
+    def lean(self, loads: Sequence[HandLoad]) -> np.ndarray:
         """Roll and pitch (2,) rad by which the body leans away from what the hands carry, against its moment."""
         moment = np.zeros(2)
-        self._arms.update(np.concatenate([np.zeros(3), state.quat_wxyz[[1, 2, 3, 0]], state.joint_pos]))
         for each in loads:
             pose, _ = self._arms.hand(each.hand)
             moment += each.load * pose.act(np.array(each.point))[:2]
-        ahead, left = about_z(float(yaw_from_quat(state.quat_wxyz))).T[:2, :2] @ moment
+        ahead, left = about_z(self._yaw).T[:2, :2] @ moment
         return np.clip(_LEAN * np.array([left, -ahead]), -_MAX_LEAN, _MAX_LEAN)
 
 

@@ -16,6 +16,7 @@ from exoactor_control.controller.single_support import SingleSupportRegulator
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Frame, Trajectory, steps_on_the_spot
 from exoactor_core.arrays import clip_norm, poses_from_frame
+from exoactor_core.motion import JOINT_NAMES
 from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS
 from exoactor_core.robot_state import RobotState
 from exoactor_core.rotations import from_quat, wrap
@@ -38,7 +39,7 @@ _NEAR_STANDING, _FACING_STANDING = 0.15, 0.3  # m, rad: nearer than this the rob
 _STANDING_SPEED, _STANDING_JOINT_SPEED = 0.08, 0.3  # m/s of the pelvis, rad/s of the legs under which a motion stands
 _SAME_BEND = 0.3  # rad between the knees of who stands on both feet
 _WALKING_SPEED = 0.4  # m/s from which a load is not leaned away from: the steps catch it
-_WAIST_PITCH = 14
+_WAIST_PITCH = JOINT_NAMES.index("waist_pitch_joint")
 _STOP_MARGIN, _STOP_EFFORT = 0.03, 0.5  # rad from a stop at which a joint leans on it; share of its torque limit there
 
 
@@ -182,9 +183,11 @@ class Tracker:
             velocity = velocity + on
         forces = self._additions.hand_forces
         loads = [*self._weights, *(forces.at(now - trajectory.begin) if forces else ())]
+        if loads:
+            self._arms.update(state)
         if loads and position_gain:
             standing = 1.0 - min(float(np.linalg.norm(frame.lin_vel_xy)) / _WALKING_SPEED, 1.0)
-            lean = lean + standing * self._arms.lean(state, loads)
+            lean = lean + standing * self._arms.lean(loads)
         commanded = replace(
             frame,
             lin_vel_xy=turn(yaw_error, frame.lin_vel_xy) + velocity,
@@ -200,7 +203,7 @@ class Tracker:
             target = regulator.mixed(now - trajectory.begin, target, pose, speed)
         self.kp, self.kd = self._arms.gains(loads)
         if loads:
-            target = target + self._arms.offsets(state, loads, self.kp)
+            target = target + self._arms.offsets(loads, self.kp)
         return _on_stops(target, frame.joint_pos, state.joint_pos, self.kp)
 
     def fit_hands(self, fitted: Sequence[bool]) -> None:
