@@ -44,12 +44,12 @@ def screen(
     known = {name: kept[f"{name} {d}"] for name, d in digests.items() if f"{name} {d}" in kept}
     runs = [load_teacher(teacher, threads) for teacher in teachers]
     feedback = teacher_feedback(teachers)
-    for begin in range(0, len(paths), motions):
-        wanted = [path for path in paths[begin : begin + motions] if path.name not in known]
-        if wanted:
-            known |= _best_teachers(runs, feedback, wanted, spec, threads)
-            save_json(table, kept | {f"{name} {digests[name]}": which for name, which in known.items()})
-        progress(min(begin + motions, len(paths)) / len(paths), "Which teacher does which motion best")
+    # Those of like length together: a batch takes as long as its longest.
+    wanted = sorted((path for path in paths if path.name not in known), key=lambda path: path.stat().st_size)
+    for begin in range(0, len(wanted), motions):
+        known |= _best_teachers(runs, feedback, wanted[begin : begin + motions], spec, threads)
+        save_json(table, kept | {f"{name} {digests[name]}": which for name, which in known.items()})
+        progress(len(known) / len(paths), "Which teacher does which motion best")
     return known
 
 
