@@ -419,7 +419,8 @@ def train_tracker(
         ),
     ] = None,
     people: Annotated[
-        list[Path] | None, typer.Option(help="Recordings of people to retarget: .bvh, AMASS .npz. Repeatable.")
+        list[Path] | None,
+        typer.Option(help="Recordings of people to retarget: .bvh, AMASS .npz, or folder. Repeatable."),
     ] = None,
     hours: Annotated[float, typer.Option(help="Hours of generated references.")] = 10.0,
     samples: Annotated[float, typer.Option(help="Control steps of training in all.")] = 1e8,

@@ -14,11 +14,12 @@ from exoactor_control.policy.policy import Policy
 from exoactor_control.policy.spec import known_specs
 from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory
 from exoactor_control.rehearsal.rehearsal import Disturbance, SimulatedRobot
+from exoactor_control.training import data
 from exoactor_control.training.clips import Clips
 from exoactor_control.training.environment import NOMINAL, OBSERVATION_WIDTH, DomainRandomization, Episode, Robots
 from exoactor_control.training.references import mirror, random_task
 from exoactor_control.training.student import Student, to_onnx
-from exoactor_core.errors import BadInput, Missing
+from exoactor_core.errors import BadInput, Cancelled, Missing
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS, STANDING, forward_kinematics, standing_motion
 from exoactor_core.robot_state import MotorCommand, RobotState
@@ -220,6 +221,29 @@ def test_the_command_wants_motions_that_are_there(tmp_path):
         result = CliRunner().invoke(app, ["train-tracker", "--teacher", str(TWIST2), "--motions", str(motions)])
         assert isinstance(result.exception, BadInput)
         assert "no robot motion" in str(result.exception)
+
+
+@needs_data
+def test_folders_of_recordings_are_read(tmp_path, monkeypatch):
+    read = []
+
+    def stop(files, *_):
+        read.extend(files)
+        raise Cancelled
+
+    monkeypatch.setattr(data, "from_people", stop)
+    for name in ("a.bvh", "b.npz", "README.md"):
+        (tmp_path / name).write_text("0")
+    result = CliRunner().invoke(app, ["train-tracker", "--people", str(tmp_path), "-o", str(tmp_path / "out")])
+    assert isinstance(result.exception, Cancelled)
+    assert [path.name for path in read] == ["a.bvh", "b.npz"]
+
+
+def test_recordings_that_cannot_be_read_are_named_with_the_reason(tmp_path):
+    (tmp_path / "torn.bvh").write_text("HIERARCHY")
+    made, failed = data.from_people([tmp_path / "torn.bvh"], tmp_path / "out")
+    assert not made
+    assert "torn.bvh" in failed["torn.bvh"]
 
 
 @pytest.mark.slow

@@ -96,13 +96,19 @@ def _make(seed: int, k: int, path: Path) -> float:
     return motion.duration
 
 
-def from_people(files: Sequence[Path], folder: Path, progress: Progress = no_progress) -> list[Path]:
-    """Fit recordings of people (.bvh, AMASS .npz) to the G1, each once; those that fail are left out.
+def from_people(
+    files: Sequence[Path], folder: Path, progress: Progress = no_progress
+) -> tuple[list[Path], dict[str, str]]:
+    """Fit recordings of people (.bvh, AMASS .npz) to the G1, each once.
 
     Names of BVH files get ``bvh_`` before them, unless they have it.
+
+    Returns
+    -------
+    The references; by file name, why others could not be made.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
+    made, failed = [], {}
     for i, file in enumerate(files):
         stem = file.stem if file.suffix != ".bvh" or file.stem.startswith("bvh_") else f"bvh_{file.stem}"
         path = folder / f"{stem}.npz"
@@ -111,11 +117,11 @@ def from_people(files: Sequence[Path], folder: Path, progress: Progress = no_pro
                 reader: Any = load_backend("estimate", "file", path=str(file))
                 retargeted(reader().motion).save(path)
             except ExoActorError as error:
-                progress(i / len(files), f"{file.name} is left out: {error}")
+                failed[file.name] = str(error)
                 continue
         made.append(path)
         progress((i + 1) / len(files), file.name)
-    return made
+    return made, failed
 
 
 def figures(paths: Sequence[Path]) -> dict[str, Any]:

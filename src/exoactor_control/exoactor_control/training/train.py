@@ -35,11 +35,11 @@ def train(
 
     What is in ``output`` (``references/``, ``checkpoint.pt``, ``exoactor.onnx``) is kept: the same call again resumes a
     training that was interrupted. Motions that the split tests or validates with are left out. ``motions`` are robot
-    motions (.npz), or folders of them; ``people`` recordings (.bvh, AMASS .npz) to be retargeted. ``teachers`` are
-    trackers with TWIST2's observation; a motion is imitated from the one, or ours, that does it best. ``hours`` of
-    references are generated; ``samples`` are control steps of training, those before a checkpoint counted too.
-    On the ``device`` "cuda", MuJoCo Warp steps the physics and PyTorch runs the networks; on "cpu", ``threads`` do. So
-    many processes make references.
+    motions (.npz), or folders of them; ``people`` recordings (.bvh, AMASS .npz), or folders of them, to be retargeted.
+    ``teachers`` are trackers with TWIST2's observation; a motion is imitated from the one, or ours, that does it best.
+    ``hours`` of references are generated; ``samples`` are control steps of training, those before a checkpoint counted
+    too. On the ``device`` "cuda", MuJoCo Warp steps the physics and PyTorch runs the networks; on "cpu", ``threads``
+    do. So many processes make references.
 
     Returns ``tracker`` (path of the ONNX file), ``samples``, ``motions`` (number trained on), ``left_out`` (number that
     the split keeps for tests), ``not_trackable`` (file and reason), ``references`` (files and hours of each family).
@@ -52,16 +52,15 @@ def train(
     files = [policy_file(str(teacher)) for teacher in (SHIPPED, *teachers)]
     for file in files:
         Policy.load(file, TEACHER_LAYOUT)
-    given = [file for path in motions for file in _files(Path(path))]
+    given = [file for path in motions for file in _files(Path(path), (".npz",), "robot motion")]
+    recordings = [file for path in people for file in _files(Path(path), (".bvh", ".npz"), "recording of a person")]
     if samples <= 0 or threads < 1:
         raise BadInput("A training needs a positive number of samples and at least one thread.")
     if device not in ("cpu", "cuda"):
         raise BadInput(f"The device {device} is not one of cpu, cuda.")
     folder = Path(output) / "references"
-    made = [
-        *data.from_people(people, folder, sub_progress(progress, 0.0, 0.05)),
-        *data.make_hours(hours, folder, seed, threads, sub_progress(progress, 0.05, 0.2)),
-    ]
+    retargeted, failed = data.from_people(recordings, folder, sub_progress(progress, 0.0, 0.05))
+    made = [*retargeted, *data.make_hours(hours, folder, seed, threads, sub_progress(progress, 0.05, 0.2))]
     found = [*given, *made]
     paths = [path for path in found if part_of(path) in ("training", None)]
     spec = known_specs()[TEACHER_LAYOUT]
@@ -76,13 +75,13 @@ def train(
         "samples": training.samples,
         "motions": len(clips.names),
         "left_out": len(found) - len(paths),
-        "not_trackable": [f"{name}: {why}" for name, why in clips.left_out.items()],
+        "not_trackable": [f"{name}: {why}" for name, why in (failed | clips.left_out).items()],
         "references": data.figures(made),
     }
 
 
-def _files(path: Path) -> list[Path]:
-    found = sorted(path.glob("*.npz")) if path.is_dir() else [path]
-    if not found or not all(f.is_file() and f.suffix == ".npz" for f in found):
-        raise BadInput(f"There is no robot motion (.npz) at {path}.")
+def _files(path: Path, suffixes: tuple[str, ...], what: str) -> list[Path]:
+    found = [f for f in (sorted(path.iterdir()) if path.is_dir() else [path]) if f.is_file() and f.suffix in suffixes]
+    if not found:
+        raise BadInput(f"There is no {what} ({', '.join(suffixes)}) at {path}.")
     return found
