@@ -18,6 +18,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.sidedata.sidedata import SideData
+from av.video.reformatter import VideoReformatter
 
 from exoactor_core.errors import BadInput, reason
 from exoactor_core.files import save_bytes
@@ -158,17 +159,19 @@ class Video:
             with av.open(io.BytesIO(self.data), mode="r") as container:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
+                upright: _Upright | None = None
                 for frame in container.decode(stream):
+                    upright = upright or _Upright(frame, stream)
                     start = frame.time if start is None else start
                     slot = count if start is None or frame.time is None else _slot(frame.time - start, self.fps)
                     if held is not None and (wanted := len(range(-(-given // every) * every, slot, every))):
-                        image = _upright(held, stream)
+                        image = upright(held)
                         for _ in range(wanted):
                             yield image
                     given = max(given, slot)
                     held, count = frame, count + 1
-                if held is not None and given % every == 0:
-                    yield _upright(held, stream)
+                if held is not None and upright is not None and given % every == 0:
+                    yield upright(held)
         except av.FFmpegError as error:
             raise BadInput(f"The video is damaged after frame {count}: {reason(error)}.") from None
         if not count:
@@ -290,9 +293,21 @@ def _upright_size(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, in
     return (frame.height, width) if _orientation(frame)[1] % 2 else (width, frame.height)
 
 
-def _upright(frame: av.VideoFrame, stream: av.VideoStream) -> np.ndarray:
-    """A frame as it is to be seen: by the display matrix, pixels made square; (H, W, 3) uint8 RGB."""
-    width = max(1, round(frame.width * float(stream.sample_aspect_ratio or 1)))
-    image = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
-    mirrored, turns = _orientation(frame)
-    return np.ascontiguousarray(np.rot90(image[:, ::-1] if mirrored else image, turns))
+class _Upright:
+    """Turns a stream's frames into images as they are to be seen: by the display matrix, pixels made square.
+
+    All it needs is read from the first frame, and one converter serves all: PyAV's frames hold themselves once their
+    side data are read, and each makes a converter of its own with threads, so a video piled up until Python collected
+    them.
+    """
+
+    def __init__(self, first: av.VideoFrame, stream: av.VideoStream) -> None:
+        self._aspect = float(stream.sample_aspect_ratio or 1)
+        self._mirrored, self._turns = _orientation(first)
+        self._converter = VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3) uint8 RGB."""
+        width = max(1, round(frame.width * self._aspect))
+        image = self._converter.reformat(frame, width, frame.height, "rgb24", threads=1).to_ndarray()
+        return np.ascontiguousarray(np.rot90(image[:, ::-1] if self._mirrored else image, self._turns))

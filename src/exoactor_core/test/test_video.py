@@ -1,3 +1,4 @@
+import gc
 import io
 from fractions import Fraction
 
@@ -127,6 +128,17 @@ def test_a_constant_rate_in_rounded_times_keeps_every_frame():
     wanted = np.arange(0, 240, 8)
     video = written(wanted, form="matroska")
     np.testing.assert_allclose(levels(video), wanted, atol=6)
+
+
+def test_decoded_frames_do_not_pile_up():
+    video = written(np.arange(0, 200, 4))
+    gc.collect()
+    gc.disable()
+    try:
+        held = [sum(isinstance(each, av.VideoFrame) for each in gc.get_objects()) for _ in video.frames()]
+    finally:
+        gc.enable()
+    assert held[40] <= held[10]
 
 
 @pytest.mark.parametrize("every", [2, 3])
