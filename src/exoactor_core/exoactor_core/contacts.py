@@ -27,7 +27,7 @@ BODY_PARTS: tuple[str, ...] = get_args(BodyPart)
 SIDES = ("left", "right")
 """In the order in which arrays have them."""
 
-ContactKind = Literal["grasp", "support", "push", "strike", "touch", "sit"]
+ContactKind = Literal["grasp", "support", "push", "strike", "touch", "sit", "gesture"]
 
 FLOOR = ""
 """The floor, where an object is named."""
@@ -36,11 +36,14 @@ Vector = tuple[float, float, float]
 
 
 class Contact(FrozenModel):
-    """A part of the body touches an object for a while. What both hands hold is two contacts."""
+    """A part of the body touches an object for a while. What both hands hold is two contacts.
+
+    A gesture touches nothing: it says that the part does something that is to be seen, and is not idle.
+    """
 
     body: BodyPart
     object: str
-    """Its id; `FLOOR`: the floor."""
+    """Its id; `FLOOR`: the floor, or nothing of a gesture."""
     kind: ContactKind
     start: float = Field(ge=0.0)
     """s of the motion."""

@@ -252,6 +252,19 @@ def test_what_cannot_be_seen_is_open(act):
     assert check.text.endswith("; whether the person does 'waving' at the same time was not checked.")
 
 
+def test_a_gesture_of_an_arm_that_is_never_seen_fails(act):
+    motion, plan = act("wave with your right hand")
+
+    def seen(arm, frames=slice(None)):
+        sure = np.ones((len(motion), 5))
+        sure[frames, arm] = 0.02
+        return check_plan_adherence(replace(motion, limb_confidence=sure), plan)[0]
+
+    (left, right), half = (seen(0), seen(1)), seen(1, slice(len(motion) // 3))
+    assert (left.passed, right.passed, half.passed) == (True, False, True)
+    assert "by a guess (the right arm is hardly seen), but the plan is: raises the right hand and waves" in right.text
+
+
 def test_walking_in_place_is_no_walking(act):
     marching, plan = act("march in place for 3 seconds")
     assert passed(marching, plan) == [True]

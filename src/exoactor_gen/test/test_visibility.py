@@ -36,6 +36,18 @@ def test_the_side_that_acts_is_looked_at(foot, view):
     assert _view(f"kick the ball with your {foot} foot") == view
 
 
+@pytest.mark.parametrize(
+    ("task", "view"),
+    [
+        ("touch the bottle with your left hand, then wave with your left hand", "side_left"),
+        ("touch the bottle with your left hand, then wave with your right hand", "side"),
+    ],
+)
+def test_no_arm_that_acts_is_hidden_by_the_body(task, view):
+    made = load_backend("generate", "mannequin", width=64, height=64, fps=10)
+    assert made(GenerateRequest(task)).metrics["camera"] == view
+
+
 def test_what_stands_beside_the_person_is_avoided():
     wall = everyday("box", pos=(0.3, -1.2, 0.0), size=(2.0, 0.3, 1.6))
     assert _view("kick the ball with your right foot", wall) == "side_left"

@@ -67,7 +67,7 @@ def with_idle_arms_hanging(motion: HumanMotion, planned: Sequence[Contact]) -> H
     What hides an arm is the body or the other arm, whose landmarks are taken for its own: it is seen to reach along.
     Without planned contacts all arms are left as they are.
     """
-    if not planned:
+    if not any(contact.object for contact in planned):
         return motion
     smooth = gaussian_filter1d(np.asarray(motion.limb_confidence)[:, :2], _EVIDENCE_SECONDS * motion.fps, axis=0)
     hang = ((_SEEN_CONFIDENCE - smooth) / (_SEEN_CONFIDENCE - _HIDDEN_CONFIDENCE)).clip(0.0, 1.0)
@@ -91,8 +91,7 @@ def find_contacts(
         A planned contact names an object that the scene lacks.
     """
     paths = part_paths(person)
-    if planned:
-        planned = [contact for contact in planned if contact.object]
+    if planned := [contact for contact in planned if contact.object]:
         return _together(planned, [_timed(contact, planned, paths, scene, person.fps) for contact in planned])
     return _unplanned_contacts(paths, [obj for obj in scene.objects if obj.id not in untouched], person.fps)
 

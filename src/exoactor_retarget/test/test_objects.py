@@ -671,8 +671,9 @@ def test_an_arm_that_is_hidden_and_idle_hangs():
         return [joints[wrist, 2] > joints[wrist - 4, 2] - 0.2 for wrist in (20, 21)]
 
     right, both = held("cup", 1.0, 2.0, ("right",)), held("cup", 1.0, 2.0)
+    shown = Contact(body="left_hand", object="", kind="gesture", start=1.0, end=2.0)
     assert raised(hidden, right) == [False, True]
-    for motion, planned in ((seen, right), (hidden, both), (hidden, ())):
+    for motion, planned in ((seen, right), (hidden, both), (hidden, ()), (hidden, (*right, shown))):
         assert raised(motion, planned) == [True, True]
 
 

@@ -24,7 +24,7 @@ from exoactor_gen.mannequin.actions import action_of, movements_of
 from exoactor_gen.mannequin.gestures import GESTURES
 from exoactor_gen.mannequin.handling import hands_for
 from exoactor_gen.mannequin.language import found_in, gesture_of, parse
-from exoactor_gen.mannequin.movement import KINDS, MOVES_FEET, START, Movement
+from exoactor_gen.mannequin.movement import ARM_GESTURES, KINDS, MOVES_FEET, START, Movement
 from exoactor_gen.mannequin.object_movements import handle
 from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
 from exoactor_gen.mannequin.score import STAND_SECONDS, Score
@@ -201,9 +201,11 @@ def choreograph(
 
 
 def _write(score: Score, movement: Movement) -> None:
-    begin = score.now
+    begin, touched = score.now, len(score.contacts)
     if not handle(score, movement):
         GESTURES[movement.kind](score, movement)
+    if movement.kind in ARM_GESTURES and len(score.contacts) == touched:
+        score.gesture(begin)
     score.now += PAUSE_SECONDS
     if movement.meanwhile:
         if score.held:

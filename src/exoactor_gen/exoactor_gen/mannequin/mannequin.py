@@ -191,7 +191,7 @@ class Mannequin(Generator):
         )
         view = given.camera or list(VIEWS)[int(np.random.default_rng([seed, 3]).integers(len(VIEWS)))]
         if view == "auto" and interaction is not None:
-            view = clear_view(camera_of, joints, objects, interaction.contacts)
+            view = clear_view(camera_of, joints, objects, interaction.contacts, given.fps)
         elif view == "auto":
             view = "three_quarter"
         return view, camera_of(view)

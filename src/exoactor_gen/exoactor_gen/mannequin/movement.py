@@ -119,6 +119,8 @@ GESTURES_MEANWHILE = frozenset(
     ("wave", "raise", "point", "clap", "punch", "look", "nod", "shake head", "salute", "high five", "knock", "cheer")
 ) | {"cross arms", "hands on hips", "hands on head", "shrug", "flap"}
 """What moves arms or head alone."""
+ARM_GESTURES = GESTURES_MEANWHILE - {"look", "nod", "shake head"} | {"reach"}
+"""What arms show, unless they touch something by it."""
 _REPEATING = frozenset(("wave", "clap", "nod", "shake head", "knock", "cheer", "flap", "sweep", "wipe", "march"))
 """What goes on for so long, or is done so often."""
 START = "start"

@@ -40,6 +40,7 @@ GRADES: dict[str, tuple[float, float]] = {
     "low": (0.08, 0.28),  # leg lengths that the pelvis goes down: squats and seats are 0.38 to 0.5, steps 0.07
     "too low to bow": (0.2, 0.4),
     "bowing": (8.0, 24.0),  # degrees, where no angle is planned
+    "seen": (0.1, 0.4),  # confidence of an arm; of one that is hidden the pose is a guess
     "moving": (0.1, 0.3),  # m; estimated joints of somebody who stands wander by up to 0.1
     # what must not be
     "fidgeting": (0.4, 0.8),  # m that hands of somebody who is to stand still move
@@ -259,9 +260,25 @@ MEASURES: dict[str, Callable[[MotionFeatures, ExpectedAction], Measured]] = {
 }
 
 
+_BY_ARMS = frozenset(("wave", "raise", "reach", "push", "punch", "clap", "hands"))
+
+
+def _seen(features: MotionFeatures, expected: ExpectedAction) -> float:
+    """How well the arms that act are seen; what hands do to objects shows in what becomes of those."""
+    touches = expected.has_object and expected.kind != "wave" and expected.verb != "point"
+    if touches or expected.kind not in _BY_ARMS:
+        return 1.0
+    left, right = _held(features.confidence, 0.3)
+    sure = {"left": left, "right": right, "both": min(left, right)}.get(expected.side or "", max(left, right))
+    return _grade(sure, "seen")
+
+
 def measure(features: MotionFeatures, expected: ExpectedAction) -> Measured:
     """How well a stretch of the motion shows an action, and that the person does not go or turn away meanwhile."""
     score, text = MEASURES[expected.kind](features, expected)
+    if (seen := _seen(features, expected)) < PASS_SCORE:
+        arms = {"left": "the left arm is", "right": "the right arm is"}.get(expected.side or "", "the arms are")
+        score, text = seen * score, f"{text}, by a guess ({arms} hardly seen)"
     if not expected.may_travel:
         distance = features.distance / (2.0 if expected.kind == "turn" else 1.0)  # people turn while they walk
         score *= 1.0 - _grade(distance, "away")

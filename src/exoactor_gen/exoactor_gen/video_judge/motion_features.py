@@ -38,6 +38,8 @@ class MotionFeatures:
     """(N,) how much lower the pelvis is than in standing, leg lengths."""
     lean: np.ndarray
     """(N,) of the trunk to the front, degrees."""
+    confidence: np.ndarray
+    """(N, 2) of the arms, in [0, 1]: of one that is hidden, it is low."""
 
     def __getitem__(self, part: slice) -> MotionFeatures:
         return MotionFeatures(**{name: value[part] for name, value in vars(self).items()})
@@ -108,4 +110,5 @@ def measure_motion(motion: HumanMotion, body: BodyModel) -> MotionFeatures:
         low=(hanging - (wrist[..., 2] - ground)) / leg,
         drop=1.0 - (joints[:, 0, 2] - ground) / leg,
         lean=np.degrees(np.arctan2(trunk[:, 0], trunk[:, 2])),
+        confidence=sampled(np.asarray(motion.limb_confidence)[:, :2]),
     )

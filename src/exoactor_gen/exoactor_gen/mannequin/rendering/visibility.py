@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from exoactor_core.body import BODY_JOINT_NAMES
-from exoactor_core.contacts import Contact
+from exoactor_core.contacts import SIDES, Contact
 from exoactor_gen.mannequin.objects import ObjectMotion, surface_distance
 from exoactor_gen.mannequin.rendering.camera import Camera
 
@@ -18,10 +18,21 @@ _CLEAR, _STEP, _REACH = 0.12, 0.04, 4.0
 """m from a joint along its line of sight: where it begins to be looked at, in steps of, and up to."""
 _MAX_HIDDEN_SHARE = 0.05
 """Share of the joints that may be hidden in a view that is taken without a look at others."""
+_MAX_HIDDEN_HAND = 0.5
+"""Likewise of elbow and wrist of a hand that acts, while it does."""
+_REACH_SECONDS = 0.7
+"""Before and after a hand begins to touch an object."""
+_TRUNK_RADIUS = 0.12
+"""m, from pelvis to head."""
 
 
-def hidden_share(camera: Camera, joints: np.ndarray, objects: Sequence[ObjectMotion]) -> float:
-    """Share of the joints (T, J, 3) m that objects hide from a camera, over all frames."""
+def hidden_share(
+    camera: Camera, joints: np.ndarray, objects: Sequence[ObjectMotion], trunk: np.ndarray | None = None
+) -> float:
+    """Share of the joints (T, J, 3) m that objects hide from a camera, over all frames.
+
+    So does the person's own trunk from ``trunk`` (T, 2, 3) m, pelvis and head, where it is given.
+    """
     towards = camera.positions[:, None] - joints
     distance = np.linalg.norm(towards, axis=-1)
     along = np.arange(_CLEAR, _REACH, _STEP)
@@ -29,26 +40,68 @@ def hidden_share(camera: Camera, joints: np.ndarray, objects: Sequence[ObjectMot
     in_way = np.zeros(points.shape[:3], dtype=bool)
     for obj in objects:
         in_way |= surface_distance(obj, points) < 0.0
+    if trunk is not None:
+        in_way |= _distance_from_line(points, trunk) < _TRUNK_RADIUS
     return float(np.mean(np.any(in_way & (along < distance[..., None]), axis=-1)))
 
 
+def _distance_from_line(points: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Distance of points (T, ..., 3) from the line between two ends (T, 2, 3)."""
+    start, end = (ends[:, k].reshape(len(ends), *[1] * (points.ndim - 2), 3) for k in range(2))
+    way = end - start
+    share = np.sum((points - start) * way, axis=-1) / np.sum(way * way, axis=-1)
+    return np.linalg.norm(points - start - share.clip(0.0, 1.0)[..., None] * way, axis=-1)
+
+
+def hand_hidden_share(
+    camera: Camera, joints: np.ndarray, objects: Sequence[ObjectMotion], contact: Contact, fps: float
+) -> float:
+    """Share of elbow and wrist that objects and trunk hide while a hand begins to touch an object, or gestures.
+
+    ``joints`` (T, 55, 3) m are SMPL-X's in the world.
+    """
+    begin, end = contact.start, contact.end
+    if contact.kind != "gesture":  # what it holds may hide it for the rest
+        begin, end = begin - _REACH_SECONDS, min(end, begin + _REACH_SECONDS)
+    frames = slice(max(0, round(begin * fps)), round(end * fps) + 1, _FRAME_STEP // 2)
+    arm = [BODY_JOINT_NAMES.index(f"{SIDES[contact.side]}_{joint}") for joint in ("elbow", "wrist")]
+    others = [at_frames(obj, frames) for obj in objects if obj.object.item.id != contact.object]
+    trunk = joints[frames][:, [BODY_JOINT_NAMES.index(name) for name in ("pelvis", "head")]]
+    return hidden_share(camera, joints[frames][:, arm], others, trunk)
+
+
+def at_frames(obj: ObjectMotion, frames: slice) -> ObjectMotion:
+    """Some frames of an object's motion."""
+    return replace(obj, position=obj.position[frames], rotation=obj.rotation[frames])
+
+
 def clear_view(
-    camera_of: Callable[[str], Camera], joints: np.ndarray, objects: Sequence[ObjectMotion], contacts: Sequence[Contact]
+    camera_of: Callable[[str], Camera],
+    joints: np.ndarray,
+    objects: Sequence[ObjectMotion],
+    contacts: Sequence[Contact],
+    fps: float,
 ) -> str:
     """The view, of which ``camera_of`` gives the camera, in which a person who acts on objects is seen best.
 
     From the side a bow and a reach are measured across the image and not in depth; from the side of the hand that acts,
-    or else the one where objects hide less. ``joints`` (T, 55, 3) m are SMPL-X's in the world.
+    or else the one where objects hide less, and no hand that acts is hidden most of the time, by the body neither.
+    ``joints`` (T, 55, 3) m are SMPL-X's in the world.
     """
-    left, right = (sum(contact.body.startswith(side) for contact in contacts) for side in ("left", "right"))
+    left, right = (sum(contact.body.startswith(side) for contact in contacts) for side in SIDES)
     views = ["side", "side_left", "three_quarter", "three_quarter_left"]
     if left > right:
         views = ["side_left", "side", "three_quarter_left", "three_quarter"]
-    joints = joints[::_FRAME_STEP, : len(BODY_JOINT_NAMES)]  # without fingers and face
-    seen = [replace(o, position=o.position[::_FRAME_STEP], rotation=o.rotation[::_FRAME_STEP]) for o in objects]
+    some = slice(None, None, _FRAME_STEP)
+    body = joints[some, : len(BODY_JOINT_NAMES)]  # without fingers and face
+    seen = [at_frames(obj, some) for obj in objects]
+    hands = [contact for contact in contacts if contact.body.endswith("hand")]
     hidden: dict[str, float] = {}
     for view in views:
-        hidden[view] = hidden_share(camera_of(view), joints, seen)
-        if hidden[view] < _MAX_HIDDEN_SHARE:
+        camera = camera_of(view)
+        share = hidden_share(camera, body, seen)
+        worst = max((hand_hidden_share(camera, joints, objects, hand, fps) for hand in hands), default=0.0)
+        if share < _MAX_HIDDEN_SHARE and worst < _MAX_HIDDEN_HAND:
             return view
+        hidden[view] = share + worst
     return min(hidden, key=hidden.__getitem__)
