@@ -31,6 +31,8 @@ CheckKind = Literal[
     "sat",
     "stands",
     "robot_near",
+    "robot_around",
+    "robot_through",
 ]
 
 _HELD = 0.3  # s for which an object is lifted, or sat on
@@ -58,6 +60,8 @@ class Check(FrozenModel):
     sat      the seat pressed on it with ``amount`` N for 0.3 s  N
     stands   it, or the robot, ends within ``tolerance`` upright rad
     robot_near  the robot ends within ``tolerance`` of it        m
+    robot_around  it goes around it by ``amount`` rad in all     rad
+    robot_through  it crosses its middle plane, between its ends  m beside, or before it
     ======== =================================================== =======================
     """
 
@@ -278,6 +282,24 @@ def _robot_away(check: Check, rollout: Rollout) -> float:
     return float(rollout.final(check.object).floor_distance(rollout.root[-1, :2]))
 
 
+def _swept(check: Check, rollout: Rollout) -> float:
+    """Angle about the object over which the robot was seen from it: way and way back count once."""
+    x, y = (rollout.root[:, :2] - _position(rollout, check.object)[0, :2]).T
+    return float(np.ptp(np.unwrap(np.arctan2(y, x))))
+
+
+def _beside_passage(check: Check, rollout: Rollout) -> float:
+    """Of the object as it stands at the start: a door, a bar, or two posts with what is between them."""
+    obj = rollout.scene[check.object].at(rollout.path(check.object)[0])
+    path = points_in_frame(obj.pose, rollout.root[:, :3]) - obj.bounds.mean(axis=0)
+    width, depth = np.ptp(obj.bounds, axis=0)[:2], int(np.argmin(np.ptp(obj.bounds, axis=0)[:2]))
+    ahead, aside = path[:, depth], np.abs(path[:, 1 - depth])
+    crosses = np.flatnonzero(ahead[1:] * ahead[:-1] <= 0.0)
+    if not len(crosses):
+        return float(np.abs(ahead).min())
+    return float(np.maximum(aside[crosses] - width[1 - depth] / 2.0, 0.0).min())
+
+
 @dataclass(frozen=True)
 class _Kind:
     """How a kind of check is evaluated."""
@@ -311,6 +333,8 @@ _KINDS: dict[CheckKind, _Kind] = {
     "sat": _Kind(_sat, "The {object} was sat on with {figure}", 100.0, unit="N"),
     "stands": _Kind(_tilt, "The {object} is {figure} off upright", tolerance=0.35, unit="rad"),
     "robot_near": _Kind(_robot_away, "The robot is {figure} from the {object}", tolerance=0.6),
+    "robot_around": _Kind(_swept, "The robot went {figure} around the {object}", 2.5, unit="rad"),
+    "robot_through": _Kind(_beside_passage, "The robot was {figure} off the way through the {object}"),
 }
 
 

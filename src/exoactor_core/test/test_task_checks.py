@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -97,6 +99,33 @@ def test_checks(check, good, bad):
     (failed,) = evaluate([Check(**check)], rollout(**bad))
     assert not failed.passed, failed.sentence
     assert failed.data()["kind"] == check["kind"]
+
+
+def way(*points):
+    """The robot goes along points x, y."""
+    at = np.linspace(0.0, len(points) - 1.0, FRAMES)
+    x, y = (np.interp(at, np.arange(len(points)), line) for line in np.transpose(points))
+    still = rollout()
+    return replace(still, root=np.column_stack([x, y, still.root[:, 2:]]))
+
+
+@pytest.mark.parametrize(
+    ("check", "good", "bad"),
+    [
+        ({"kind": "robot_around", "object": "chair"}, [(0, 0), (-1, 0.8), (-2, 0), (-1, 0.8)], [(0, 0), (-1, 0.8)]),
+        (
+            {"kind": "robot_around", "object": "chair", "amount": 5.5},
+            [(0, 0), (-1, 0.8), (-2, 0), (-1, -0.8), (0, 0)],
+            [(0, 0), (-1, 0.8), (-2, 0), (-1, 0.8), (0, 0)],
+        ),
+        ({"kind": "robot_through", "object": "door"}, [(0, 0), (3.5, 0.2)], [(0, 0), (2.5, 0.2)]),
+        ({"kind": "robot_through", "object": "door"}, [(3.5, 0), (2.0, 0)], [(0, 0), (3, 1), (3.5, 0)]),
+    ],
+)
+def test_checks_of_the_way(check, good, bad):
+    (done,), (failed,) = (evaluate([Check(**check)], way(*points)) for points in (good, bad))
+    assert done.passed, done.sentence
+    assert not failed.passed, failed.sentence
 
 
 def test_what_falls_the_last_twenty_centimetres_was_not_set_down():

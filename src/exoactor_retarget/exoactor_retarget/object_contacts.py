@@ -56,7 +56,7 @@ def left_alone(scene: Scene, checks: Sequence[Check]) -> set[str]:
     def stays(check: Check) -> bool:
         if check.kind == "at" and check.object and check.place is not None:
             return np.allclose(scene[check.object].pos[:2], check.place, atol=_STAY_DISTANCE)
-        return check.kind in ("robot_near", "stands")
+        return check.kind == "stands" or check.kind.startswith("robot")
 
     return {obj.id for obj in scene.objects} - {c.object for c in checks if not stays(c)} if checks else set()
 

@@ -25,6 +25,9 @@ BESIDE_DISTANCE = 0.20
 PUSH_TOLERANCE = 0.25
 """Share of a push by which it may be shorter."""
 
+CIRCLE_ANGLE, PAST_ANGLE = 5.5, 1.5
+"""rad about what is walked around: all the way, and on the way to something that need not be right behind it."""
+
 _Checks = dict[tuple[str, ...], Check]
 """By what they are about, so that a later one replaces an earlier one of the same kind."""
 
@@ -64,7 +67,11 @@ def _walked(movement: Movement, obj: RoomObject, target: RoomObject | None) -> _
     """Of a walk to an object, around it, through it, over or under it."""
     name, start = obj.item.id, obj.start
     if movement.direction == "around":
-        checks: _Checks = {("stands", name): Check(kind="stands", object=name)}
+        least = CIRCLE_ANGLE if movement.angle else PAST_ANGLE if target else None
+        checks: _Checks = {
+            ("around", name): Check(kind="robot_around", object=name, amount=least),
+            ("stands", name): Check(kind="stands", object=name),
+        }
         if target:
             checks["near",] = Check(kind="robot_near", object=target.item.id)
         return checks
@@ -73,7 +80,10 @@ def _walked(movement: Movement, obj: RoomObject, target: RoomObject | None) -> _
     ahead = np.array([np.cos(start[3]), np.sin(start[3])])
     behind = BEHIND_DOOR_DISTANCE if movement.direction == "forward" else BEHIND_BAR_DISTANCE
     x, y = start[:2] + behind * np.sign(start[:2] @ ahead) * ahead
-    checks = {("near",): Check(kind="at", place=(float(x), float(y)), tolerance=0.5)}
+    checks = {
+        ("near",): Check(kind="at", place=(float(x), float(y)), tolerance=0.5),
+        ("through", name): Check(kind="robot_through", object=name),
+    }
     if movement.direction != "forward":
         checks["stands", name] = Check(kind="stands", object=name)
         checks["stays", name] = Check(kind="at", object=name, place=(float(start[0]), float(start[1])))
