@@ -25,7 +25,8 @@ from exoactor_retarget.surroundings import solids_of
 _MAX_EARLY, _MAX_LATE = 1.0, 1.0  # s before and after the planned times in which a contact is looked for
 _KICK_SWING = 0.15  # m before the nearest point, in which a kicking foot is fastest
 _DISTANCE_TOLERANCE = 0.03  # m further away than the nearest that still counts as there
-_DRAWN_DISTANCE = 0.05  # m nearer to the hips at which the hand ends that draws an object
+_BEHIND = 0.3  # cosine of the angle between its side of the object and straight away from the body
+_DRAWN_DROP = 0.04  # m by which a hand is lower that has drawn an object near and comes back
 _MAX_REST_SPEED = 0.15  # m/s of a hand that is there
 _TOUCH_RANGE = 0.15  # m at which a part touches an object without a plan
 _MIN_CONTACT_SECONDS = 0.25  # s, likewise
@@ -141,7 +142,10 @@ def _timed(
             start = around.start + int(np.argmax(rests if rests.any() else near))
         if contact.kind in ("grasp", "push"):  # it ends before the hand comes back
             around = slice(max(start + 1, end - round(_MAX_EARLY * fps)), min(last, end + round(_MAX_LATE * fps)) + 1)
-            drawn = contact.kind == "push" and reach[end] < reach[start] - _DRAWN_DISTANCE  # towards the body
+            drawn = contact.kind == "push" and _is_behind(contact, scene[contact.object], hips[start])
+            if drawn:  # and the hand goes on that way when it comes back, but down
+                fallen = np.flatnonzero(path[end:, 2] < np.median(path[start : end + 1, 2]) - _DRAWN_DROP)
+                around = slice(around.start, min(around.stop, end + int(fallen[0]) if len(fallen) else around.stop))
             stop = _far_out(-reach if drawn else reach, speed, end, around, fps)
         else:
             around = slice(start, min(last, end + round(_MAX_LATE * fps)) + 1)
@@ -149,6 +153,14 @@ def _timed(
     if end >= end_of_motion - 0.3 * fps and contact.kind == "grasp":
         stop = end_of_motion  # it is held to the end
     return contact.at_times(start / fps, max(start, stop) / fps)
+
+
+def _is_behind(contact: Contact, obj: SceneObject, body: np.ndarray) -> bool:
+    """Whether a hand is to touch an object on the side away from the body at (3,) m, and so draws it near."""
+    if contact.pos_object is None:
+        return False
+    outward = obj.rotation.apply(np.array(contact.pos_object) - obj.bounds.mean(axis=0))[:2]
+    return bool(unit(outward) @ unit((obj.pos - body)[:2]) > _BEHIND)
 
 
 def _far_out(reach: np.ndarray, speed: np.ndarray, planned: int, around: slice, fps: float) -> int:

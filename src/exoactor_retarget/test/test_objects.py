@@ -775,6 +775,21 @@ def test_contacts_are_found_in_an_estimate_that_is_off(retarget):
         assert contacts[0].end == pytest.approx(truth[0].end, abs=0.3)
 
 
+def test_what_a_hand_draws_near_is_let_go_of_before_the_hand_comes_down_the_same_way(retarget):
+    table = everyday("table", pos=(1.2, 0.0, 0.0), size=(0.6, 1.2, 0.74))
+    scene = Scene(objects=(table, everyday("bottle", pos=(1.0, 0.0, 0.74))))
+    made = choreographer.Choreography.of_instruction("sweep the bottle off the table", 0.78, scene)
+    person = resample(posture(made.perform(np.zeros(10))[0], retarget.body, retarget.mapping["human"]), 50.0)
+    (planned,) = made.interaction.contacts
+    points, wrist = person.points.copy(), POINTS.index("wrist")
+    share = np.clip((np.arange(len(person)) / 50.0 - planned.end) / 0.8, 0.0, 1.0)[:, None]
+    points[:, [POINTS.index("elbow"), wrist], 1] += (share * (-0.2, 0.0, -0.2))[:, None]  # home, and slowly
+    (found,) = find_contacts(replace(person, points=points), scene, [planned])
+    drawn, let_go = (points[round(time * 50.0), wrist, 1, 2] for time in (planned.end, found.end))
+    assert drawn - let_go < 0.06
+    assert abs(found.end - planned.end) < 0.4
+
+
 def test_hands_that_are_planned_together_take_together_though_one_is_seen_there_late(retarget):
     person = resample(posture(person_doing("pick up the box"), retarget.body, retarget.mapping["human"]), 50.0)
     arm, late = [POINTS.index("elbow"), POINTS.index("wrist")], 70
