@@ -239,7 +239,7 @@ def follow(
         None,
         np.concatenate([part.found for part in parts]),
         start=start,
-        notes=(*source.tracker.follower.notes, *([source.ended] if source.ended != CLOSED else [])),
+        notes=(*source.tracker.notes, *([source.ended] if source.ended != CLOSED else [])),
     )
     whole = replace(
         fits[-1],

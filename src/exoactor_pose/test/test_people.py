@@ -12,7 +12,7 @@ from exoactor_pose.detection.people import Follower, Person, bhattacharyya, colo
 from exoactor_pose.detection.people_tracks import Sightings
 from exoactor_pose.video import landmark_tracking
 from exoactor_pose.video.cuts import CERTAIN_CUT, POSSIBLE_CUT, CutFinder, find_stretches
-from exoactor_pose.video.landmark_tracking import Tracker
+from exoactor_pose.video.landmark_tracking import Tracker, _follows_most_prominent
 from exoactor_pose.video.landmark_tracking import detect as detect_all
 
 FPS = 15.0
@@ -132,7 +132,7 @@ def sightings(*people, seconds=8.0):
 def test_the_most_prominent_of_the_whole_video_is_better(followed, other, better):
     made = sightings(followed, other)
     best = made.best()[0]
-    assert best.followed != better
+    assert (best is made.tracks[0]) != better
     for time in np.arange(0.0, 8.0, 0.5):
         there = [np.interp(time, each[:2], each[2]) for each in (followed, other) if each[0] <= time <= each[1]]
         people = [Person(np.array([x + 20, 380.0]), 400.0) for x in there]
@@ -143,13 +143,24 @@ def test_the_most_prominent_of_the_whole_video_is_better(followed, other, better
     assert made.most_prominent(people, 1, 9.0) == people
 
 
-def test_who_was_followed_for_a_moment_only_is_not_the_one_followed():
-    made = Sightings(1280, 720)
-    for time in np.arange(0.0, 5.0, 0.5):
-        image = np.ones((33, 3))
-        image[:, 1] = 360 + np.linspace(-200, 200, 33)
-        made.add(time, 0, [(image, np.ones(3) / 3, time > 3.0)])
-    assert [track.followed for track in made.tracks] == [False]
+def test_who_is_followed_is_compared_with_the_most_prominent():
+    """Whom single images would have followed does not count: the tracker may be on somebody else."""
+    made = sightings((0, 8, (600, 640), 350), (0, 8, (200, 200), 500))
+    image = np.zeros((720, 1280, 3), np.uint8)
+    follower = Follower()
+    assert _follows_most_prominent(follower, made)  # nobody yet
+    for x, most_prominent in ((610.0, False), (210.0, True)):
+        follower.update(image, Person(np.array([x, 360.0]), 400.0), 2.0)
+        assert _follows_most_prominent(follower, made) == most_prominent
+
+
+def test_times_that_are_left_out_are_told_in_one_sentence():
+    tracker = Tracker(None, 10.0)
+    tracker.poses = [None] * 40
+    for start, stop in ((10, 12), (12, 15), (30, 32)):
+        tracker._leave_out(start, stop)
+    (note,) = tracker.notes
+    assert "from 1.0 s to 1.5 s, 3.0 s to 3.2 s: " in note
 
 
 def test_only_a_certain_cut_begins_another_shot(clips):
@@ -205,7 +216,7 @@ def test_a_jump_of_the_person_is_a_cut():
     """Two takes of the same scene: the image hardly changes, but nobody moves 40 cm between two frames."""
     used = shots(np.concatenate([walk(40), walk(60, x=165)]))
     assert used.stretches == ((0, 40), (40, 100))
-    assert used.notes[0] == "The video is cut at 1.3 s."
+    assert used.notes[0].startswith("The person is suddenly somewhere else at 1.3 s: ")
     run = walk(60, speed=16.0)  # 8 m/s
     assert shots(run).notes == ()
 

@@ -120,7 +120,8 @@ class Follower:
         self.eligible: Callable[[list[Person], int, float], list[Person]] | None = None
         """Those of some people, in a shot of some number at a time, s, who may be chosen; None: all."""
         self.shot = 0
-        self._time = 0.0
+        self.time = 0.0
+        """s, when the track was there last."""
         self._company_time = -np.inf
         self._histogram: np.ndarray | None = None
         self._samples = 0
@@ -154,14 +155,14 @@ class Follower:
         if self.last is None:
             return self.choose(people, image.shape[1], time)
         needed = MIN_SIMILARITY_IN_COMPANY if self._in_company(time) else MIN_SIMILARITY
-        reach = MAX_DISTANCE + MAX_HIP_SPEED * max(0.0, time - self._time - 0.1)
+        reach = MAX_DISTANCE + MAX_HIP_SPEED * max(0.0, time - self.time - 0.1)
         best, score = None, -1.0
         for person in people:
             away = float(np.linalg.norm(person.centre - self.last.centre)) / max(self.last.size, 1.0)
             similarity = self.similarity(image, person)
             if away > reach or similarity < needed:
                 continue
-            closeness = np.exp(-((away / MAX_DISTANCE) ** 2)) if time - self._time < 0.5 else 0.0
+            closeness = np.exp(-((away / MAX_DISTANCE) ** 2)) if time - self.time < 0.5 else 0.0
             if similarity + 0.5 * closeness > score:
                 best, score = person, similarity + 0.5 * closeness
         return best
@@ -210,7 +211,7 @@ class Follower:
         self.mismatches = self.mismatches + 1 if mismatch else 0
         if self.mismatches:
             return
-        self.last, self._time = person, time
+        self.last, self.time = person, time
         if self._histogram is None:
             self._histogram, self._samples = histogram, 1
         elif alone and (similarity > LEARNING_SIMILARITY or self._samples < LEARNING_FRAMES):

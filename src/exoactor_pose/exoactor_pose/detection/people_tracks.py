@@ -52,11 +52,6 @@ class Track:
     sightings: list[Sighting] = field(default_factory=list)
 
     @property
-    def followed(self) -> bool:
-        """Whether it is the person followed, in most sightings."""
-        return sum(seen.followed for seen in self.sightings) > len(self.sightings) / 2
-
-    @property
     def prominence(self) -> float:
         """How large and whole somebody is and for how long, all the more for getting about."""
         first, last = self.sightings[0], self.sightings[-1]

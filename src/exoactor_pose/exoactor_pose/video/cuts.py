@@ -110,21 +110,25 @@ def find_stretches(
         All parts are too short.
     """
     found = found.copy()
-    cuts = _jumps(image, found, sizes, fps)  # takes slips out of found
-    cuts |= {
+    jumps = _jumps(image, found, sizes, fps)  # takes slips out of found
+    images = {
         t
         for t in np.flatnonzero(changed).tolist()
         if changed[t] == CERTAIN_CUT or not _steady(image, found, sizes, t, fps)
     }
-    cuts.discard(0)
+    cuts = (jumps | images) - {0}
     empty = true_runs(~found)
     edges = {0, len(found), *cuts, *(t for a, b in empty if (b - a) / fps > MAX_GAP_SECONDS for t in (a, b))}
     parts = trimmed(pairwise(sorted(edges)), found)
     long = [(a, b) for a, b in parts if (b - a) / fps >= enough_seconds(len(found) / fps)]
 
     notes = []
-    if cuts:
-        notes.append(f"The video is cut at {' s, '.join(f'{t / fps:.1f}' for t in sorted(cuts))} s.")
+    for frames, sentence in (
+        (cuts & images, "The video is cut at {}."),
+        (cuts - images, "The person is suddenly somewhere else at {}: it is another one, or the video is cut."),
+    ):
+        if frames:
+            notes.append(sentence.format(", ".join(f"{t / fps:.1f} s" for t in sorted(frames))))
     reported = [(a, b) for a, b in empty if (b - a) / fps > REPORTED_GAP_SECONDS]
     notes += [_gap_note(image, found, a, b, fps, width, height, cuts) for a, b in reported]
     if not long:

@@ -96,6 +96,7 @@ class Tracker:
         self._crowd: list[Person] = []
         self.company = self._aside = False
         """Whether the last search found somebody else of comparable size."""
+        self._left_out: list[tuple[int, int]] = []
         self._sides_searched = -np.inf
         self._people_searched = 0
         self._pool = ThreadPoolExecutor(1)
@@ -192,10 +193,9 @@ class Tracker:
         """Forget what was placed on somebody else."""
         for number in range(max(start, self.first), stop):
             self.poses[number - self.first] = None
-        self.follower.notes.append(
-            f"Somebody else hides the person or was taken for the person from {start / self.fps:.1f} s to "
-            f"{stop / self.fps:.1f} s: that is left out."
-        )
+        if self._left_out and self._left_out[-1][1] >= start:
+            start = self._left_out.pop()[0]
+        self._left_out.append((start, stop))
 
     def _search_sides(self, number: int, frame: np.ndarray, person: Person, image: np.ndarray) -> None:
         """Look from time to time for somebody on either side of the person, each for itself."""
@@ -218,6 +218,17 @@ class Tracker:
                 poses[k] = pose
         return poses
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for the user."""
+        if not self._left_out:
+            return tuple(self.follower.notes)
+        times = ", ".join(f"{start / self.fps:.1f} s to {stop / self.fps:.1f} s" for start, stop in self._left_out)
+        return (
+            *self.follower.notes,
+            f"Somebody else hides the person or was taken for the person from {times}: that is left out.",
+        )
+
     def landmarks(self, width: int, height: int) -> Landmarks:
         """All frames that are kept; notes and breaks are not looked at."""
         poses, searched = self.poses, [future.result() for future in self._hands]
@@ -237,7 +248,7 @@ class Tracker:
             hands=_stacked(hands, (2, 21, 3)),
             hands_world=_stacked([None if each is None else each[1] for each in searched], (2, 21, 3)),
             start=self.first,
-            notes=tuple(self.follower.notes),
+            notes=self.notes,
         )
 
     def drop(self, count: int) -> None:
@@ -392,7 +403,8 @@ def _tracked(
     with closing(tracker), frames() as shown:
         if not show(shown, until_company=person == "largest"):  # whom to follow of several, all of the video decides
             sightings = survey(video, step, detector, forward)
-            if all(track.followed for track in sightings.best().values()):
+            if _follows_most_prominent(tracker.follower, sightings):
+                tracker.follower.eligible = sightings.most_prominent  # in the shots to come
                 show(shown)
             else:
                 other = sightings
@@ -407,6 +419,11 @@ def _tracked(
         with closing(tracker), frames() as shown:
             show(map(with_contrast, shown))
     return tracker, appearance, camera
+
+
+def _follows_most_prominent(follower: Follower, sightings: Sightings) -> bool:
+    """Whether the person followed is whom all of the video says to follow, or nobody is yet."""
+    return follower.last is None or bool(sightings.most_prominent([follower.last], follower.shot, follower.time))
 
 
 def _follow_most_prominent(tracker: Tracker, sightings: Sightings) -> None:
@@ -431,7 +448,7 @@ def _part(seen: Landmarks, start: int, stop: int, camera: CameraMotion | None) -
 def survey(video: Video, step: int, detector: Detector, progress: Progress) -> Sightings:
     """Everybody who is in a video, by a look at every `SEARCH_SECONDS` of it.
 
-    Who would be followed by the single images is said to be.
+    Who would be followed by these images alone counts as followed.
     """
     sightings, follower, cuts, fps = Sightings(video.width, video.height), Follower(), CutFinder(), video.fps / step
     every = max(1, round(SEARCH_SECONDS * fps))
