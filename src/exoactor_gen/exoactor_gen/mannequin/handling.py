@@ -65,6 +65,8 @@ SHOVE_LENGTH = 0.20
 """m that the hand goes with it."""
 MIN_PUSH_HEIGHT = 0.16
 """m over the floor, which hands get to and still push forward."""
+MIN_SWEEP_HEIGHT = 0.07
+"""m over a table, of a fist that sweeps over it."""
 LOW_PUSH = 0.55
 """m: what would have to be pushed lower on the floor is pushed with a foot."""
 KNOCK_WAY, KNOCK_SECONDS = 0.10, (0.4, 0.7)
@@ -345,7 +347,8 @@ def sweep_off(score: Score, movement: Movement) -> None:
     edge = float(np.linalg.norm(under.pose[:2] - score.pose[:2])) - under.extent(score.pose[2])
     way = (-ahead + sign(side) * -left) / math.sqrt(2.0)  # towards the person, and inward
     far = (away - edge + 0.08) * math.sqrt(2.0)
-    height = obj.pose[2] + 0.6 * obj.size[2]
+    tips = obj.extent(score.pose[2]) / max(obj.item.friction, 0.1)
+    height = obj.pose[2] + min(max(tips, MIN_SWEEP_HEIGHT), 0.6 * obj.size[2])
     behind = np.append(obj.pose[:2] - (obj.extent(score.pose[2]) + PALM_DEPTH) * way, height)
     begin, score.now = score.now, score.now + bend_seconds(score, height, movement.pace)
     score.reach(side, "world", behind, begin, score.now, lift=0.15)
