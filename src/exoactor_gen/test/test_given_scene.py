@@ -275,6 +275,30 @@ def test_what_the_scene_lacks_or_has_twice(task, said):
         Choreography.of_instruction(task, SIZE, TWO_CUPS)
 
 
+@pytest.mark.parametrize(
+    ("task", "which"),
+    [
+        ("pick up the cup on the left", "red_cup"),
+        ("pick up the cup that is on the right", "blue_cup"),
+        ("pick up the right cup and put it on the chair", "blue_cup"),
+        ("touch the leftmost mug", "red_cup"),
+        ("put the cup on the left on the chair", "red_cup"),
+        ("walk to the nearest chair", "chair"),
+        ("pick up the closest cup", "red_cup"),
+    ],
+)
+def test_objects_are_told_apart_by_where_they_stand(task, which):
+    assert parse(task, TWO_CUPS)[0].object == which
+
+
+def test_which_of_two_that_stand_as_near_is_asked_for():
+    chairs = joined([everyday("chair", f"{side}_chair", pos=(1.5, y, 0.0)) for side, y in (("a", 1.0), ("b", -1.0))])
+    with pytest.raises(BadInput, match=r"Which chair\? The a_chair and the b_chair are about as near: name one"):
+        parse("walk to the nearest chair", chairs)
+    with pytest.raises(BadInput, match="not said what something is put beside"):  # no cup is meant by it
+        parse("put the cup on the left", TWO_CUPS)
+
+
 def test_an_object_is_taken_from_where_it_stands_then():
     with pytest.raises(BadInput, match="The red_cup is not on the chair: it is on the table"):
         parse("pick up the red cup that is on the chair", TWO_CUPS)

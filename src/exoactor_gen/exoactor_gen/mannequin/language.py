@@ -52,6 +52,7 @@ from exoactor_gen.mannequin.vocabulary import (
     VERB_KIND,
     suggestion,
 )
+from exoactor_gen.mannequin.whereabouts import told_apart
 
 _TO_PEOPLE = frozenset(("wave", "bow", "nod", "salute", "cheer", "clap", "high five", "look", "point"))
 """What is done to people, who are taken to stand in front."""
@@ -100,7 +101,9 @@ def parse(instruction: str, scene: Scene | None = None) -> tuple[Movement, ...]:
     text = normalised(instruction)
     if not re.search(r"\w", text):
         raise BadInput(f"The instruction is empty: say what to do, for example 'walk forward two metres' ({KNOWN}).")
-    objects = frozenset() if scene is None else _names(scene)
+    objects: frozenset[str] = frozenset()
+    if scene is not None:
+        text, objects = told_apart(text, scene), _names(scene)
     phrases = [p for p in phrases_of(text, objects) if p.sort not in ("polite", "opening")]
     unknown = [p.text for p in phrases if p.sort == "unknown"]
     if unknown:

@@ -196,7 +196,7 @@ _NOT_DONE = {
     "repeat": "say it once more: 'wave, then bow, then wave, then bow'",
     "big large huge tall small little tiny short heavy bigger smaller biggest smallest": "sizes and weights "
     "are not told apart: say the colour, as in 'the red box'",
-    "nearest closest leftmost rightmost": "objects are told apart by their colours: 'walk to the red box'",
+    "nearest closest leftmost rightmost": "where no scene is given, by colour: 'walk to the red box'",
     "deep deeply low": "say how far: 'bow 70 degrees'",
     "behind_your_back": "hands go to the hips and the head only",
     "don't not never without": "say only what is to be done",
