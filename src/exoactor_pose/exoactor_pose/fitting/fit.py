@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from exoactor_core.body import BodyModel
 from exoactor_core.constants import GRAVITY
 from exoactor_core.motion import HumanMotion
-from exoactor_core.stages import Progress, no_progress, sub_progress
+from exoactor_core.stages import Progress, no_progress
 from exoactor_pose.detection.anatomy import LANDMARK_TRUST, SEGMENTS, joint_ranges
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.banded import Banded
@@ -35,6 +36,7 @@ from exoactor_pose.fitting.initial import continuous, initial_pose
 from exoactor_pose.fitting.left_right_swaps import facing_the_other_way, fix_front_back_flips, fix_left_right_swaps
 from exoactor_pose.fitting.lift import lift
 from exoactor_pose.fitting.limbs import limb_confidence
+from exoactor_pose.fitting.parallel import in_parallel
 from exoactor_pose.fitting.skeleton import CAMERA, LANDMARKS, MIXING, VARIABLES, Points, Skeleton, State
 
 USUAL_HEIGHT = 1.70
@@ -165,12 +167,13 @@ def fit(
     if seen.camera_travels and seen.camera_rotation is not None and not previous:
         # A background that passes by looks much like one before which the camera turns.
         readings += [(replace(reading, camera_rotation=None), count) for reading, count in readings]
-    found: list[Fit] = []
+
+    def solve(reading: Landmarks, swapped_frames: int, progress: Progress) -> Fit:
+        result = _Problem(reading, camera, body, person_height, weights or Weights(), previous).solve(progress)
+        return replace(result, swapped_frames=swapped_frames, seen=reading)
+
     with threadpool_limits(1, user_api="blas"):  # small blocks: more threads only wait for each other
-        for reading, swapped_frames in readings:
-            share = sub_progress(progress, len(found) / len(readings), (len(found) + 1) / len(readings))
-            result = _Problem(reading, camera, body, person_height, weights or Weights(), previous).solve(share)
-            found.append(replace(result, swapped_frames=swapped_frames, seen=reading))
+        found = in_parallel([partial(solve, *each) for each in readings], progress)
     return min(found, key=lambda result: result.cost)
 
 

@@ -7,14 +7,17 @@ take; and a wide lens shows a near body foreshortened.
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from exoactor_core.body import BodyModel
 from exoactor_core.stages import Progress, no_progress
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.fit import Weights, fit
+from exoactor_pose.fitting.parallel import in_parallel
 
 RATIOS = np.array([0.6, 1.0, 1.9])
 """Focal lengths that are tried, as shares of the assumed one."""
@@ -51,8 +54,12 @@ def focal_ratio(
     if not few.found.any():
         return 1.0, camera.focal_std
     weights = Weights(iterations=ITERATIONS)
-    cameras = [camera.zoomed(ratio, 0.0) for ratio in RATIOS.tolist()]
-    costs = np.array([fit(few, each, body, person_height, weights, progress).cost for each in cameras])
+
+    def cost(ratio: float, progress: Progress) -> float:
+        return fit(few, camera.zoomed(ratio, 0.0), body, person_height, weights, progress).cost
+
+    with threadpool_limits(1, user_api="blas"):  # as in each fit, which would set it back while others work
+        costs = np.array(in_parallel([partial(cost, ratio) for ratio in RATIOS.tolist()], progress))
     observations = OBSERVATIONS * len(few) / few.fps
     curve, slope, _ = np.polyfit(np.log(RATIOS), observations * (costs / costs.min() - 1), 2)
     if curve <= 0:  # there is no best one
