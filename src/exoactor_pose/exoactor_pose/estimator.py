@@ -135,6 +135,7 @@ class VideoEstimator(Estimator):
             else:
                 share = sub_progress(progress, 0.0, 0.6)
                 found = detect(video, detector, self.person, self.options.max_seconds, hands, turning, share)
+                stack.close()  # the models' memory is the fit's
                 stretches = self._fit(self._check_found(found), camera, person_height, video.duration, progress)
         progress(1.0, "The motion is estimated")
         good = [stretch for stretch in stretches if not stretch.fault]

@@ -505,6 +505,52 @@ def test_others_are_looked_for_in_one_frame_of_a_batch_and_take_over_at_once(mon
     assert placed[-1] == [other, other]
 
 
+def test_while_nobody_is_there_one_frame_of_a_batch_is_searched_and_who_comes_is_followed_backward():
+    image, looks = np.zeros((64, 64, 3), np.uint8), []
+    visitor = Person(np.array([32.0, 32.0]), 60.0)
+
+    class Waiting:
+        batch = 4
+
+        def find_people(self, frames):
+            looks.append(len(frames))
+            return [[visitor] if len(looks) > 2 else [] for _ in frames]
+
+        def find_landmarks(self, frames, people):
+            return [Pose(np.linspace(0.0, 64.0, 99).reshape(33, 3), person=person) for person in people]
+
+    tracker = Tracker(Waiting(), 20.0)
+    for _ in range(3):
+        tracker([image] * 4)
+    tracker.close()
+    assert looks == [4, 1, 1]
+    assert all(pose is not None for pose in tracker.poses)
+
+
+def test_only_what_follows_a_cut_in_a_batch_is_searched(monkeypatch):
+    image, looks = np.zeros((64, 64, 3), np.uint8), []
+    followed, other = (Person(np.array([x, 32.0]), 60.0) for x in (20.0, 44.0))
+
+    class Steady:
+        batch = 4
+
+        def find_people(self, frames):
+            looks.append(len(frames))
+            return [[followed, other] for _ in frames]
+
+        def find_landmarks(self, frames, people):
+            return [Pose(np.linspace(0.0, 64.0, 99).reshape(33, 3), person=person) for person in people]
+
+    tracker = Tracker(Steady(), 20.0, "0")
+    tracker([image])
+    monkeypatch.setattr(tracker.follower, "better_match", lambda *_: other)
+    changed = iter([0, 0, 1, 0])
+    monkeypatch.setattr(tracker, "_cuts", lambda _: next(changed))
+    tracker([image] * 4)
+    tracker.close()
+    assert looks == [1, 2]
+
+
 def test_frames_are_not_piled_up(clips, detector):
     """Of a long video only a few frames are there at any time, also where the hands are slow."""
     import weakref

@@ -176,9 +176,10 @@ class Graph:
         return self._got
 
     def close(self) -> None:
-        """End the graph's threads."""
+        """End the graph's threads, and free its model."""
         self._graph.close_all_packet_sources()
         self._graph.wait_until_done()
+        del self._graph
 
 
 def landmark_array(packet: Any) -> np.ndarray:

@@ -69,7 +69,8 @@ class Tracker:
     observers
         Are shown every frame.
 
-    Hands and observers are called in order, in one thread beside the detector's.
+    Hands and observers are called in order, in one thread beside this one; people are looked for in another, while the
+    detector places the landmarks of the one followed.
     """
 
     def __init__(
@@ -88,18 +89,20 @@ class Tracker:
         self.sizes: list[float] = []
         self.changed: list[int] = []
         """Whether the image became another one at this frame: what `CutFinder` says."""
-        self.others: list[bool] = []
-        """Whether somebody else of comparable size was there at the last look."""
         self.follower = Follower(person)
         self._cuts = CutFinder()
         self._next: Person | None = None
         self._crowd: list[Person] = []
-        self.company = self._aside = False
+        self.company = False
         """Whether the last search found somebody else of comparable size."""
+        self._companies: list[bool] = []
+        self._asides: list[Future[bool] | None] = []
+        self._aside: Future[bool] | None = None
+        """Whether somebody is beside the person, by the last look at the sides."""
         self._left_out: list[tuple[int, int]] = []
         self._sides_searched = -np.inf
         self._people_searched = 0
-        self._pool = ThreadPoolExecutor(1)
+        self._searches, self._pool = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._hands: list[Future] = []
         self._empty: deque[tuple[int, np.ndarray]] = deque(maxlen=max(1, round(BACKWARD_SECONDS * fps)))
         """Number and image of the last frames in which nobody was found, all of one shot."""
@@ -108,24 +111,23 @@ class Tracker:
         """Take the next frames, at most ``detector.batch``."""
         first = self.first + len(self.poses)
         changed = [self._cuts(frame) for frame in frames]
-        often = COMPANY_SEARCH_SECONDS if len(self._crowd) > 1 else SEARCH_SECONDS
-        unsearched = first + len(frames) - 1 - self._people_searched
-        lost = self._next is None or any(changed)
-        searched = len(frames) if lost else int(unsearched >= often * self.fps)
-        found = self.detector.find_people(frames[:searched]) if searched else []
-        people: Sequence[list[Person] | None] = [*found, *[None] * (len(frames) - searched)]
         numbers = range(first, first + len(frames))
-        chosen = [self._pick(*each) for each in zip(numbers, frames, people, changed, strict=True)]
-        poses = self._find_landmarks(frames, chosen)
+        followed, lost = self._next, self._next is None or any(changed)
+        search = self._searches.submit(self._find_people, frames, self._unsearched(first, changed))
+        poses = [] if lost else self._find_landmarks(frames, [followed] * len(frames))  # meanwhile
+        chosen = [self._pick(*each) for each in zip(numbers, frames, search.result(), changed, strict=True)]
+        if lost or any(person is not followed for person in chosen):
+            poses = self._find_landmarks(frames, chosen)
         if not lost and None in poses:  # lost just now: look again at once
             self._next = None
-            people = self.detector.find_people(frames)
-            chosen = [self._pick(*each) for each in zip(numbers, frames, people, changed, strict=True)]
+            search = self._searches.submit(self._find_people, frames, slice(None))
+            chosen = [self._pick(*each) for each in zip(numbers, frames, search.result(), changed, strict=True)]
             poses = self._find_landmarks(frames, chosen)
         for number, (frame, person, pose) in enumerate(zip(frames, chosen, poses, strict=True), first):
             self._next = None if pose is None else pose.person
             self.poses.append(pose)
             self.sizes.append(person.size if person else 0.0)
+            self._asides.append(None)
             if changed[number - first]:
                 self._empty.clear()
             if pose is None:
@@ -135,7 +137,7 @@ class Tracker:
             if pose is not None and self._next is not None:
                 self.follower.update(frame, self._next, number / self.fps, self._alone(self._next))
                 self._search_sides(number, frame, self._next, pose.image)
-                self.others[number - self.first] |= self._aside
+                self._asides[-1] = self._aside
                 if self.follower.mismatches > MISMATCH_SECONDS * self.fps:
                     self._leave_out(number + 1 - self.follower.mismatches, number + 1)
                     self._next, self.follower.mismatches = None, 0
@@ -145,6 +147,27 @@ class Tracker:
             if len(self._hands) > FRAMES_AHEAD:
                 self._hands[-1 - FRAMES_AHEAD].result()  # so that frames do not pile up
         self.changed += changed
+
+    def _unsearched(self, first: int, changed: list[int]) -> slice:
+        """In which of the next frames it is time to look for people.
+
+        It is while nobody is followed; but where there was nobody to follow in the frame before, the last of these ones
+        will do, since who comes is followed backward.
+        """
+        if any(changed):
+            return slice(0 if self._next is None else int(np.flatnonzero(changed)[0]), len(changed))
+        if self._next is None:
+            empty = self._people_searched == first - 1 and self.poses[-1:] == [None]
+            return slice(len(changed) - 1 if empty else 0, len(changed))
+        often = COMPANY_SEARCH_SECONDS if len(self._crowd) > 1 else SEARCH_SECONDS
+        return slice(0, int(first + len(changed) - 1 - self._people_searched >= often * self.fps))
+
+    def _find_people(self, frames: list[np.ndarray], part: slice) -> list[list[Person] | None]:
+        """The people in a part of some frames, None of the others."""
+        people: list[list[Person] | None] = [None] * len(frames)
+        if frames[part]:
+            people[part] = self.detector.find_people(frames[part])
+        return people
 
     def _follow_backward(self, person: Person) -> None:
         """Follow somebody who was found just now into the frames before, where the search had missed them."""
@@ -171,7 +194,7 @@ class Tracker:
             self.follower.reset(another_shot=changed == CERTAIN_CUT)
             self._next = None
         person = self._next if people is None else self._search_people(number, frame, people)
-        self.others[number - self.first :] = [self.company]
+        self._companies[number - self.first :] = [self.company]
         return person
 
     def _search_people(self, number: int, frame: np.ndarray, people: list[Person]) -> Person | None:
@@ -202,8 +225,12 @@ class Tracker:
         if number - self._sides_searched < SEARCH_SECONDS * self.fps:
             return
         self._sides_searched = number
-        found = [p for part in side_images(frame, image, person.size) for p in self.detector.find_people([part])[0]]
-        self._aside = any(p.size > COMPARABLE_SIZE_RATIO * person.size for p in found)
+        parts, least = side_images(frame, image, person.size), COMPARABLE_SIZE_RATIO * person.size
+
+        def somebody() -> bool:
+            return any(p.size > least for part in parts for p in self.detector.find_people([part])[0])
+
+        self._aside = self._searches.submit(somebody)
 
     def _alone(self, person: Person) -> bool:
         near = [p for p in self._crowd if np.linalg.norm(p.centre - person.centre) < MAX_DISTANCE * person.size]
@@ -251,19 +278,27 @@ class Tracker:
             notes=self.notes,
         )
 
+    @property
+    def others(self) -> list[bool]:
+        """Whether somebody else of comparable size was there at the last look, of every frame that is kept."""
+        pairs = zip(self._companies, self._asides, strict=True)
+        return [company or (aside is not None and aside.result()) for company, aside in pairs]
+
     def drop(self, count: int) -> None:
         """Let go of the first frames that are kept, so that a long stream needs no more memory than a short one."""
-        for each in (self.poses, self.sizes, self.changed, self.others, self._hands):
+        for each in (self.poses, self.sizes, self.changed, self._companies, self._asides, self._hands):
             del each[:count]
         self.first += count
 
     def wait(self) -> None:
-        """Wait for the other thread."""
-        for future in self._hands:
-            future.result()
+        """Wait for the other threads."""
+        for future in (*self._hands, *self._asides):
+            if future is not None:
+                future.result()
 
     def close(self) -> None:
-        """End the other thread."""
+        """End the other threads."""
+        self._searches.shutdown(cancel_futures=True)
         self._pool.shutdown(cancel_futures=True)
 
 
@@ -389,6 +424,7 @@ def _tracked(
         while batch := list(islice(source, detector.batch)):
             tracker(batch)
             if until_company and tracker.company:
+                tracker.wait()
                 return False
             done = len(tracker.poses)
             forward(min(done / total, 1.0), f"Looking for the person: frame {done} of {total}")
@@ -452,23 +488,24 @@ def survey(video: Video, step: int, detector: Detector, progress: Progress) -> S
     """
     sightings, follower, cuts, fps = Sightings(video.width, video.height), Follower(), CutFinder(), video.fps / step
     every = max(1, round(SEARCH_SECONDS * fps))
-    for number, frame in enumerate(video.frames(step)):
-        if changed := cuts(frame):
-            follower.reset(another_shot=changed == CERTAIN_CUT)
-        if number % every:
-            continue
-        time, people = number / fps, detector.find_people([frame])[0]
-        progress(0.0, f"Looking who is there: {time:.1f} s of {video.duration:.1f} s")
-        chosen = follower.find(frame, people, time)
-        if chosen is not None:
-            follower.update(frame, chosen, time)
-        seen = []
-        for person in people:
-            if chosen is None or person.size > COMPARABLE_SIZE_RATIO * chosen.size:
-                pose = detector.find_landmarks([frame], [person])[0]
-                if pose is not None:
-                    seen.append((pose.image, colour_histogram(frame, person), person is chosen))
-        sightings.add(time, follower.shot, sorted(seen, key=lambda each: not each[2]))
+    with closing(_prefetched(video.frames(step))) as frames:
+        for number, frame in enumerate(frames):
+            if changed := cuts(frame):
+                follower.reset(another_shot=changed == CERTAIN_CUT)
+            if number % every:
+                continue
+            time, people = number / fps, detector.find_people([frame])[0]
+            progress(0.0, f"Looking who is there: {time:.1f} s of {video.duration:.1f} s")
+            chosen = follower.find(frame, people, time)
+            if chosen is not None:
+                follower.update(frame, chosen, time)
+            seen = []
+            for person in people:
+                if chosen is None or person.size > COMPARABLE_SIZE_RATIO * chosen.size:
+                    pose = detector.find_landmarks([frame], [person])[0]
+                    if pose is not None:
+                        seen.append((pose.image, colour_histogram(frame, person), person is chosen))
+            sightings.add(time, follower.shot, sorted(seen, key=lambda each: not each[2]))
     return sightings
 
 
