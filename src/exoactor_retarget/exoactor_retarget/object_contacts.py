@@ -136,13 +136,14 @@ def _timed(
         # who bends down has the hands there before the body is down
         rests = near & (speed[around] < _MAX_REST_SPEED) & (contact.kind == "grasp")
         reach = np.linalg.norm((path - hips)[:, :2], axis=1)
-        if contact.kind == "grasp" and not rests.any():  # an estimate is beside, and may be nearest on its way back
+        drawn = contact.kind == "push" and _is_behind(contact, scene[contact.object], hips[begin])
+        if drawn or (contact.kind == "grasp" and not rests.any()):
+            # an estimate is beside, and may be nearest on its way back
             start = _far_out(reach, speed, begin, around, fps)
         else:
             start = around.start + int(np.argmax(rests if rests.any() else near))
         if contact.kind in ("grasp", "push"):  # it ends before the hand comes back
             around = slice(max(start + 1, end - round(_MAX_EARLY * fps)), min(last, end + round(_MAX_LATE * fps)) + 1)
-            drawn = contact.kind == "push" and _is_behind(contact, scene[contact.object], hips[start])
             if drawn:  # and the hand goes on that way when it comes back, but down
                 fallen = np.flatnonzero(path[end:, 2] < np.median(path[start : end + 1, 2]) - _DRAWN_DROP)
                 around = slice(around.start, min(around.stop, end + int(fallen[0]) if len(fallen) else around.stop))
