@@ -39,7 +39,7 @@ from exoactor_retarget.relocation import (
 )
 from exoactor_retarget.stance import Stance, near_stance, stances
 from exoactor_retarget.stepping_over import crossing_pace, stepped_over
-from exoactor_retarget.targets import Targets, window
+from exoactor_retarget.targets import Targets, headed, window
 
 _SETTLING_STEPS = 3  # on the spot after a walk, in which the robot gets to where it should stand
 _SLOWDOWN = 2.0  # how many times as long the person's reaching and putting down takes
@@ -58,6 +58,7 @@ _DESCENT_SECONDS = 1.2  # before and after a crouch, in which the trunk bends wi
 _STANDING_TOLERANCE = 0.02  # m below its usual height at which a pelvis still stands
 _LOW_TOPS, _CROUCHED_BENDS = (0.22, 0.28), (1.0, 0.8)  # m; rad, likewise, of who crouches to take a box with its top so
 # high: the waist does not carry a trunk that is level, and arms that are too short for a low one twist
+_MAX_BEHIND = 0.10  # m from the ankles back to the pelvis of who stands
 _LEAN_DISTANCE = 0.05  # m that the body, which stands, leans towards an object rather than step
 
 
@@ -140,6 +141,7 @@ class InteractionTargets:
         """
         if not any(contact.body.endswith("hand") for contact in self.contacts):
             return targets
+        targets = self._over_feet(targets)
         short = _raised(targets.pelvis_pos[:, 2], self._lowest_pelvis(targets))
         short *= np.isinf(targets.bearing).all(axis=1)
         pelvis_pos = targets.pelvis_pos.copy()
@@ -160,6 +162,19 @@ class InteractionTargets:
         beyond = np.maximum(_bend(torso_rot) - self.model.waist_bend, 0.0)
         pelvis_rot = _less_bent(pelvis_rot, beyond, lifts * (1.0 - stands))
         return replace(targets, pelvis_pos=pelvis_pos, pelvis_rot=pelvis_rot, torso_rot=torso_rot)
+
+    def _over_feet(self, targets: Targets) -> Targets:
+        """With the pelvis no further behind the feet than of who stands on both and bends down.
+
+        An estimate of who bends down and faces away from the camera has it 0.3 m behind them, and the hands with it.
+        """
+        ahead = headed(targets.headings(self.model))[:, :2, 0]
+        behind = np.sum((targets.foot_pos[:, :, :2].mean(axis=1) - targets.pelvis_pos[:, :2]) * ahead, axis=1)
+        stands = targets.contact.all(axis=1) & np.isinf(targets.bearing).all(axis=1)
+        beyond = np.where(stands, np.maximum(behind - _MAX_BEHIND, 0.0), 0.0)
+        pelvis_pos = targets.pelvis_pos.copy()
+        pelvis_pos[:, :2] += gaussian_filter1d(beyond, 0.1 * targets.fps, mode="nearest")[:, None] * ahead
+        return replace(targets, pelvis_pos=pelvis_pos)
 
     def _at_work(self, targets: Targets, contacts: Sequence[Contact]) -> np.ndarray:
         """How much (T,) hands are at an object, on the way there, or back."""

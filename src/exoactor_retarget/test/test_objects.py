@@ -918,6 +918,20 @@ def test_a_hand_that_is_led_does_not_reach_out_before_it_is_raised(retarget):
     assert ahead.max() < 0.25  # where it is raised to; the person reaches farther
 
 
+def test_a_body_that_is_estimated_far_behind_its_feet_as_it_bends_stands_over_them(retarget):
+    plan, human = bottle_task(retarget)
+    (contact,) = plan.interaction.contacts
+    targets = retarget.targets(human, True)
+    put = round(contact.end * targets.fps)
+    pelvis_pos = targets.pelvis_pos.copy()
+    pelvis_pos[put - 30 : put + 30] -= 0.4 * headed(targets.headings(retarget.model))[put, :, 0]
+    objects = InteractionTargets(retarget.model, plan.scene, [contact], "dex3")
+    plain, off = (objects.within_ability(t) for t in (targets, replace(targets, pelvis_pos=pelvis_pos)))
+    palms = [t.natural_palms(retarget.model)[put, 0] for t in (plain, off)]
+    for true, estimated in ((plain.pelvis_pos[put], off.pelvis_pos[put]), palms):
+        assert np.linalg.norm(estimated - true) < 0.2
+
+
 def test_what_cannot_be_done_is_refused(retarget):
     human = person_doing("pick up the box")
     with pytest.raises(BadInput, match="no object 'cup'"):
