@@ -13,12 +13,11 @@ from exoactor_core.scene import Scene, SceneObject
 from exoactor_retarget.human import Posture
 from exoactor_retarget.object_geometry import rests_on
 from exoactor_retarget.relocation import Stance
-from exoactor_retarget.surroundings import Solids, solids_of
+from exoactor_retarget.surroundings import solids_of
 from exoactor_retarget.targets import window
 
 _CLEARANCE, _HAND_CLEARANCE = 0.33, 0.40  # m from the middle of the robot to what it walks past; where hands hang, too
 _HAND_HEIGHT = 0.5  # m over the floor of hands that hang
-_GOAL_RADIUS = 0.45  # m: what is so near to where the robot stops is what it goes to
 _MIN_TOP, _MAX_UNDERSIDE = 0.10, 1.1  # m: what is lower is stepped over, what is higher walked under
 
 
@@ -28,15 +27,21 @@ def past_obstacles(
     """The shift (T, 2) with what it takes to go round what stands in the way."""
     path = person.at("hip").mean(axis=1)[:, :2]
     stops = np.array([(path + shift)[frame] for first, last, _ in placed for frame in (first, last)])
-    solids = _obstacles(scene, goals, stops)
-    if solids is None:
+    obstacles = _obstacles(scene, goals)
+    if not obstacles:
         return shift
+    solids = solids_of(Scene(objects=obstacles), np.array([[obj.pose for obj in obstacles]]))
     free = np.ones(len(person))
     for first, last, _ in placed:
         free *= 1.0 - window(len(person), first, last, round(0.8 * person.fps))
     walking = gaussian_filter1d((~stands).any(axis=1).astype(float), 0.3 * person.fps, mode="nearest")
     free *= smoothstep(3.0 * walking)
     clearance = np.where(solids.tops[0] > _HAND_HEIGHT, _HAND_CLEARANCE, _CLEARANCE)
+    for k in range(len(solids)):  # it gets no nearer to what it stops at than where it stops
+        nearest = solids.distance(k, np.column_stack([stops, np.full(len(stops), solids.pos[0, k, 2])]).T[None])[
+            0
+        ].min()
+        clearance[k] = min(clearance[k], nearest)
     extra = np.zeros_like(shift)
     for _ in range(60):
         at = path + shift + extra
@@ -67,21 +72,16 @@ def round_seat(
     return np.concatenate([shift[:end] + share[:, None] * (gone - shift[:end]), shift[end:]])
 
 
-def _obstacles(scene: Scene, goals: Set[str], stops: np.ndarray) -> Solids | None:
-    """What stands on the floor, but for what the robot stops at (N, 2)."""
+def _obstacles(scene: Scene, goals: Set[str]) -> tuple[SceneObject, ...]:
+    """What stands on the floor in the way, but for goals."""
     obstacles = []
     for obj in scene.objects:
         underside, top = obj.heights.T
         in_the_way = (top >= _MIN_TOP) & (underside <= _MAX_UNDERSIDE)  # not stepped over, nor walked under
         shapes = tuple(compress(obj.shapes, in_the_way))
-        if obj.id in goals or not shapes or any(rests_on(obj, other) for other in scene.objects):
-            continue
-        if obj.floor_distance(stops).min() > _GOAL_RADIUS:
+        if obj.id not in goals and shapes and not any(rests_on(obj, other) for other in scene.objects):
             obstacles.append(obj.model_copy(update={"shapes": shapes}))
-    if not obstacles:
-        return None
-    scene = Scene(objects=tuple(obstacles))
-    return solids_of(scene, scene.poses[None])
+    return tuple(obstacles)
 
 
 def _aside(normal: np.ndarray, path: np.ndarray) -> np.ndarray:

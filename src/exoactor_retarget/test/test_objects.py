@@ -14,6 +14,7 @@ from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene, everyday
 from exoactor_core.task_checks import Check
 from exoactor_retarget.collision import distances
+from exoactor_retarget.contacts import foot_contacts
 from exoactor_retarget.footsteps import unreliable_walks, with_footsteps
 from exoactor_retarget.hand_contacts import HandContactPlanner
 from exoactor_retarget.human import POINTS, posture, resample
@@ -21,9 +22,9 @@ from exoactor_retarget.interaction import InteractionTargets, _less_bent
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.object_contacts import find_contacts, with_idle_arms_hanging
 from exoactor_retarget.object_motion import Destination, carried, destinations, place_for, pushed
-from exoactor_retarget.obstacles import round_seat
+from exoactor_retarget.obstacles import past_obstacles, round_seat
 from exoactor_retarget.reaching import LEAD_TIME
-from exoactor_retarget.relocation import Stance, standing_frame, steps_needed
+from exoactor_retarget.relocation import Stance, along_steps, standing_frame, steps_needed
 from exoactor_retarget.retargeter import Retargeter
 from exoactor_retarget.stance import stances
 from exoactor_retarget.surroundings import Solids
@@ -675,6 +676,20 @@ def test_an_arm_that_is_hidden_and_idle_hangs():
     assert raised(hidden, right) == [False, True]
     for motion, planned in ((seen, right), (hidden, both), (hidden, ()), (hidden, (*right, shown))):
         assert raised(motion, planned) == [True, True]
+
+
+def test_who_leaves_what_it_has_stopped_at_gets_no_nearer_to_it(retarget):
+    human = person_doing("turn left 90 degrees, then walk forward one metre")
+    person = resample(posture(human, retarget.body, retarget.mapping["human"]), 50.0)
+    stands, last = foot_contacts(person.contacts, person.fps, 0.08), len(person) - 1
+    stand = everyday("stand", pos=(0.5, 0.0, 0.0), size=(0.4, 0.4, 0.6))
+    placed = [*(Stance(k, k, np.zeros(2)) for k in (0, 30)), Stance(last, last, np.array([0.4, 0.0]))]
+    shift = along_steps(placed, stands, person)
+    path = person.at("hip").mean(axis=1)[:, :2]
+    round_it = past_obstacles(person, shift, placed, stands, Scene(objects=(stand,)), set())
+    assert stand.floor_distance(path + shift).min() < 0.15
+    assert stand.floor_distance(path + round_it).min() > 0.27
+    np.testing.assert_allclose(round_it[-1], shift[-1], atol=0.01)
 
 
 def test_who_stops_before_a_goal_does_not_leave_the_path_round_an_obstacle(retarget):
