@@ -57,20 +57,26 @@ class AppearanceModel:
         -------
         (T,) in [0, 1], of the half that is less similar; NaN where it is unknown.
         """
-        histograms = np.array(self._histograms).copy()
-        histograms[~found[:: self.every]] = np.nan
-        known = ~np.isnan(histograms[..., :1])
-        total = np.cumsum(np.where(known, histograms, 0.0), axis=0, dtype=float)
-        count = np.cumsum(known, axis=0)
+        seen = found[:: self.every]
         span = max(1, round(WINDOW_SECONDS * self.fps / self.every))
-        similarity = np.full(len(histograms), np.nan)
-        for k in range(span - 1, len(histograms) - span):
-            now, before = count[k + span] - count[k], count[k]
+        similarity = np.full(len(seen), np.nan)
+        total, before = np.zeros((2, np.prod(HISTOGRAM_BINS))), np.zeros((2, 1))
+        for k in range(len(seen) - span):
+            past, once = _sum(self._histograms[k : k + 1], seen[k : k + 1])
+            total, before = total + past, before + once
+            new, now = _sum(self._histograms[k + 1 : k + 1 + span], seen[k + 1 : k + 1 + span])
             both = ((now > span / 2) & (before >= span))[:, 0]  # halves
             if both.any():
-                new, old = (total[k + span] - total[k]) / np.maximum(now, 1), total[k] / np.maximum(before, 1)
-                similarity[k + 1] = np.sqrt(new * old).sum(axis=-1)[both].min()
+                shares = np.sqrt(new / np.maximum(now, 1) * (total / np.maximum(before, 1)))
+                similarity[k + 1] = shares.sum(axis=-1)[both].min()
         return similarity.repeat(self.every)[: self._frame]
+
+
+def _sum(histograms: list[np.ndarray], seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum (2, C) of those of some histograms that are seen (N,) and known, by halves, and how many these are (2, 1)."""
+    values = np.array(histograms, float)
+    known = seen[:, None, None] & ~np.isnan(values[..., :1])
+    return np.where(known, values, 0.0).sum(axis=0), known.sum(axis=0)
 
 
 def _sample(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

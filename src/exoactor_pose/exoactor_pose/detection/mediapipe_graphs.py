@@ -169,7 +169,9 @@ class Graph:
                     x_center=x / width, y_center=y / height, width=side / width, height=side / height, rotation=turn
                 )
                 self._graph.add_packet_to_input_stream("roi", packet_creator.create_proto(rect).at(self._time))
-            frame = packet_creator.create_image_frame(np.ascontiguousarray(image), image_format=ImageFormat.SRGB)
+            pixels = np.ascontiguousarray(image).view()
+            pixels.flags.writeable = False  # or it is copied
+            frame = packet_creator.create_image_frame(pixels, image_format=ImageFormat.SRGB)
             self._graph.add_packet_to_input_stream("image", frame.at(self._time))
             self._graph.wait_until_idle()
         self._warm |= bool(self._got)

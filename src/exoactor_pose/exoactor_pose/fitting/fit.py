@@ -563,6 +563,7 @@ class _Problem:
                     break
             else:
                 damping *= 20
+            del system  # of a long video, 100 MB
             assert equations is not None  # the first cost is lower than none
             step = equations.solve(damping)
             while step is None and damping < 1e6:

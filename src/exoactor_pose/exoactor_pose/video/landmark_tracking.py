@@ -45,8 +45,9 @@ COMPANY_SEARCH_SECONDS = 0.15
 """...and where others are."""
 MISMATCH_SECONDS = 0.1
 """For how long somebody may look otherwise than the person followed, where others are."""
-BACKWARD_SECONDS, BACKWARD_BYTES = 1.0, 2**27
-"""How far somebody who was found is followed back into frames in which the search had found nobody, at most."""
+BACKWARD_SECONDS, JPEG_QUALITY = 1.0, (cv2.IMWRITE_JPEG_QUALITY, 95)
+"""How far somebody who was found is followed back into frames in which the search had found nobody, at most; a second
+of large images would take hundreds of megabytes as they are."""
 MOTION_RATE = 30.0
 """Frames per second that a motion needs; a video of more is subsampled."""
 MIN_FPS = 8.0
@@ -105,7 +106,7 @@ class Tracker:
         self._searches, self._pool = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._hands: list[Future] = []
         self._empty: deque[tuple[int, np.ndarray]] = deque(maxlen=max(1, round(BACKWARD_SECONDS * fps)))
-        """Number and image of the last frames in which nobody was found, all of one shot."""
+        """Number and image, as JPEG, of the last frames in which nobody was found, all of one shot."""
 
     def __call__(self, frames: list[np.ndarray]) -> None:
         """Take the next frames, at most ``detector.batch``."""
@@ -131,9 +132,7 @@ class Tracker:
             if changed[number - first]:
                 self._empty.clear()
             if pose is None:
-                self._empty.append((number, frame))
-                while len(self._empty) * frame.nbytes > BACKWARD_BYTES:
-                    self._empty.popleft()
+                self._empty.append((number, cv2.imencode(".jpg", frame, JPEG_QUALITY)[1]))
             if pose is not None and self._next is not None:
                 self.follower.update(frame, self._next, number / self.fps, self._alone(self._next))
                 self._search_sides(number, frame, self._next, pose.image)
@@ -172,7 +171,8 @@ class Tracker:
     def _follow_backward(self, person: Person) -> None:
         """Follow somebody who was found just now into the frames before, where the search had missed them."""
         while self._empty:
-            number, frame = self._empty.pop()
+            number, coded = self._empty.pop()
+            frame = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
             pose = self._find_landmarks([frame], [person])[0] if number >= self.first else None
             if pose is None or pose.person is None:
                 break
