@@ -300,7 +300,7 @@ def _over_others(
     It is so high from ``beside`` m beside them on.
     """
     low, half = obj.bounds[0, 2], obj.bounds[1, :2].max() + beside
-    required = np.full(len(pos), -np.inf)
+    tops = np.full(len(pos), -np.inf)
     frames = np.arange(len(pos))
     room = over * np.minimum(ramp(frames / fps, first / fps, 0.4), ramp(-frames / fps, -last / fps, 0.4))
     for other in scene.objects:
@@ -312,11 +312,11 @@ def _over_others(
         )
         top = other.extent[1, 2]
         above = inside.all(axis=1) & (top < _MAX_PASSED_HEIGHT)
-        required = np.maximum(required, np.where(above, top + room, -np.inf))
-    required[: first + 1] = required[last:] = -np.inf
+        tops = np.maximum(tops, np.where(above, top, -np.inf))
+    tops[: first + 1] = tops[last:] = -np.inf
     seconds = _PASSING_SECONDS[beside > 0.0]
-    wide = maximum_filter1d(required, round(3.0 * seconds * fps) | 1)
-    raised = np.maximum(wide - pos[:, 2] - low, 0.0)
+    wide = maximum_filter1d(tops, round(3.0 * seconds * fps) | 1)
+    raised = np.maximum(wide + room - pos[:, 2] - low, 0.0)
     return gaussian_filter1d(raised, seconds * fps, mode="nearest") * (room > 0) * np.minimum(room / over * 2, 1.0)
 
 

@@ -905,6 +905,7 @@ def test_a_box_off_a_table_is_carried_with_level_forearms_and_high_over_what_it_
     assert box[over, 2].max() > 0.7 + 0.07
     np.testing.assert_allclose(box[-1, 2], 0.7, atol=1e-6)
     assert np.diff(box[:, 2]).min() * targets.fps > -0.6  # and it does not drop off an edge that it has passed
+    assert np.diff(box[over, 2]).min() * targets.fps > -0.42  # nor onto its place
 
 
 def test_a_box_that_is_turned_away_from_a_table_is_lowered_once_it_is_past_the_edge_and_not_raised_before(retarget):
