@@ -300,7 +300,7 @@ def _over_others(
     It is so high from ``beside`` m beside them on.
     """
     low, half = obj.bounds[0, 2], obj.bounds[1, :2].max() + beside
-    tops = np.full(len(pos), -np.inf)
+    raised = np.zeros(len(pos))
     frames = np.arange(len(pos))
     room = over * np.minimum(ramp(frames / fps, first / fps, 0.4), ramp(-frames / fps, -last / fps, 0.4))
     for other in scene.objects:
@@ -312,12 +312,11 @@ def _over_others(
         )
         top = other.extent[1, 2]
         above = inside.all(axis=1) & (top < _MAX_PASSED_HEIGHT)
-        tops = np.maximum(tops, np.where(above, top, -np.inf))
-    tops[: first + 1] = tops[last:] = -np.inf
+        raised = np.maximum(raised, np.where(above, top + room - pos[:, 2] - low, 0.0))
+    raised[: first + 1] = raised[last:] = 0.0
     seconds = _PASSING_SECONDS[beside > 0.0]
-    wide = maximum_filter1d(tops, round(3.0 * seconds * fps) | 1)
-    raised = np.maximum(wide + room - pos[:, 2] - low, 0.0)
-    return gaussian_filter1d(raised, seconds * fps, mode="nearest") * (room > 0) * np.minimum(room / over * 2, 1.0)
+    wide = maximum_filter1d(np.maximum(raised, 0.0), round(3.0 * seconds * fps) | 1)
+    return gaussian_filter1d(wide, seconds * fps, mode="nearest") * (room > 0) * np.minimum(room / over * 2, 1.0)
 
 
 def pushed(rest: np.ndarray, contact: Contact, natural: np.ndarray, fps: float, far: float | None = None) -> np.ndarray:
