@@ -240,7 +240,7 @@ def _rounded(stretch: Stretch) -> list[float]:
 
 def _fault(stretch: Stretch) -> str:
     start, stop = stretch.seconds
-    return f"from {start:.1f} s to {stop:.1f} s {stretch.fault}"
+    return f"from {start:.1f} s to {stop:.1f} s: {stretch.fault}"
 
 
 def _camera(found: Fit) -> list[str]:

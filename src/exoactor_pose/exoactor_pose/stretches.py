@@ -43,7 +43,7 @@ class Stretch:
 def good_stretches(
     seen: Landmarks, fit: Callable[[Landmarks], Fit], body: BodyModel, limits: Limits, duration: float
 ) -> list[Stretch]:
-    """Motions from the landmarks of a stretch, in time order; the whole of it with its fault where none is good.
+    """Motions from the landmarks of a stretch, in time order, and what is left out of it with its fault.
 
     The person is found in the first and in the last frame. Where the motion that ``fit`` gives is bad for a moment, the
     landmarks there are no evidence: they are left out, and the body is fitted again. Around what stays bad, or is then
@@ -68,7 +68,19 @@ def good_stretches(
         a, b = _without_ends(*_without_ends(a, b, whole, most), standing, most)
         parts.append(_part(seen, result, a, b, body, limits))
     enough = [part for part in parts if len(part.motion) / seen.fps >= enough_seconds(duration)]
-    return enough or [whole_stretch(seen, result, body, limits)]
+    if not enough:
+        return [whole_stretch(seen, result, body, limits)]
+    left_out = np.ones(len(seen), dtype=bool)
+    for part in enough:
+        left_out[part.start - seen.start : part.start - seen.start + len(part.motion)] = False
+    lost = [run for run in true_runs(left_out) if run[1] - run[0] > most]
+    rejected = [_rejected(_part(seen, result, a, b, body, limits)) for a, b in lost]
+    return sorted([*enough, *rejected], key=lambda stretch: stretch.start)
+
+
+def _rejected(part: Stretch) -> Stretch:
+    """What is left out of a stretch, with its fault: one of all its frames, or else what these are."""
+    return replace(part, fault=part.fault or "the person is seen too poorly, or well for too short a time")
 
 
 def _without_ends(start: int, stop: int, good: np.ndarray, most: int) -> tuple[int, int]:
