@@ -577,3 +577,27 @@ def test_frames_are_not_piled_up(clips, detector):
     assert seen.hands.shape == seen.hands_world.shape == (60, 2, 21, 3)
     assert (seen.hands_world == 1).all()
     assert max(peak) < 16
+
+
+@pytest.mark.parametrize(("seen", "goes_there"), [(0.8, True), (0.45, False)])
+def test_a_track_on_which_little_is_seen_goes_on_where_more_of_the_person_is(seen, goes_there):
+    image = np.zeros((64, 64, 3), np.uint8)
+    drifted, found = (Person(np.array([x, 32.0]), 60.0) for x in (20.0, 40.0))
+
+    class Drifting:
+        batch = 1
+
+        def find_people(self, frames):
+            return [[drifted] if not tracker.poses else [found] for _ in frames]
+
+        def find_landmarks(self, frames, people):
+            wide = np.linspace(0.0, 64.0, 99).reshape(33, 3)  # no room beside
+            wide = [np.where([True, True, False], wide, seen if p is found else 0.4) for p in people]
+            return [Pose(each, person=p) for each, p in zip(wide, people, strict=True)]
+
+    tracker = Tracker(Drifting(), 20.0, "0")
+    for _ in range(2):
+        tracker([image])
+    tracker.close()
+    assert tracker.poses[0].person is drifted
+    assert (tracker.poses[1].person is found) == goes_there

@@ -43,6 +43,9 @@ SEARCH_SECONDS = 0.5
 """How often to look whether others are there..."""
 COMPANY_SEARCH_SECONDS = 0.15
 """...and where others are."""
+MIN_TRACK_VISIBILITY, VISIBILITY_MARGIN = 0.6, 0.1
+"""Mean visibility of the landmarks below the head below which the track may have drifted off the person, and by which
+more must be seen of somebody found for the track to go on there."""
 MISMATCH_SECONDS = 0.1
 """For how long somebody may look otherwise than the person followed, where others are."""
 BACKWARD_SECONDS, JPEG_QUALITY = 1.0, (cv2.IMWRITE_JPEG_QUALITY, 95)
@@ -159,7 +162,7 @@ class Tracker:
             empty = self._people_searched == first - 1 and self.poses[-1:] == [None]
             return slice(len(changed) - 1 if empty else 0, len(changed))
         often = COMPANY_SEARCH_SECONDS if len(self._crowd) > 1 else SEARCH_SECONDS
-        return slice(0, int(first + len(changed) - 1 - self._people_searched >= often * self.fps))
+        return slice(0, int(self._doubtful or first + len(changed) - 1 - self._people_searched >= often * self.fps))
 
     def _find_people(self, frames: list[np.ndarray], part: slice) -> list[list[Person] | None]:
         """The people in a part of some frames, None of the others."""
@@ -209,8 +212,23 @@ class Tracker:
         elif (other := self.follower.better_match(frame, people)) is not None:
             self._leave_out(searched, number)
             person = self._next = other
+        elif (surer := self._surer(number, frame, people)) is not None:
+            person = self._next = surer
         self.company = has_company(people, person)
         return person
+
+    @property
+    def _doubtful(self) -> bool:
+        """Whether so little of the person is seen where the track is that it may have drifted to something else."""
+        return bool(self.poses) and _visibility(self.poses[-1]) < MIN_TRACK_VISIBILITY
+
+    def _surer(self, number: int, frame: np.ndarray, people: list[Person]) -> Person | None:
+        """The person as found in this frame, where clearly more is seen of them than where the doubtful track is."""
+        found = self.follower.find(frame, people, number / self.fps) if self._doubtful else None
+        if found is None:
+            return None
+        tracked, seen = map(_visibility, self._find_landmarks([frame, frame], [self._next, found]))
+        return found if seen > tracked + VISIBILITY_MARGIN else None
 
     def _leave_out(self, start: int, stop: int) -> None:
         """Forget what was placed on somebody else."""
@@ -300,6 +318,11 @@ class Tracker:
         """End the other threads."""
         self._searches.shutdown(cancel_futures=True)
         self._pool.shutdown(cancel_futures=True)
+
+
+def _visibility(pose: Pose | None) -> float:
+    """Mean visibility of the landmarks below the head; 0: nobody was found."""
+    return 0.0 if pose is None else float(pose.image[11:, 2].mean())
 
 
 def _stacked(values: Sequence[np.ndarray | None], shape: tuple[int, ...]) -> np.ndarray | None:
