@@ -154,6 +154,32 @@ def test_who_is_followed_is_compared_with_the_most_prominent():
         assert _follows_most_prominent(follower, made) == most_prominent
 
 
+def test_who_was_followed_for_a_moment_only_is_not_the_one_followed():
+    made = Sightings(1280, 720)
+    for time in np.arange(0.0, 5.0, 0.5):
+        image = np.ones((33, 3))
+        image[:, 1] = 360 + np.linspace(-200, 200, 33)
+        made.add(time, 0, [(image, np.ones(3) / 3, time > 3.0)])
+    assert [track.followed for track in made.tracks] == [False]
+
+
+@pytest.mark.parametrize(("again", "x", "same"), [(7.0, 360, True), (7.0, 600, False), (3.0, 360, False)])
+def test_the_person_followed_is_the_same_after_a_gap_but_not_elsewhere_or_beside_itself(again, x, same):
+    """Somebody followed is not seen for a while and is then more prominent; or the survey hopped to somebody else."""
+    made = Sightings(1280, 720)
+    for time in np.arange(0.0, 14.0, 0.5):
+        seen = []
+        for k, (start, stop, height) in enumerate(((0.0, 4.0, 350), (again, 14.0, 500))):
+            if start <= time <= stop:
+                image = np.ones((33, 3))
+                image[:, 0], image[:, 1] = [200, x][k], 360 + np.linspace(-height / 2, height / 2, 33)
+                seen.append((image, np.array([[0.9, 0.1], [0.1, 0.9]][k]), k == 1 or time < again))
+        made.add(time, 0, sorted(seen, key=lambda each: not each[2]))
+    assert [track.followed for track in made.tracks] == [True, True]
+    person = Person(np.array([200.0, 360.0]), 400.0)
+    assert (made.most_prominent([person], 0, 2.0) == [person]) == same
+
+
 def test_times_that_are_left_out_are_told_in_one_sentence():
     tracker = Tracker(None, 10.0)
     tracker.poses = [None] * 40

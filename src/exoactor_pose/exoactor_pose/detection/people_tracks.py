@@ -52,6 +52,18 @@ class Track:
     sightings: list[Sighting] = field(default_factory=list)
 
     @property
+    def followed(self) -> bool:
+        """Whether it is the person followed, in most sightings."""
+        return sum(seen.followed for seen in self.sightings) > len(self.sightings) / 2
+
+    def continues(self, other: Track) -> bool:
+        """Whether it is another part of the same person's track: both are followed, one ends where the other begins."""
+        first, second = sorted((self.sightings, other.sightings), key=lambda seen: seen[0].time)
+        end, begin = first[-1], second[0]
+        near = float(np.linalg.norm(begin.centre - end.centre)) < MIN_DISTANCE * end.height
+        return self.followed and other.followed and end.time < begin.time and near
+
+    @property
     def prominence(self) -> float:
         """How large and whole somebody is and for how long, all the more for getting about."""
         first, last = self.sightings[0], self.sightings[-1]
@@ -131,7 +143,8 @@ class Sightings:
         chosen = []
         for person in people:
             away = [track.distance(person.centre, time) for track in tracks]
-            if np.isfinite(min(away)) and tracks[int(np.argmin(away))] is best:
+            nearest = tracks[int(np.argmin(away))]
+            if np.isfinite(min(away)) and (nearest is best or nearest.continues(best)):
                 chosen.append(person)
         return chosen
 
