@@ -18,6 +18,7 @@ from exoactor_retarget.targets import window
 
 _CLEARANCE, _HAND_CLEARANCE = 0.33, 0.40  # m from the middle of the robot to what it walks past; where hands hang, too
 _HAND_HEIGHT = 0.5  # m over the floor of hands that hang
+_SWAY = 0.05  # m that the middle of the hips of who turns or walks off is nearer to what they have stopped at
 _MIN_TOP, _MAX_UNDERSIDE = 0.10, 1.1  # m: what is lower is stepped over, what is higher walked under
 
 
@@ -37,11 +38,9 @@ def past_obstacles(
     walking = gaussian_filter1d((~stands).any(axis=1).astype(float), 0.3 * person.fps, mode="nearest")
     free *= smoothstep(3.0 * walking)
     clearance = np.where(solids.tops[0] > _HAND_HEIGHT, _HAND_CLEARANCE, _CLEARANCE)
-    for k in range(len(solids)):  # it gets no nearer to what it stops at than where it stops
-        nearest = solids.distance(k, np.column_stack([stops, np.full(len(stops), solids.pos[0, k, 2])]).T[None])[
-            0
-        ].min()
-        clearance[k] = min(clearance[k], nearest)
+    # It gets no nearer to what it stops at than where it stops
+    nearest = [obj.floor_distance(stops).min() - _SWAY for obj in obstacles for _ in obj.shapes]
+    clearance = np.minimum(clearance, nearest)
     extra = np.zeros_like(shift)
     for _ in range(60):
         at = path + shift + extra

@@ -688,7 +688,7 @@ def test_who_leaves_what_it_has_stopped_at_gets_no_nearer_to_it(retarget):
     path = person.at("hip").mean(axis=1)[:, :2]
     round_it = past_obstacles(person, shift, placed, stands, Scene(objects=(stand,)), set())
     assert stand.floor_distance(path + shift).min() < 0.15
-    assert stand.floor_distance(path + round_it).min() > 0.27
+    assert stand.floor_distance(path + round_it).min() > 0.24  # 0.30 where it stops, less its sway
     np.testing.assert_allclose(round_it[-1], shift[-1], atol=0.01)
 
 
