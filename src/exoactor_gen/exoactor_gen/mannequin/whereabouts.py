@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import numpy as np
 
@@ -54,12 +53,14 @@ def told_apart(text: str, scene: Scene) -> str:
 
 def _first(alike: list[SceneObject], rank: str, name: str) -> SceneObject:
     """The one that is nearest to the start, or furthest to a side of who stands there."""
-    if rank in _NEAREST:
-        key: Callable[[SceneObject], float] = lambda obj: float(np.linalg.norm(obj.pos[:2]))  # noqa: E731
-    else:
-        key = lambda obj: -obj.pos[1] if rank in _LEFTMOST else obj.pos[1]  # noqa: E731
-    one, other = sorted(alike, key=key)[:2]
-    if key(other) - key(one) < _MIN_DIFFERENCE:
+
+    def order(obj: SceneObject) -> float:
+        if rank in _NEAREST:
+            return float(np.linalg.norm(obj.pos[:2]))
+        return -obj.pos[1] if rank in _LEFTMOST else obj.pos[1]
+
+    one, other = sorted(alike, key=order)[:2]
+    if order(other) - order(one) < _MIN_DIFFERENCE:
         where = "near" if rank in _NEAREST else f"far to the {'left' if rank in _LEFTMOST else 'right'}"
         raise BadInput(f"Which {name}? The {one.id} and the {other.id} are about as {where}: name one of them.")
     return one
