@@ -10,6 +10,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from exoactor_core.arrays import smoothstep, true_runs
+from exoactor_retarget.footsteps import headings
 from exoactor_retarget.human import POINTS, TURNS, Posture
 from exoactor_retarget.targets import bridge, headed
 
@@ -18,6 +19,7 @@ _REST_SECONDS = 0.5  # s that who has stepped stands before bending down: a robo
 _LIFT_HEIGHT = 0.05  # m
 _SWAY_DISTANCE = 0.03  # m towards the foot that stands
 _MAX_STEP_LENGTH = 0.22  # m
+_MIN_APART = 0.14  # m between the middles of the feet, to the side
 _MAX_STRETCH = 0.12  # m by which a step of the person's is stretched at most
 _WALKING_SPEEDS = 0.2, 0.4  # m/s from which, and at which surely, the body turns to where it goes
 _MAX_TURN = 0.8  # rad to either side of where the person faces, at most
@@ -51,14 +53,14 @@ def moved(person: Posture, stands: np.ndarray, shift: np.ndarray, turn: np.ndarr
 
     points, soles, turns = carried(person.points), person.soles.copy(), headed(turn)[:, None] @ person.turns
     foot = POINTS.index("foot")
+    offsets = points[:, foot, :, :2] - person.points[:, foot, :, :2]
+    held = _held(person, offsets, stands, turn)
     for k, side in enumerate(("left", "right")):
-        own = person.points[:, foot, k]
-        offset, yaw = points[:, foot, k, :2] - own[:, :2], turn[:, None].copy()
-        held = [values.copy() for values in (offset, yaw)]
+        own, yaw = person.points[:, foot, k], turn[:, None].copy()
         for a, b in true_runs(stands[:, k]):
-            for values, stay in zip((offset, yaw), held, strict=True):
-                stay[a:b] = values[(a + b - 1) // 2]
-        offset, yaw = bridge(offset, held[0], stands[:, k]), bridge(yaw, held[1], stands[:, k])[:, 0]
+            yaw[a:b] = turn[(a + b - 1) // 2]
+        offset = bridge(offsets[:, k], held[:, k], stands[:, k])
+        yaw = bridge(turn[:, None], yaw, stands[:, k])[:, 0]
         points[:, foot, k] = own
         points[:, foot, k, :2] += offset
         turned, which = headed(yaw), TURNS.index(f"{side}_foot")
@@ -67,6 +69,21 @@ def moved(person: Posture, stands: np.ndarray, shift: np.ndarray, turn: np.ndarr
         arm = person.soles[:, sole] - own[:, None]
         soles[:, sole] = points[:, foot, k, None] + np.einsum("tij,tkj->tki", turned, arm)
     return replace(person, points=points, turns=turns, soles=soles)
+
+
+def _held(person: Posture, offsets: np.ndarray, stands: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Offsets (T, 2, 2) m of the feet, constant while each stands, and such that none is set down on the other."""
+    feet, held = person.at("foot")[..., :2], offsets.copy()
+    left = headed(headings(person, 0.02) + turn)[:, :2, 1]
+    runs = sorted((a, b, k) for k in range(2) for a, b in true_runs(stands[:, k]))
+    for a, b, k in runs:
+        held[a:b, k] = offsets[(a + b - 1) // 2, k]
+        if a and stands[a, 1 - k]:
+            outward = left[a] if k == 0 else -left[a]
+            own = float((feet[a, k] - feet[a, 1 - k]) @ outward)
+            gap = own + float((held[a, k] - held[a, 1 - k]) @ outward)
+            held[a:b, k] += max(min(_MIN_APART, own) - gap, 0.0) * outward
+    return held
 
 
 def heading_change(person: Posture, shift: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from exoactor_retarget.object_contacts import find_contacts, with_idle_arms_hang
 from exoactor_retarget.object_motion import Destination, carried, destinations, place_for, pushed
 from exoactor_retarget.obstacles import past_obstacles, round_seat
 from exoactor_retarget.reaching import LEAD_TIME
-from exoactor_retarget.relocation import Stance, along_steps, standing_frame, steps_needed
+from exoactor_retarget.relocation import Stance, along_steps, moved, standing_frame, steps_needed
 from exoactor_retarget.retargeter import Retargeter
 from exoactor_retarget.stance import stances
 from exoactor_retarget.surroundings import Solids
@@ -676,6 +676,24 @@ def test_an_arm_that_is_hidden_and_idle_hangs():
     assert raised(hidden, right) == [False, True]
     for motion, planned in ((seen, right), (hidden, both), (hidden, ()), (hidden, (*right, shown))):
         assert raised(motion, planned) == [True, True]
+
+
+def test_no_foot_is_set_down_on_the_other_where_steps_are_shifted(retarget):
+    human = person_doing("take four steps to the right")
+    person = resample(posture(human, retarget.body, retarget.mapping["human"]), 50.0)
+    stands = foot_contacts(person.contacts, person.fps, 0.08)
+    landing = np.flatnonzero(stands[1:, 0] & ~stands[:-1, 0])[0]  # of the left foot, which follows the right one
+    first, end = next(run for run in true_runs(stands[:, 1]) if run[0] < landing < run[1])
+    shift = np.zeros((len(person), 2))
+    shift[:, 1] = -0.2 * (np.arange(len(person)) > (first + end) // 2)  # where the right foot stands already
+    carried = moved(person, stands, shift, np.zeros(len(person)))
+
+    def apart(posture):
+        left, right = posture.at("foot")[stands.all(axis=1), :, 1].T
+        return (left - right).min()
+
+    assert apart(person) > 0.14
+    assert apart(carried) > 0.13
 
 
 def test_who_leaves_what_it_has_stopped_at_gets_no_nearer_to_it(retarget):
