@@ -26,6 +26,8 @@ BODY_PARTS: tuple[str, ...] = get_args(BodyPart)
 
 SIDES = ("left", "right")
 """In the order in which arrays have them."""
+HANDS: tuple[BodyPart, BodyPart] = ("left_hand", "right_hand")
+"""Likewise."""
 
 ContactKind = Literal["grasp", "support", "push", "strike", "touch", "sit", "gesture"]
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import points_in_frame, sustained
-from exoactor_core.contacts import BODY_PARTS, BodyPart
+from exoactor_core.contacts import BODY_PARTS, HANDS, BodyPart
 from exoactor_core.errors import BadInput
 from exoactor_core.scene import Scene, SceneObject
 from exoactor_core.validation import FrozenModel, to_json, validated
@@ -264,7 +264,7 @@ def _touched(check: Check, rollout: Rollout) -> float:
 
 
 def _wiped(check: Check, rollout: Rollout) -> float:
-    return float((rollout.pressed(check.object, ("left_hand", "right_hand")) >= 1.0).sum() / rollout.fps)
+    return float((rollout.pressed(check.object, HANDS) >= 1.0).sum() / rollout.fps)
 
 
 def _sat(check: Check, rollout: Rollout) -> float:

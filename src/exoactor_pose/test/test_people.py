@@ -503,78 +503,62 @@ def test_an_image_and_ten_minutes_are_refused(detector):
         detect(long, detector)
 
 
+class Scripted:
+    """A detector that finds those whom ``people`` gives; on each, landmarks of the visibility that ``seen`` gives."""
+
+    def __init__(self, batch, people, seen=lambda person: 1.0):
+        self.batch, self.people, self.seen = batch, people, seen
+        self.looks, self.placed = [], []
+
+    def find_people(self, frames):
+        self.looks.append(len(frames))
+        return [self.people() for _ in frames]
+
+    def find_landmarks(self, frames, people):
+        self.placed.append(people)
+        wide = np.linspace(0.0, 64.0, 99).reshape(33, 3)  # no room beside
+        return [Pose(np.where([True, True, False], wide, self.seen(person)), person=person) for person in people]
+
+
 def test_others_are_looked_for_in_one_frame_of_a_batch_and_take_over_at_once(monkeypatch):
     image = np.zeros((64, 64, 3), np.uint8)
     followed, other = (Person(np.array([x, 32.0]), 60.0) for x in (20.0, 44.0))
-    looks, placed = [], []
-
-    class Steady:
-        batch = 2
-
-        def find_people(self, frames):
-            looks.append(len(frames))
-            return [[followed, other] for _ in frames]
-
-        def find_landmarks(self, frames, people):
-            placed.append(people)
-            wide = np.linspace(0.0, 64.0, 99).reshape(33, 3)  # no room beside
-            return [Pose(wide, person=person) for person in people]
-
-    tracker = Tracker(Steady(), 20.0, "0")
+    detector = Scripted(2, lambda: [followed, other])
+    tracker = Tracker(detector, 20.0, "0")
     tracker([image] * 2)
-    assert looks == [2], "whoever is not followed yet may be in any frame"
+    assert detector.looks == [2], "whoever is not followed yet may be in any frame"
     monkeypatch.setattr(tracker.follower, "better_match", lambda *_: other)
     for _ in range(2):
         tracker([image] * 2)
     tracker.close()
-    assert looks == [2, 1]
-    assert placed[-1] == [other, other]
+    assert detector.looks == [2, 1]
+    assert detector.placed[-1] == [other, other]
 
 
 def test_while_nobody_is_there_one_frame_of_a_batch_is_searched_and_who_comes_is_followed_backward():
-    image, looks = np.zeros((64, 64, 3), np.uint8), []
+    image = np.zeros((64, 64, 3), np.uint8)
     visitor = Person(np.array([32.0, 32.0]), 60.0)
-
-    class Waiting:
-        batch = 4
-
-        def find_people(self, frames):
-            looks.append(len(frames))
-            return [[visitor] if len(looks) > 2 else [] for _ in frames]
-
-        def find_landmarks(self, frames, people):
-            return [Pose(np.linspace(0.0, 64.0, 99).reshape(33, 3), person=person) for person in people]
-
-    tracker = Tracker(Waiting(), 20.0)
+    detector = Scripted(4, lambda: [visitor] if len(detector.looks) > 2 else [])
+    tracker = Tracker(detector, 20.0)
     for _ in range(3):
         tracker([image] * 4)
     tracker.close()
-    assert looks == [4, 1, 1]
+    assert detector.looks == [4, 1, 1]
     assert all(pose is not None for pose in tracker.poses)
 
 
 def test_only_what_follows_a_cut_in_a_batch_is_searched(monkeypatch):
-    image, looks = np.zeros((64, 64, 3), np.uint8), []
+    image = np.zeros((64, 64, 3), np.uint8)
     followed, other = (Person(np.array([x, 32.0]), 60.0) for x in (20.0, 44.0))
-
-    class Steady:
-        batch = 4
-
-        def find_people(self, frames):
-            looks.append(len(frames))
-            return [[followed, other] for _ in frames]
-
-        def find_landmarks(self, frames, people):
-            return [Pose(np.linspace(0.0, 64.0, 99).reshape(33, 3), person=person) for person in people]
-
-    tracker = Tracker(Steady(), 20.0, "0")
+    detector = Scripted(4, lambda: [followed, other])
+    tracker = Tracker(detector, 20.0, "0")
     tracker([image])
     monkeypatch.setattr(tracker.follower, "better_match", lambda *_: other)
     changed = iter([0, 0, 1, 0])
     monkeypatch.setattr(tracker, "_cuts", lambda _: next(changed))
     tracker([image] * 4)
     tracker.close()
-    assert looks == [1, 2]
+    assert detector.looks == [1, 2]
 
 
 def test_frames_are_not_piled_up(clips, detector):
@@ -609,19 +593,10 @@ def test_frames_are_not_piled_up(clips, detector):
 def test_a_track_on_which_little_is_seen_goes_on_where_more_of_the_person_is(seen, goes_there):
     image = np.zeros((64, 64, 3), np.uint8)
     drifted, found = (Person(np.array([x, 32.0]), 60.0) for x in (20.0, 40.0))
-
-    class Drifting:
-        batch = 1
-
-        def find_people(self, frames):
-            return [[drifted] if not tracker.poses else [found] for _ in frames]
-
-        def find_landmarks(self, frames, people):
-            wide = np.linspace(0.0, 64.0, 99).reshape(33, 3)  # no room beside
-            wide = [np.where([True, True, False], wide, seen if p is found else 0.4) for p in people]
-            return [Pose(each, person=p) for each, p in zip(wide, people, strict=True)]
-
-    tracker = Tracker(Drifting(), 20.0, "0")
+    detector = Scripted(
+        1, lambda: [found] if tracker.poses else [drifted], lambda person: seen if person is found else 0.4
+    )
+    tracker = Tracker(detector, 20.0, "0")
     for _ in range(2):
         tracker([image])
     tracker.close()

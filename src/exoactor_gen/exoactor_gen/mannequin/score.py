@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import min_jerk
 from exoactor_core.constants import GRAVITY
-from exoactor_core.contacts import FLOOR, SIDES, BodyPart, Contact, ContactKind
+from exoactor_core.contacts import FLOOR, HANDS, SIDES, Contact, ContactKind
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.objects import RoomObject
 from exoactor_gen.mannequin.timeline import Track
@@ -334,10 +334,9 @@ class Score:
 
     def gesture(self, begin: float) -> None:
         """Plan that the arms which have moved since then are seen to do so, and touch nothing."""
-        for side in SIDES:
+        for side, body in zip(SIDES, HANDS, strict=True):
             moved = [*(start for start, *_ in self.arms[side].moves), *(reach.begin for reach in self.hands[side])]
             if max(moved, default=-math.inf) >= begin:
-                body: BodyPart = "left_hand" if side == "left" else "right_hand"
                 self.contacts.append(Contact(body=body, object=FLOOR, kind="gesture", start=begin, end=self.now))
 
     def end_contacts(self, obj: RoomObject, end: float) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from exoactor_core.contacts import BodyPart
+from exoactor_core.contacts import HANDS, SIDES
 from exoactor_core.errors import BadInput
 from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene
@@ -140,7 +140,7 @@ def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> 
         checks["kicked", name] = Check(kind="kicked", object=name)
     elif kind in ("touch", "knock", "reach", "punch"):
         for side in sides_of(movement.side):
-            body: BodyPart = "left_hand" if side == "left" else "right_hand"
+            body = HANDS[SIDES.index(side)]
             checks["touched", name, side] = Check(kind="touched", object=name, body=body)
     return checks
 

@@ -99,9 +99,9 @@ class Sightings:
 
         self.time, seen = time, list[Sighting]()
         for image, colours, followed in people:
-            body = image[11:]
-            if body[:, 2].mean() < MIN_VISIBILITY:
+            if mean_visibility(image) < MIN_VISIBILITY:
                 continue
+            body = image[11:]
             whole = float(((body[:, :2] >= 0) & (body[:, :2] < self.size)).all(axis=1).mean())
             sighting = Sighting(
                 time, image[23:25, :2].mean(axis=0), float(np.ptp(image[:, 1])), whole, colours, followed
@@ -147,6 +147,11 @@ class Sightings:
             if np.isfinite(min(away)) and (nearest is best or nearest.continues(best)):
                 chosen.append(person)
         return chosen
+
+
+def mean_visibility(image: np.ndarray) -> float:
+    """Of the landmarks below the head, of (33, 3): x px, y px, visibility."""
+    return float(image[11:, 2].mean())
 
 
 def _distance(seen: Sighting, at: np.ndarray, centre: np.ndarray, time: float) -> float:

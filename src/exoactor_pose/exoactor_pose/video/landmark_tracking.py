@@ -29,7 +29,7 @@ from exoactor_pose.detection.people import (
     has_company,
     side_images,
 )
-from exoactor_pose.detection.people_tracks import Sightings
+from exoactor_pose.detection.people_tracks import MIN_VISIBILITY, Sightings, mean_visibility
 from exoactor_pose.video.camera_motion import CameraMotion
 from exoactor_pose.video.cuts import CERTAIN_CUT, CutFinder, find_stretches
 from exoactor_pose.video.facts import video_facts
@@ -43,9 +43,8 @@ SEARCH_SECONDS = 0.5
 """How often to look whether others are there..."""
 COMPANY_SEARCH_SECONDS = 0.15
 """...and where others are."""
-MIN_TRACK_VISIBILITY, VISIBILITY_MARGIN = 0.6, 0.1
-"""Mean visibility of the landmarks below the head below which the track may have drifted off the person, and by which
-more must be seen of somebody found for the track to go on there."""
+VISIBILITY_MARGIN = 0.1
+"""Mean visibility by which more must be seen of somebody found for a track on which little is seen to go on there."""
 MISMATCH_SECONDS = 0.1
 """For how long somebody may look otherwise than the person followed, where others are."""
 BACKWARD_SECONDS, JPEG_QUALITY = 1.0, (cv2.IMWRITE_JPEG_QUALITY, 95)
@@ -220,7 +219,7 @@ class Tracker:
     @property
     def _doubtful(self) -> bool:
         """Whether so little of the person is seen where the track is that it may have drifted to something else."""
-        return bool(self.poses) and _visibility(self.poses[-1]) < MIN_TRACK_VISIBILITY
+        return bool(self.poses) and _visibility(self.poses[-1]) < MIN_VISIBILITY
 
     def _surer(self, number: int, frame: np.ndarray, people: list[Person]) -> Person | None:
         """The person as found in this frame, where clearly more is seen of them than where the doubtful track is."""
@@ -322,7 +321,7 @@ class Tracker:
 
 def _visibility(pose: Pose | None) -> float:
     """Mean visibility of the landmarks below the head; 0: nobody was found."""
-    return 0.0 if pose is None else float(pose.image[11:, 2].mean())
+    return 0.0 if pose is None else mean_visibility(pose.image)
 
 
 def _stacked(values: Sequence[np.ndarray | None], shape: tuple[int, ...]) -> np.ndarray | None:
