@@ -23,10 +23,11 @@ from exoactor_core.validation import validated
 from exoactor_gen.mannequin.actions import action_of, movements_of
 from exoactor_gen.mannequin.gestures import GESTURES
 from exoactor_gen.mannequin.handling import hands_for
-from exoactor_gen.mannequin.language import found_in, gesture_of, parse
-from exoactor_gen.mannequin.movement import ARM_GESTURES, KINDS, MOVES_FEET, START, Movement
+from exoactor_gen.mannequin.language import gesture_of, parse
+from exoactor_gen.mannequin.movement import ARM_GESTURES, HANDLED, KINDS, MOVES_FEET, START, Movement
 from exoactor_gen.mannequin.object_movements import handle
 from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
+from exoactor_gen.mannequin.references import found_in
 from exoactor_gen.mannequin.score import STAND_SECONDS, Score
 from exoactor_gen.mannequin.task import checks_of
 from exoactor_gen.mannequin.whole_body import MEAN_STATURE, solve, stature
@@ -36,7 +37,6 @@ FPS = 30.0
 PAUSE_SECONDS = 0.15
 """Seconds between two actions."""
 MAX_SECONDS = 120.0
-_TAKES = ("pick up", "hold", "carry", "place")
 _TIME_TOLERANCE = 0.3
 """s that an action may take more or less than planned before its pace is changed."""
 _PACES = (0.6, 1.3)
@@ -92,7 +92,7 @@ class Choreography:
         plan: Plan | None = None,
         instruction: str = "",
     ) -> None:
-        taken = frozenset(m.name for m in movements if m.kind in _TAKES and m.object and m.at != "floor")
+        taken = frozenset(m.name for m in movements if m.kind in HANDLED and m.object and m.at != "floor")
         self.score = Score(size=size, taken=taken, imagines=scene is None)
         if scene is not None:
             self.score.objects = {item.id: RoomObject.given(item) for item in scene.objects}

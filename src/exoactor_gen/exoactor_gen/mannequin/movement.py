@@ -121,6 +121,8 @@ GESTURES_MEANWHILE = frozenset(
 """What moves arms or head alone."""
 ARM_GESTURES = GESTURES_MEANWHILE - {"look", "nod", "shake head"} | {"reach"}
 """What arms show, unless they touch something by it."""
+HANDLED = ("pick up", "hold", "carry", "place")
+"""After which hands hold an object, or no longer."""
 _REPEATING = frozenset(("wave", "clap", "nod", "shake head", "knock", "cheer", "flap", "sweep", "wipe", "march"))
 """What goes on for so long, or is done so often."""
 START = "start"

@@ -12,10 +12,10 @@ from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene
 from exoactor_core.task_checks import Check
 from exoactor_gen.mannequin.actions import movements_of
-from exoactor_gen.mannequin.language import found_in
 from exoactor_gen.mannequin.movement import BESIDE, START, Movement, category_of
 from exoactor_gen.mannequin.objects import BROOM, Held, Kicked, RoomObject
 from exoactor_gen.mannequin.placement import support_of
+from exoactor_gen.mannequin.references import found_in
 from exoactor_gen.mannequin.score import sides_of
 from exoactor_gen.mannequin.walking import BEHIND_BAR_DISTANCE, BEHIND_DOOR_DISTANCE
 from exoactor_gen.plan import Plan

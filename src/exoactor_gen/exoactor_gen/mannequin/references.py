@@ -1,0 +1,211 @@
+"""Which objects and hands the words of the task language mean: by name, by place, or as "it" and "the other"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from exoactor_core.errors import BadInput
+from exoactor_core.everyday import EVERYDAY
+from exoactor_core.scene import Scene, SceneObject
+from exoactor_gen.mannequin.details import unfit
+from exoactor_gen.mannequin.grammar import Phrase
+from exoactor_gen.mannequin.movement import BESIDE, HANDLED, KINDS, OTHER, START, Movement, category_of
+from exoactor_gen.mannequin.objects import RoomObject, usual_side
+from exoactor_gen.mannequin.placement import support_of
+from exoactor_gen.mannequin.vocabulary import ON, SYNONYM, TOWARDS
+
+_STANDS_AT = ("pick up", "hold", "sweep", "touch", "push", "reach", "point")
+"""Whose ``at`` says where the object stands."""
+_MIN_DIFFERENCE = 0.05  # m by which one must be nearer, or further to a side
+_NEAREST, _LEFTMOST = ("nearest", "closest"), ("leftmost", "left")
+_GOES_ON = rf"(?= (?:{'|'.join(f'{ON} {TOWARDS} in into inside off from next beside'.split())})\b)"
+_TO_A_SIDE = r"\b(?:put|place|set|move|slide|push)(?:s|ting|ing)? $"
+"""Before what is put on the left, if nothing is said of where to."""
+
+
+def names_of(scene: Scene) -> frozenset[str]:
+    """By which the objects of a scene can be called."""
+    names = {name for obj in scene.objects for name in (obj.category, obj.id.replace("_", " "))}
+    return frozenset(name.replace("_", " ") for name in names)
+
+
+def told_apart(text: str, scene: Scene) -> str:
+    """A normalised instruction that names objects by their ids where it says them by where they stand at the start.
+
+    What there is but one of is found as if that were not said, but for "on the left" and "on the right".
+
+    Raises
+    ------
+    BadInput
+        Two of them are about as near, or as far to that side.
+    """
+    kinds = {obj.category.replace("_", " ") for obj in scene.objects}
+    named = "|".join(
+        sorted({*kinds, *(word for word, kind in SYNONYM.items() if kind in kinds)}, key=len, reverse=True)
+    )
+    rank = rf"\b(?:the )?(?P<rank>nearest|closest|leftmost|rightmost|left(?! hand)|right(?! hand)) (?P<name>{named})\b"
+    side = (
+        rf"\b(?:the )?(?P<name>{named})(?: that is| which is)? (?:on|to) the (?P<rank>left|right)\b(?! (?:side )?of\b)"
+    )
+
+    def by_id(found: re.Match[str]) -> str:
+        kind = SYNONYM.get(found["name"], found["name"])
+        alike = [obj for obj in scene.objects if obj.category.replace("_", " ") == kind]
+        if len(alike) > 1:
+            return f"the {_first(alike, found['rank'], found['name']).id.replace('_', ' ')}"
+        return found[0] if found["rank"] in ("left", "right") else f"the {found['name']}"
+
+    def unless_moved_there(found: re.Match[str]) -> str:
+        moved = re.search(_TO_A_SIDE, text[: found.start()]) and not re.match(_GOES_ON, text[found.end() :])
+        return found[0] if moved else by_id(found)
+
+    text = re.sub(rank, by_id, text)
+    return re.sub(side, unless_moved_there, text)
+
+
+def _first(alike: list[SceneObject], rank: str, name: str) -> SceneObject:
+    """The one that is nearest to the start, or furthest to a side of who stands there."""
+
+    def order(obj: SceneObject) -> float:
+        if rank in _NEAREST:
+            return float(np.linalg.norm(obj.pos[:2]))
+        return -obj.pos[1] if rank in _LEFTMOST else obj.pos[1]
+
+    one, other = sorted(alike, key=order)[:2]
+    if order(other) - order(one) < _MIN_DIFFERENCE:
+        where = "near" if rank in _NEAREST else f"far to the {'left' if rank in _LEFTMOST else 'right'}"
+        raise BadInput(f"Which {name}? The {one.id} and the {other.id} are about as {where}: name one of them.")
+    return one
+
+
+def found_in(scene: Scene, movements: Sequence[Movement]) -> tuple[Movement, ...]:
+    """The movements with the ids of the objects that they name.
+
+    Raises
+    ------
+    BadInput
+        The scene lacks an object, or it does not stand where it is said to.
+    """
+    room = {item.id: RoomObject.given(item) for item in scene.objects}
+    where = {id_: under.item.id if (under := support_of(room.values(), obj)) else "floor" for id_, obj in room.items()}
+
+    def id_of(name: str | None) -> str | None:
+        return name if name in (None, START, "floor") else scene.find(name).id
+
+    found = []
+    for movement in movements:
+        at, name = id_of(movement.at), movement.object
+        if at and name and movement.kind in _STANDS_AT:
+            there = Scene(objects=tuple(obj for obj in scene.objects if where[obj.id] == at))
+            try:
+                name = there.find(name).id
+            except BadInput:
+                obj = scene.find(name).id
+                raise BadInput(f"The {obj} is not on the {at}: it is on the {where[obj] or 'way'}.") from None
+        found.append(replace(movement, object=(id_ := id_of(name)), at=at))
+        if id_ and movement.kind == "place":
+            where[id_] = where[at] if at and movement.direction in BESIDE else at or "floor"
+        elif id_ and movement.kind in (*HANDLED, "sweep"):
+            where[id_] = "floor" if movement.kind == "sweep" else ""
+    return tuple(found)
+
+
+class References:
+    """What the words of an instruction refer to, given the movements that were read before.
+
+    Parameters
+    ----------
+    movements
+        Read so far; the reader appends to this list.
+    scene
+        The objects that are there; None: those that are named are imagined.
+    """
+
+    def __init__(self, movements: list[Movement], scene: Scene | None) -> None:
+        self.movements, self.scene = movements, scene
+        self.objects = names_of(scene) if scene else frozenset[str]()
+
+    def called(self, name: str, said: Mapping[str, str], movement: Movement) -> str:
+        """The name of an object: of the scene's, or a category with its colour, as in 'red_cup'."""
+        name = name if name in self.objects else SYNONYM.get(name, name)
+        if "color" in said:
+            return f"{said['color']}_{name}"
+        if "other" in said:
+            return f"{OTHER}_{name}" if self.scene is None else self._other(self.scene, name, movement)
+        if self.scene is not None:
+            return name
+        named = {n for a in self.movements for n in (a.object, a.at) if n and category_of(n) == name}
+        if len(named) > 1 and name not in named:
+            raise BadInput(f"Which {name}? {' and '.join(sorted(named)).replace('_', ' ')} were named: say the colour.")
+        return name if name in named or not named else named.pop()
+
+    def _other(self, scene: Scene, name: str, movement: Movement) -> str:
+        """The object of a scene that is called so, too, and neither was named nor has on it what is moved."""
+        room = {item.id: RoomObject.given(item) for item in scene.objects}
+        said = {scene.find(n).id for a in (*self.movements, movement) for n in (a.object, a.at) if n in room}
+        said |= {under.item.id for id_ in said if (under := support_of(room.values(), room[id_]))}
+        called = [id_ for id_, obj in room.items() if obj.kind == name]
+        left = [id_ for id_ in called if id_ not in said]
+        if len(called) < 2 or not left:
+            raise BadInput(f"The scene has no other {name}: it has {', '.join(called) or 'none'}.")
+        if len(left) > 1:
+            raise BadInput(f"Which other {name}? The scene has {', '.join(left)}: name one of them.")
+        return left[0]
+
+    def it(self, movement: Movement) -> str:
+        """What 'it' is: for hands that hold something this, else what was named last."""
+        named = [n for a in self.movements for n in (a.object, a.at) if n not in (None, "floor", START)]
+        taken = [a.object for a in self.movements if a.kind in ("pick up", "carry") and a.object]
+        if movement.kind in ("place", "carry") and movement.object is None and taken:
+            named = taken
+        named = [name for name in named if name != movement.object]
+        return named[-1] if named else ""
+
+    def them(self) -> Sequence[str]:
+        """What 'them' are: the objects that the same was done to last."""
+        names: list[str] = []
+        for movement in reversed(self.movements):
+            if movement.kind != self.movements[-1].kind or not movement.object:
+                break
+            names.insert(0, movement.object)
+        if len(set(names)) < 2:
+            raise BadInput("It is not clear what 'them' are: name two objects before, or say which.")
+        return tuple(dict.fromkeys(names))
+
+    def there(self) -> str | None:
+        """Where 'there' is: what was carried or walked to last."""
+        goals = [a.at if a.kind == "carry" else a.object for a in self.movements if a.kind in ("carry", "walk")]
+        return goals[-1] if goals and goals[-1] != START else None
+
+    def limb(self, phrase: Phrase) -> Phrase:
+        """A limb with its side, where 'the other' one than before is said."""
+        if "rest" not in phrase.said and phrase.said.get("side") != "other":
+            return phrase
+        last = next((m for m in reversed(self.movements) if "side" in KINDS[m.kind].takes), None)
+        side = last and usual_side(last)
+        if side not in ("left", "right"):
+            raise BadInput(f"It is not clear which '{phrase.text}' is: say left or right.")
+        said = {name: value for name, value in phrase.said.items() if name != "rest"}
+        return replace(phrase, said={**said, "side": "left" if side == "right" else "right"})
+
+    def like(self, name: str) -> dict[str, bool]:
+        """Whether things can be put on, or into, an object; empty where it is not known."""
+        like = EVERYDAY.get(category_of(name)) if self.scene is None else self.scene.find(name)
+        return {"supports": like.supports, "contains": like.contains} if like else {}
+
+    def contains(self, name: str) -> bool:
+        """Whether something can be put into an object, or it is not known."""
+        return self.like(name).get("contains", True)
+
+    def require_on(self, side: str, name: str, phrase: Phrase, verb: Phrase) -> None:
+        """Raise `BadInput` where an object of the scene is not on that side of who begins, facing +x."""
+        if self.scene is None or name == "floor":
+            raise unfit(verb.text, phrase)
+        x, y, _ = self.scene.find(name).pos
+        if not {"left": y > 0.0, "right": y < 0.0, "behind": x < 0.0}[side]:
+            where = "behind the robot" if side == "behind" else f"on the {side}"
+            raise BadInput(f"The {name} is not {where}: it is at x = {x:g} m, y = {y:g} m.")

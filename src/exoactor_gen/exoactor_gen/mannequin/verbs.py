@@ -1,0 +1,121 @@
+"""Which kind of movement a verb names, together with what follows it."""
+
+from __future__ import annotations
+
+from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.details import unfit
+from exoactor_gen.mannequin.grammar import Clause, Phrase
+from exoactor_gen.mannequin.movement import START, Movement
+from exoactor_gen.mannequin.vocabulary import AT_AFTER, FOOT_WORDS, HAND_WORDS, HEAD_WORDS, NOUN_KIND, UNITS, VERB_KIND
+
+
+def verb_of(clause: Clause) -> Phrase:
+    """What names the movement of a clause; raises `BadInput` where there are several."""
+    verb, *more = clause.verbs
+    if more and verb.sort == "verb" and more[0].sort == "deed":  # 'turn a quarter turn', 'walk two steps'
+        kind = NOUN_KIND[more[0].said.get("noun", "turn")]
+        if kind == VERB_KIND[verb.text] or {kind, VERB_KIND[verb.text]} in ({"walk", "step"}, {"spin", "turn"}):
+            more = more[1:]
+    if more:
+        raise BadInput(
+            f"The mannequin does not understand '{more[0].text}' after '{verb.text}': join actions with 'and' or "
+            "'then'."
+        )
+    return verb
+
+
+def kind_by_details(kind: str, verb: Phrase, details: list[Phrase], source: Phrase | None) -> tuple[str, list[Phrase]]:
+    """The kind of movement that a verb with its details means, and the details that are left of it."""
+    limb = next((p for p in details if p.sort == "limb" and not p.text.startswith(("with", "using"))), None)
+    if kind == "walk" and limb and verb.text.startswith("mov"):
+        kind = _moved_limb(limb, details)
+    if verb.text.startswith("turn your back") and details:  # 'turn your back to the table'
+        raise unfit(verb.text, details[0])
+    if kind == "place" and limb and any(p.said.get("way") == "down" for p in details):
+        kind, details = "lower", [p for p in details if p.said.get("way") != "down"]
+    if kind == "lean":
+        kind = "bow"
+        if not any(p.sort in ("amount", "number", "slight") for p in details):
+            details = [*details, Phrase("slight", "a bit")]
+    if kind == "return":
+        kind, details = "walk", details or [Phrase(START, "return")]
+    if kind in ("push", "knock") and source and source.said.get("preposition") == "off":
+        kind = "sweep"
+    return kind, details
+
+
+def _moved_limb(limb: Phrase, details: list[Phrase]) -> str:
+    """The kind of 'move' by what is moved; raises `BadInput` where it is not said which way."""
+    part = limb.said.get("part")
+    if not any(p.sort in ("direction", "way", "above") for p in details):
+        raise BadInput(f"It is not said which way to move '{limb.text}': say for example 'raise your right arm'.")
+    if part in HAND_WORDS:
+        return "place"
+    if part in HEAD_WORDS:
+        return "look"
+    if part in FOOT_WORDS:
+        return "raise" if any(p.said.get("way") == "up" for p in details) else "step"
+    raise unfit("move", limb)
+
+
+def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
+    """The bare movement of a verb, which may depend on what follows it."""
+    objects = [p for p in details if p.sort == "object"]
+    limbs = [p for p in details if p.sort == "limb" and p.said.get("part") in HAND_WORDS]
+    second = objects[1].said if len(objects) > 1 else {}
+    if kind in ("walk", "step") and any(p.sort == "in place" for p in details):
+        return Movement("march")
+    if kind == "step" and verb.text.startswith("side"):
+        return Movement("step", direction="side")
+    body = next((p.said["body"] for p in details if p.sort == "own body"), "")
+    if kind in ("place", "hold") and limbs and body:
+        return Movement("hands on head" if body == "head" else "hands on hips")
+    if kind in ("place", "hold") and limbs and not limbs[0].text.startswith(("with", "using")):
+        return Movement("touch" if objects else "raise")
+    if kind == "take" or (kind == "walk" and verb.text.startswith("mov") and objects and is_bare(objects[0])):
+        if "to" in second:
+            return Movement("carry")
+        if kind == "take":
+            return Movement("pick up", direction="up")
+        return Movement("place" if second else "push")
+    if kind == "pick up" and (" up" in verb.text or verb.text == "pickup"):
+        return Movement(kind, direction="up")
+    if kind == "raise" and objects and is_bare(objects[0]):
+        return Movement("place" if second.get("preposition") in AT_AFTER["place"].split() else "pick up")
+    if kind == "push" and any(p.said.get("part") in FOOT_WORDS for p in details):
+        return Movement("nudge")
+    parts = {p.said.get("part") for p in details}
+    if kind == "bow" and parts & {"knee", "knees"}:
+        return Movement("squat")
+    if (kind == "raise" and parts & {"knee", *FOOT_WORDS}) or any(p.sort == "on one leg" for p in details):
+        return Movement("lift knee") if kind in ("raise", "stand", "lift knee") else Movement(kind)
+    if kind == "turn" and any(p.said.get("part") in HEAD_WORDS for p in details):
+        return Movement("look")
+    if verb.text.startswith("stretch") and not details:
+        return Movement("reach", side="both", direction="up")
+    if kind == "reach" and limbs and any(p.said.get("aside", "").startswith("side") for p in details):
+        return Movement("raise")
+    if kind == "spin" and any(p.sort == "deed" or p.said.get("unit") in UNITS["angle"] for p in details):
+        return Movement("turn")
+    return {
+        "approach": Movement("walk"),
+        "avoid": Movement("walk", direction="around"),
+        "face": Movement("turn"),
+        "turn back": Movement("turn", direction="around"),
+        "spin": Movement("turn", angle=360.0),
+        "back up": Movement("walk", direction="backward"),
+        "circle": Movement("walk", direction="around", angle=360.0),
+        "spread": Movement("raise", side=None if limbs else "both", direction="side"),
+    }.get(kind) or Movement(kind)
+
+
+def is_nearby(phrase: Phrase) -> bool:
+    """Whether a phrase names an object to stand at."""
+    return phrase.sort == "object" and (
+        "next" in phrase.said or "front" in phrase.said or phrase.said.get("preposition") == "at"
+    )
+
+
+def is_bare(phrase: Phrase) -> bool:
+    """Whether an object stands there without 'to', 'on' and the like."""
+    return not {"to", "preposition", "beside", "next", "front"} & set(phrase.said)
