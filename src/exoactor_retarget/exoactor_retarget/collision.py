@@ -12,50 +12,77 @@ from exoactor_retarget.kinematics import Poses
 
 @dataclass(frozen=True)
 class Distances:
-    """Nearest points of P pairs of capsules in T frames."""
+    """Nearest points of pairs of capsules, in K cases: one pair in one frame each."""
 
-    pairs: np.ndarray
-    """(P, 2) capsules."""
+    pair: np.ndarray
+    """(K,) which of the pairs."""
+    frame: np.ndarray
+    """(K,)."""
+    bodies: np.ndarray
+    """(2, K)."""
     distance: np.ndarray
-    """(P, T) m between the surfaces; negative inside each other."""
+    """(K,) m between the surfaces; negative inside each other."""
     first: np.ndarray
-    """(P, 3, T) nearest points of the middle lines, world, m."""
+    """(3, K) nearest points of the middle lines, world, m."""
     second: np.ndarray
     normal: np.ndarray
-    """(P, 3, T) unit vectors from the first to the second."""
-
-
-def _ends(description: Description, poses: Poses, capsules: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Starts and directions (C, 3, T) of middle lines."""
-    body, ends = description.capsule_body[capsules], description.capsule_ends[capsules]
-    rot = poses.rot[body]
-    start = poses.pos[body] + np.einsum("cijt,cj->cit", rot, ends[:, 0])
-    return start, np.einsum("cijt,cj->cit", rot, ends[:, 1] - ends[:, 0])
+    """(3, K) unit vectors from the first to the second."""
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1] + a[:, 2] * b[:, 2]
+    return np.einsum("i...,i...->...", a, b)
 
 
-def distances(description: Description, poses: Poses, pairs: np.ndarray) -> Distances:
-    """Nearest points of two line segments, after C. Ericson, "Real-Time Collision Detection" (2005), section 5.1.9."""
-    capsules, index = np.unique(pairs, return_inverse=True)
-    start, along = _ends(description, poses, capsules)
-    index = index.reshape(pairs.shape)
-    p, d = start[index[:, 0]], along[index[:, 0]]
-    q, e = start[index[:, 1]], along[index[:, 1]]
-    between = p - q
-    dd, ee, de = _dot(d, d) + 1e-12, _dot(e, e) + 1e-12, _dot(d, e)
-    dr, er = _dot(d, between), _dot(e, between)
-    denominator = dd * ee - de * de
-    s = np.clip((de * er - dr * ee) / np.maximum(denominator, 1e-9 * dd * ee), 0.0, 1.0)
-    t = np.clip((de * s + er) / ee, 0.0, 1.0)
-    s = np.clip((de * t - dr) / dd, 0.0, 1.0)
-    first, second = p + s[:, None] * d, q + t[:, None] * e
-    away = second - first
-    length = np.sqrt(_dot(away, away))
-    radii = description.capsule_radius[pairs].sum(axis=1)
-    return Distances(pairs, length - radii[:, None], first, second, away / np.maximum(length, 1e-6)[:, None])
+def _reach(description: Description, pairs: np.ndarray) -> np.ndarray:
+    """How far apart (P,) m the middles of pairs (P, 2) of capsules that touch are at most."""
+    ways = np.diff(description.capsule_ends, axis=1)[:, 0]
+    return (0.5 * np.linalg.norm(ways, axis=1) + description.capsule_radius)[pairs].sum(axis=1)
+
+
+class CapsulePairs:
+    """Pairs (P, 2) of a robot's capsules, whose distances are asked for."""
+
+    def __init__(self, description: Description, pairs: np.ndarray):
+        capsules, index = np.unique(pairs, return_inverse=True)
+        self._index = index.reshape(pairs.shape).T
+        self._body, ends = description.capsule_body[capsules], description.capsule_ends[capsules]
+        self._start, self._way = ends[:, 0], ends[:, 1] - ends[:, 0]
+        self._square = np.sum(self._way**2, axis=1) + 1e-12
+        self._radii, self._reach = description.capsule_radius[pairs].sum(axis=1), _reach(description, pairs)
+
+    def __len__(self) -> int:
+        return len(self._radii)
+
+    def distances(self, poses: Poses, within: np.ndarray | float) -> Distances:
+        """Distances of the pairs in the frames in which they are less than ``within`` (P,) m.
+
+        The nearest points of two line segments are found after C. Ericson, "Real-Time Collision Detection" (2005),
+        section 5.1.9, where the spheres around the capsules are that near.
+        """
+        within = np.broadcast_to(within, len(self))
+        starts = np.ascontiguousarray(poses.points(self._body, self._start).swapaxes(0, 1))
+        ways = np.ascontiguousarray(poses.turned(self._body, self._way).swapaxes(0, 1))
+        middles = starts + 0.5 * ways
+        apart = middles[:, self._index[0]] - middles[:, self._index[1]]
+        reach = np.maximum(self._reach + within, 0.0)
+        pair, frame = np.nonzero(_dot(apart, apart) < (reach**2)[:, None])
+        one, other = self._index[:, pair]
+        cases = [capsule * starts.shape[-1] + frame for capsule in (one, other)]
+        p, d, q, e = (a.reshape(3, -1).take(case, axis=1) for case in cases for a in (starts, ways))
+        between = p - q
+        dd, ee, de = self._square[one], self._square[other], _dot(d, e)
+        dr, er = _dot(d, between), _dot(e, between)
+        s = np.clip((de * er - dr * ee) / np.maximum(dd * ee - de * de, 1e-9 * dd * ee), 0.0, 1.0)
+        t = np.clip((de * s + er) / ee, 0.0, 1.0)
+        s = np.clip((de * t - dr) / dd, 0.0, 1.0)
+        first, second = p + s * d, q + t * e
+        away = second - first
+        length = np.sqrt(_dot(away, away))
+        distance = length - self._radii[pair]
+        near = np.flatnonzero(distance < within[pair])
+        bodies = self._body[self._index[:, pair[near]]]
+        first, second, normal = (a[:, near] for a in (first, second, away / np.maximum(length, 1e-6)))
+        return Distances(pair[near], frame[near], bodies, distance[near], first, second, normal)
 
 
 def near_pairs(description: Description, poses: Poses, margin: float) -> np.ndarray:
@@ -63,11 +90,11 @@ def near_pairs(description: Description, poses: Poses, margin: float) -> np.ndar
     pairs = description.pairs
     if not len(pairs):
         return pairs
-    ends = description.capsule_ends
-    middle, reach = ends.mean(axis=1), 0.5 * np.linalg.norm(ends[:, 1] - ends[:, 0], axis=1)
-    body = description.capsule_body
-    center = poses.pos[body] + np.einsum("cijt,cj->cit", poses.rot[body], middle)
-    away = center[pairs[:, 0]] - center[pairs[:, 1]]
-    reach = (reach + description.capsule_radius)[pairs].sum(axis=1) + margin
-    pairs = pairs[_dot(away, away).min(axis=1) < reach**2]
-    return pairs[distances(description, poses, pairs).distance.min(axis=1) < margin] if len(pairs) else pairs
+    middles = poses.points(description.capsule_body, description.capsule_ends.mean(axis=1)) - poses.pos[0]
+    middles = np.ascontiguousarray(middles.transpose(2, 0, 1))
+    square, one = np.sum(middles**2, axis=2, keepdims=True), np.ones((*middles.shape[:2], 1))
+    # (a - b)^2 = (-2 a, a^2, 1) . (b, 1, b^2)
+    left, right = (np.concatenate(parts, axis=2) for parts in ((-2.0 * middles, square, one), (middles, one, square)))
+    least = np.min(left @ right.swapaxes(1, 2), axis=0)[pairs[:, 0], pairs[:, 1]]
+    pairs = pairs[least < (_reach(description, pairs) + margin) ** 2]
+    return pairs[np.unique(CapsulePairs(description, pairs).distances(poses, margin).pair)]

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.interpolate import CubicHermiteSpline
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import continuous_quaternions
@@ -161,7 +160,18 @@ def smooth_between(old: np.ndarray, new: np.ndarray, values: np.ndarray) -> np.n
     """Interpolation of (T, ...) from the times ``old`` to ``new``, cubic with the slopes of differences (Hermite)."""
     if len(old) == 1:
         return np.repeat(values, len(new), axis=0)
-    return CubicHermiteSpline(old, values, np.gradient(values, old, axis=0))(new)
+    slopes = np.gradient(values, old, axis=0)
+    k = np.clip(np.searchsorted(old, new, side="right") - 1, 0, len(old) - 2)
+    width = old[k + 1] - old[k]
+    u = (new - old[k]) / width
+    shares = (
+        (1.0 + 2.0 * u) * (1.0 - u) ** 2,
+        u**2 * (3.0 - 2.0 * u),
+        width * u * (1.0 - u) ** 2,
+        width * u**2 * (u - 1.0),
+    )
+    parts = values[k], values[k + 1], slopes[k], slopes[k + 1]
+    return sum(s.reshape(-1, *[1] * (values.ndim - 1)) * p for s, p in zip(shares, parts, strict=True))
 
 
 def turns_between(old: np.ndarray, new: np.ndarray, matrices: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -15,48 +17,47 @@ _LIMIT_MARGIN = 0.3  # rad beyond a limit: angles that still count as near it
 
 
 def three_angles(axes: np.ndarray, rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both solutions (T, 3) of turn(n1, a) turn(n2, b) turn(n3, c) = R for axes (3, 3), n2 square to the others.
+    """Both solutions (..., T, 3) of turn(n1, a) turn(n2, b) turn(n3, c) = R (..., T, 3, 3).
 
-    With n3 = turn(n2, d) n1 this is turn(n1, a) turn(n2, b + d) turn(n1, c) = R turn(n2, d): Euler's proper angles.
+    The axes are (..., 3, 3), n2 square to the others. With n3 = turn(n2, d) n1 this is
+    turn(n1, a) turn(n2, b + d) turn(n1, c) = R turn(n2, d): Euler's proper angles.
     """
-    n1, n2, n3 = axes
-    shift = np.arctan2(n2 @ np.cross(n1, n3), n1 @ n3)
-    frame = np.stack([n2, np.cross(n1, n2), n1], axis=1)
-    m = frame.T @ rotations @ Rotation.from_rotvec(shift * n2).as_matrix() @ frame
-    middle = np.arctan2(np.hypot(m[:, 0, 2], m[:, 1, 2]), m[:, 2, 2])
-    first = np.arctan2(m[:, 0, 2], -m[:, 1, 2])
-    last = np.arctan2(m[:, 2, 0], m[:, 2, 1])
-    one = np.stack([first, middle - shift, last], axis=1)
-    return one, np.stack([first + np.pi, -middle - shift, last + np.pi], axis=1)
+    n1, n2, n3 = np.moveaxis(axes, -2, 0)
+    shift = np.arctan2(np.sum(n2 * cross(n1, n3, axis=-1), axis=-1), np.sum(n1 * n3, axis=-1))[..., None]
+    frame = np.stack([n2, cross(n1, n2, axis=-1), n1], axis=-1)
+    turn = Rotation.from_rotvec(shift * n2).as_matrix() @ frame
+    m = frame.swapaxes(-1, -2)[..., None, :, :] @ rotations @ turn[..., None, :, :]
+    middle = np.arctan2(np.hypot(m[..., 0, 2], m[..., 1, 2]), m[..., 2, 2])
+    first = np.arctan2(m[..., 0, 2], -m[..., 1, 2])
+    last = np.arctan2(m[..., 2, 0], m[..., 2, 1])
+    one = np.stack([first, middle - shift, last], axis=-1)
+    return one, np.stack([first + np.pi, -middle - shift, last + np.pi], axis=-1)
 
 
-def _choices(
-    solutions: tuple[np.ndarray, np.ndarray], lower: np.ndarray, upper: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Both solutions (T, 3) with the full turns that the limits leave room for: (T, C, 3), and their cost (T, C)."""
+def _full_turns(limits: np.ndarray) -> np.ndarray:
+    """Full turns (C, 3) in rad that the limits (3, 2) of three joints leave room for beside angles in [-pi, pi)."""
+    low, high = limits[:, 0] - _LIMIT_MARGIN, limits[:, 1] + _LIMIT_MARGIN
     room = [
-        [
-            k
-            for k in (-1, 0, 1)
-            if low - _LIMIT_MARGIN < (2 * k + 1) * np.pi and high + _LIMIT_MARGIN > (2 * k - 1) * np.pi
-        ]
-        for low, high in zip(lower, upper, strict=True)
+        [k for k in (-1, 0, 1) if a < (2 * k + 1) * np.pi and b > (2 * k - 1) * np.pi]
+        for a, b in zip(low, high, strict=True)
     ]
-    turns = 2 * np.pi * np.stack(np.meshgrid(*room, indexing="ij"), axis=-1).reshape(-1, 3)
-    choices = np.concatenate([wrap(s)[:, None] + turns for s in solutions], axis=1)
-    outside = choices - np.clip(choices, lower, upper)
-    return choices, 4.0 * np.sum(outside**2, axis=-1) + 1e-3 * np.sum(choices**2, axis=-1)
+    return 2 * np.pi * np.array(list(product(*room)))
 
 
-def _stacked(found: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Choices and costs of several triples as one array each; those with fewer repeat their first, at a cost."""
-    most = max(cost.shape[1] for _, cost in found)
-    choices, costs = [], []
-    for choice, cost in found:
-        spare = most - cost.shape[1]
-        choices.append(np.concatenate([choice, np.repeat(choice[:, :1], spare, axis=1)], axis=1))
-        costs.append(np.concatenate([cost, np.full((len(cost), spare), 1e6)], axis=1))
-    return np.stack(choices), np.stack(costs)
+def _choices(axes: np.ndarray, limits: np.ndarray, rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Angles (B, T, C, 3) of B joint triples that turn by rotations (B, T, 3, 3), and what they cost (B, T, C).
+
+    ``axes`` are (B, 3, 3), ``limits`` (B, 3, 2). They are both solutions with the full turns that the limits leave room
+    for; a triple with fewer repeats its first, at a cost.
+    """
+    found = [_full_turns(its) for its in limits]
+    most = max(len(its) for its in found)
+    turns = np.stack([np.concatenate([its, np.repeat(its[:1], most - len(its), axis=0)]) for its in found])
+    spare = np.array([[0.0] * len(its) + [1e6] * (most - len(its)) for its in found])
+    choices = np.concatenate([wrap(s)[:, :, None] + turns[:, None] for s in three_angles(axes, rotations)], axis=2)
+    outside = choices - np.clip(choices, limits[:, None, None, :, 0], limits[:, None, None, :, 1])
+    cost = 4.0 * np.sum(outside**2, axis=-1) + 1e-3 * np.sum(choices**2, axis=-1)
+    return choices, cost + np.tile(spare, 2)[:, None]
 
 
 def _steady(choices: np.ndarray, cost: np.ndarray) -> np.ndarray:
@@ -89,14 +90,12 @@ def initial_state(targets: Targets, model: Model, start: np.ndarray | None = Non
             if joints and len(joints) != 3:
                 joint[:, joints] = log(rotations) @ model.axes[joints].T
         if triples:
-            limits = model.description.limits
-            found = [_choices(three_angles(model.axes[j], r), limits[j, 0], limits[j, 1]) for j, r in triples]
-            choices, cost = _stacked(found)
+            its = np.array([joints for joints, _ in triples])
+            rotations = np.stack([rotations for _, rotations in triples])
+            choices, cost = _choices(model.axes[its], model.description.limits[its], rotations)
             if start is not None:
-                begin = np.stack([start[j] for j, _ in triples])
-                cost[:, 0] += 10.0 * np.sum((choices[:, 0] - begin[:, None]) ** 2, axis=-1)
-            for (joints, _), angles in zip(triples, _steady(choices, cost), strict=True):
-                joint[:, joints] = angles
+                cost[:, 0] += 10.0 * np.sum((choices[:, 0] - start[its][:, None]) ** 2, axis=-1)
+            joint[:, its] = _steady(choices, cost).swapaxes(0, 1)
 
     pelvis = targets.pelvis_rot @ model.rest["pelvis"][0].T
     torso = targets.torso_rot @ model.rest["torso"][0].T

@@ -6,6 +6,8 @@ whatever the number of frames. Coordinates of a step are: root position (3) and 
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,12 +84,12 @@ def log(rotations: np.ndarray) -> np.ndarray:
     return 0.5 * factor[..., None] * skew
 
 
+_COMPONENTS = {0: (0, 1, 2), -1: [(..., i) for i in range(3)], -2: [(..., i, slice(None)) for i in range(3)]}
+
+
 def cross(a: np.ndarray, b: np.ndarray, axis: int = -2) -> np.ndarray:
-    """Cross products of (..., 3, T), or of (..., 3) when ``axis`` is -1; quicker than numpy's."""
-    if axis == -1:
-        a0, a1, a2, b0, b1, b2 = (v[..., i] for v in (a, b) for i in range(3))
-    else:
-        a0, a1, a2, b0, b1, b2 = (v[..., i, :] for v in (a, b) for i in range(3))
+    """Cross products of (..., 3, T), or along another axis: -1 or 0; quicker than numpy's."""
+    (a0, a1, a2), (b0, b1, b2) = ([v[i] for i in _COMPONENTS[axis]] for v in (a, b))
     return np.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axis=axis)
 
 
@@ -104,14 +106,45 @@ class Poses:
     anchor: np.ndarray
     """(6 + J, 3, T) points on these axes, m."""
 
-    def points(self, body: int, local: np.ndarray) -> np.ndarray:
-        """World positions (3, T) of a point of a body."""
-        rot = self.rot[body]
-        return self.pos[body] + rot[:, 0] * local[0] + rot[:, 1] * local[1] + rot[:, 2] * local[2]
+    def __getitem__(self, frames: slice | np.ndarray) -> Poses:
+        return Poses(*(a[..., frames] for a in (self.rot, self.pos, self.axis, self.anchor)))
+
+    def turned(self, body: int | Sequence[int] | np.ndarray, vector: np.ndarray) -> np.ndarray:
+        """Vectors (..., 3, T) in world axes, from those (..., 3) of one body or of one body each."""
+        return np.matmul(vector[..., None, None, :], self.rot[body])[..., 0, :]
+
+    def points(self, body: int | Sequence[int] | np.ndarray, local: np.ndarray) -> np.ndarray:
+        """World positions (..., 3, T) of points (..., 3) of one body or of one body each."""
+        return self.turned(body, local) + self.pos[body]
 
     def rotation(self, body: int) -> np.ndarray:
         """World orientation (T, 3, 3) of a body."""
         return np.ascontiguousarray(self.rot[body].transpose(2, 0, 1))
+
+
+@dataclass(frozen=True)
+class _Hinges:
+    """One joint, or two of the same kind at the same depth of the tree, as those of both legs: J joints."""
+
+    joints: slice
+    bodies: slice
+    """Those that they carry."""
+    parents: slice
+    """Those that carry them."""
+    origin: np.ndarray
+    """(J, 1, 1, 3) m."""
+    before: np.ndarray | None
+    """(J, 1, 3, 3) transposed rotations of the joints' frames in the parents', in which the axis is x, y or z."""
+    after: np.ndarray | None
+    """(J, 1, 3, 3) likewise, of the bodies' frames in these."""
+    main: int
+    """Which of x, y and z the axis is, or the opposite of."""
+
+
+def _slice(indices: np.ndarray) -> slice:
+    """The slice of one index, or of two."""
+    first, last = int(indices[0]), int(indices[-1])
+    return slice(first, last + 1, max(1, last - first))
 
 
 class Kinematics:
@@ -120,79 +153,107 @@ class Kinematics:
     def __init__(self, description: Description):
         self.description = description
         count = len(description.parent)
-        self._joints = [self._prepared(j) for j in range(count)]
         self.chains = [np.array(description.chain(b), dtype=int) for b in range(count + 1)]
+        self._sign, self._hinges = self._prepared()
         self.size = ROOT + count
-        self.turns = np.zeros((count + 1, self.size), dtype=bool)
-        """(B, 6 + J) whether a coordinate turns a body."""
-        self.turns[:, 3:ROOT] = True
+        self.world = count + 1
+        """Stands for what does not move, where bodies are numbered."""
+        self.turns = np.zeros((count + 2, self.size), dtype=bool)
+        """(B + 1, 6 + J) whether a coordinate turns a body, or the world."""
+        self.turns[: self.world, 3:ROOT] = True
         for body, chain in enumerate(self.chains):
             self.turns[body, ROOT + chain] = True
 
-    def _prepared(self, j: int) -> tuple[int, np.ndarray, np.ndarray | None, int, float, np.ndarray | None]:
-        """Parent, origin, rotation before, main axis, its sign, rotation after: so that each hinge is x, y or z."""
+    def _prepared(self) -> tuple[np.ndarray, list[_Hinges]]:
+        """Signs (J, 1, 1) of the axes along x, y or z, and the joints from the root outwards."""
         d = self.description
-        axis, before, after = d.axis[j], d.turn[j], None
-        main = int(np.argmax(np.abs(axis)))
-        sign = float(np.sign(axis[main]))
-        if abs(axis[main]) < 1 - 1e-9:
-            unit = np.eye(3)[main] * sign
-            turn = Rotation.align_vectors([axis], [unit])[0].as_matrix()
-            before, after = before @ turn, turn.T
-        identity = np.allclose(before, np.eye(3), atol=1e-12)
-        return int(d.parent[j]), d.origin[j], None if identity else before, main, sign, after
+        sign, alike = np.ones((len(d.parent), 1, 1)), defaultdict(list)
+        before, after = d.turn.copy(), np.tile(np.eye(3), (len(d.parent), 1, 1))
+        for j, axis in enumerate(d.axis):
+            main = int(np.argmax(np.abs(axis)))
+            sign[j] = np.sign(axis[main])
+            if abs(axis[main]) < 1 - 1e-9:
+                turn = Rotation.align_vectors([axis], [np.eye(3)[main] * sign[j, 0, 0]])[0].as_matrix()
+                before[j], after[j] = before[j] @ turn, turn.T
+            turned = [not np.allclose(m[j], np.eye(3), atol=1e-12) for m in (before, after)]
+            alike[len(self.chains[j + 1]), main, turned[0], turned[1]].append(j)
+        hinges = []
+        for (_, main, turned_before, turned_after), joints in sorted(alike.items()):
+            ordered = (np.diff(d.parent[joints]) >= 0).all()
+            for its in np.split(np.array(joints), range(2 if ordered else 1, len(joints), 2 if ordered else 1)):
+                hinges.append(
+                    _Hinges(
+                        _slice(its),
+                        _slice(its + 1),
+                        _slice(d.parent[its]),
+                        d.origin[its][:, None, None],
+                        before[its].swapaxes(1, 2)[:, None] if turned_before else None,
+                        after[its].swapaxes(1, 2)[:, None] if turned_after else None,
+                        main,
+                    )
+                )
+        return sign, hinges
 
     def poses(self, state: State) -> Poses:
         """Poses of all bodies."""
-        count, t = len(self._joints), len(state)
-        rot, pos = np.empty((count + 1, 3, 3, t)), np.empty((count + 1, 3, t))
-        axis, anchor = np.empty((self.size, 3, t)), np.empty((self.size, 3, t))
+        t, size = len(state), self.size
+        rot, pos = np.empty((size - ROOT + 1, 3, 3, t)), np.empty((size - ROOT + 1, 3, t))
+        axis, anchor = np.empty((size, 3, t)), np.empty((size, 3, t))
         rot[0], pos[0] = state.root_rot.transpose(1, 2, 0), state.root_pos.T
         axis[:ROOT] = np.tile(np.eye(3), (2, 1))[:, :, None]
-        anchor[:ROOT] = pos[0]
-        angles = np.ascontiguousarray(state.joint_pos.T)
-        cosine, sine = np.cos(angles), np.sin(angles)
-        for j, (parent, origin, before, main, sign, after) in enumerate(self._joints):
-            carried = rot[parent]
-            position = pos[j + 1]
-            np.multiply(carried[:, 0], origin[0], out=position)
-            position += carried[:, 1] * origin[1]
-            position += carried[:, 2] * origin[2]
-            position += pos[parent]
-            if before is not None:
-                carried = np.matmul(before.T, carried)
-            u, v = (main + 1) % 3, (main + 2) % 3
-            c, s = cosine[j], sine[j] if sign > 0 else -sine[j]
-            out = rot[j + 1]
-            out[:, main] = carried[:, main]
-            out[:, u] = c * carried[:, u] + s * carried[:, v]
-            out[:, v] = c * carried[:, v] - s * carried[:, u]
-            np.multiply(carried[:, main], sign, out=axis[ROOT + j])
-            if after is not None:
-                rot[j + 1] = np.matmul(after.T, out)
-        anchor[ROOT:] = pos[1:]
+        angles = np.ascontiguousarray(state.joint_pos.T)[:, None]
+        cosine, sine = np.cos(angles), self._sign * np.sin(angles)
+        joint_axis = axis[ROOT:]
+        for h in self._hinges:
+            carried, out = rot[h.parents], rot[h.bodies]
+            np.add(np.matmul(h.origin, carried)[:, :, 0], pos[h.parents], out=pos[h.bodies])
+            if h.before is not None:
+                carried = np.matmul(h.before, carried)
+            c, s, (u, v) = cosine[h.joints], sine[h.joints], ((h.main + 1) % 3, (h.main + 2) % 3)
+            out[:, :, h.main] = joint_axis[h.joints] = carried[:, :, h.main]
+            out[:, :, u] = c * carried[:, :, u] + s * carried[:, :, v]
+            out[:, :, v] = c * carried[:, :, v] - s * carried[:, :, u]
+            if h.after is not None:
+                out[:] = np.matmul(h.after, out)
+        joint_axis *= self._sign
+        anchor[:ROOT], anchor[ROOT:] = pos[0], pos[1:]
         return Poses(rot, pos, axis, anchor)
 
-    def _columns(self, body: int, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates of a block that turn a body, and their columns in the block."""
-        columns = np.flatnonzero(self.turns[body, block])
-        return block[columns], columns
+    def turn_jacobian(self, poses: Poses, bodies: Sequence[int], block: np.ndarray) -> np.ndarray:
+        """Jacobian (T, 3 K, n) of the angular velocities of K bodies for the coordinates of a block."""
+        axis = np.ascontiguousarray(poses.axis[block].transpose(2, 1, 0))
+        out = axis[:, None] * self.turns[bodies][:, None, block]
+        return out.reshape(len(axis), -1, len(block))
 
-    def turn_jacobian(self, poses: Poses, body: int, block: np.ndarray) -> np.ndarray:
-        """Jacobian (T, 3, n) of a body's angular velocity for the coordinates of a block."""
-        coordinates, columns = self._columns(body, block)
-        out = np.zeros((poses.pos.shape[-1], 3, len(block)))
-        out[:, :, columns] = poses.axis[coordinates].transpose(2, 1, 0)
-        return out
-
-    def point_jacobian(self, poses: Poses, body: int, point: np.ndarray, block: np.ndarray) -> np.ndarray:
-        """Jacobian (T, 3, n) of world points (3, T) that move with a body."""
-        coordinates, columns = self._columns(body, block)
-        out = np.zeros((poses.pos.shape[-1], 3, len(block)))
-        out[:, :, columns] = cross(poses.axis[coordinates], point - poses.anchor[coordinates]).transpose(2, 1, 0)
+    def point_jacobian(
+        self, poses: Poses, bodies: Sequence[int] | np.ndarray, points: np.ndarray, block: np.ndarray
+    ) -> np.ndarray:
+        """Jacobian (T, 3 K, n) of world points (K, 3, T) that move with K bodies."""
+        turns = self.turns[bodies][:, block]
+        columns = np.flatnonzero(turns.any(axis=0))
+        moved = cross(poses.axis[block[columns]], points[:, None] - poses.anchor[block[columns]])
+        moved *= turns[:, columns, None, None]
+        out = np.zeros((points.shape[-1], len(points), 3, len(block)))
+        out[..., columns] = moved.transpose(3, 0, 2, 1)
         if block[0] == 0:
-            out[:, :, :3] = np.eye(3)
-        return out
+            out[..., :3] = np.eye(3)
+        return out.reshape(len(out), -1, len(block))
+
+    def velocities(self, poses: Poses, block: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How a step (T, n) of a block turns and moves the bodies.
+
+        Returns
+        -------
+        turn, move
+            (3, B + 1, T) each: a point p of a body, or of the world, moves by ``move + turn x p``, to first order.
+        """
+        turns = self.turns[:, block].astype(np.float64)
+        axis, anchor = (a[block].transpose(1, 0, 2) for a in (poses.axis, poses.anchor))
+        turning = axis * step.T
+        turn, move = turns @ turning, turns @ cross(anchor, turning, axis=0)
+        if block[0] == 0:
+            move[:, : self.world] += step.T[:3, None]
+        return turn, move
 
     def center_of_mass(self, poses: Poses) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Centre of mass (3, T), and the masses (B,) and mass times centre (B, 3, T) of all that each body carries."""

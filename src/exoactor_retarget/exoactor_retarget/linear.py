@@ -37,39 +37,52 @@ class Joins:
         return Joins(*(a[:, block] for a in (self.speed_weight, self.speed, self.smooth_weight, self.smooth)))
 
 
-def equations(hessian: np.ndarray, gradient: np.ndarray, joins: Joins, damping: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Lower bands (T, n, 2n + 1) and right side (T, n) of frames' normal equations, joined.
+@dataclass(frozen=True)
+class Problem:
+    """Least squares for a step of n coordinates in T frames."""
 
-    A row of the bands is one unknown's: itself, those after it in its frame, and those up to itself two frames on.
-    """
-    t, n = gradient.shape
-    right = gradient.copy()
-    bands = np.zeros((t, n, 2 * n + 1))
-    for k in range(n):
-        bands[:, k, : n - k] = hessian[:, k, k:]
-    own = bands[:, :, 0]
-    own += damping[:, None] * (own + 1.0)
-    if t > 1 and joins.speed_weight.any():
-        weight = joins.speed_weight
-        pull = weight * joins.speed
-        own[:-1] += weight
-        own[1:] += weight
-        bands[:-1, :, n] -= weight
-        right[:-1] += pull
-        right[1:] -= pull
-    if t > 2:
-        weight = joins.smooth_weight
-        pull = weight * joins.smooth
-        own[:-2] += weight
-        own[1:-1] += 4 * weight
-        own[2:] += weight
-        bands[:-2, :, n] -= 2 * weight
-        bands[1:-1, :, n] -= 2 * weight
-        bands[:-2, :, 2 * n] += weight
-        right[:-2] -= pull
-        right[1:-1] += 2 * pull
-        right[2:] -= pull
-    return bands, right
+    hessian: np.ndarray
+    """(T, n, n) of what each frame asks for."""
+    gradient: np.ndarray
+    """(T, n) likewise, along the step to take."""
+    joins: Joins
+    damping: np.ndarray
+    """(T,)."""
+    gaps: Gaps
+
+    def equations(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower bands (T, n, 2n + 1) and right side (T, n) of the normal equations, without the gaps.
+
+        A row of the bands is one unknown's: itself, those after it in its frame, and those up to itself two frames on.
+        """
+        t, n = self.gradient.shape
+        right = self.gradient.copy()
+        bands = np.zeros((t, n, 2 * n + 1))
+        for k in range(n):
+            bands[:, k, : n - k] = self.hessian[:, k, k:]
+        own = bands[:, :, 0]
+        own += self.damping[:, None] * (own + 1.0)
+        if t > 1 and self.joins.speed_weight.any():
+            weight = self.joins.speed_weight
+            pull = weight * self.joins.speed
+            own[:-1] += weight
+            own[1:] += weight
+            bands[:-1, :, n] -= weight
+            right[:-1] += pull
+            right[1:] -= pull
+        if t > 2:
+            weight = self.joins.smooth_weight
+            pull = weight * self.joins.smooth
+            own[:-2] += weight
+            own[1:-1] += 4 * weight
+            own[2:] += weight
+            bands[:-2, :, n] -= 2 * weight
+            bands[1:-1, :, n] -= 2 * weight
+            bands[:-2, :, 2 * n] += weight
+            right[:-2] -= pull
+            right[1:-1] += 2 * pull
+            right[2:] -= pull
+        return bands, right
 
 
 def _solve_banded(bands: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -80,40 +93,43 @@ def _solve_banded(bands: np.ndarray, right: np.ndarray) -> np.ndarray:
     return step.reshape(t, n) if failed == 0 else np.zeros_like(right)
 
 
-def _add_gaps(bands: np.ndarray, right: np.ndarray, gaps: Gaps) -> None:
-    """Add the gaps' own terms."""
+def _add_gaps(bands: np.ndarray, right: np.ndarray, gaps: Gaps, rows: np.ndarray) -> None:
+    """Add the gaps' own terms, whose Jacobian is ``rows`` (K, n)."""
     n = right.shape[1]
-    first = np.flatnonzero(np.r_[True, np.diff(gaps.frame) > 0])
-    frame = gaps.frame[first]
-    pull = gaps.weight[:, None] * gaps.row
-    added = np.add.reduceat(pull[:, :, None] * gaps.row[:, None], first)
+    order = np.argsort(gaps.frame, kind="stable")
+    frame, first, count = np.unique(gaps.frame[order], return_index=True, return_counts=True)
+    root = np.sqrt(gaps.weight[order])
+    place = np.repeat(np.arange(len(frame)), count), np.arange(len(order)) - np.repeat(first, count)
+    jacobian, short = np.zeros((len(frame), count.max(), n)), np.zeros((len(frame), count.max(), 1))
+    jacobian[place], short[place] = root[:, None] * rows[order], (root * gaps.short[order])[:, None]
+    across = jacobian.swapaxes(1, 2)
+    added = across @ jacobian
     for k in range(n):
         bands[frame, k, : n - k] += added[:, k, k:]
-    right[frame] += np.add.reduceat(gaps.short[:, None] * pull, first)
+    right[frame] += (across @ short)[:, :, 0]
 
 
-def solve(
-    bands: np.ndarray, right: np.ndarray, gaps: Gaps, least: np.ndarray, most: np.ndarray, frozen: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def solve(problem: Problem, least: np.ndarray, most: np.ndarray, frozen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The step (T, n) inside bounds ``least`` and ``most`` (T, n), with ``frozen`` frames (T,) unmoved.
 
     Gaps that the step would close and bounds that it would cross join the equations, and these are solved again.
     Also returns the frames of the gaps that press.
     """
-    pressing = gaps.short > 0
-    stays = (
-        np.broadcast_to(frozen[:, None], right.shape) | ((least > -1e-9) & (right < 0)) | ((most < 1e-9) & (right > 0))
-    )
-    by = np.zeros_like(right)
-    step = by
+    gaps, pressing = problem.gaps, problem.gaps.short > 0
+    rows, known = np.empty((len(gaps), least.shape[1])), np.zeros(len(gaps), dtype=bool)
+    by, stays = np.zeros_like(least), None
     for _ in range(_MAX_ROUNDS):
-        matrix, vector = bands.copy(), right.copy()
+        bands, right = problem.equations()
+        if stays is None:
+            stays = frozen[:, None] | ((least > -1e-9) & (right < 0)) | ((most < 1e-9) & (right > 0))
         if pressing.any():
-            _add_gaps(matrix, vector, gaps[pressing])
-        matrix[:, :, 0] += 1e9 * stays
-        vector[stays] = 1e9 * by[stays]
-        step = _solve_banded(matrix, vector)
-        close = gaps.short - np.sum(gaps.row * step[gaps.frame], axis=1)
+            new = pressing & ~known
+            rows[new], known = gaps[new].rows, known | new
+            _add_gaps(bands, right, gaps[pressing], rows[pressing])
+        bands[:, :, 0] += 1e9 * stays
+        right[stays] = 1e9 * by[stays]
+        step = _solve_banded(bands, right)
+        close = gaps.short - gaps.opening(step)
         beyond = ((step < least - _BOUND_TOLERANCE) | (step > most + _BOUND_TOLERANCE)) & ~stays
         if not beyond.any() and not (close > np.where(pressing, np.inf, _BOUND_TOLERANCE)).any():
             break

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import perpendicular
 from exoactor_core.contacts import SIDES
@@ -23,6 +24,12 @@ def limb_frames(along: np.ndarray, side: np.ndarray) -> np.ndarray:
     """Frames (..., 3, 3) of a limb: z against it, x towards ``side``."""
     x = perpendicular(side, along)
     return np.stack([x, cross(-along, x, axis=-1), -along], axis=-1)
+
+
+def _person_axes(names: dict[str, Any]) -> np.ndarray:
+    """Matrix (3, 3) whose columns are the person's axes that a part of the robot takes as its own, turned."""
+    columns = [np.eye(3)["xyz".index(axis[-1])] * (-1.0 if axis.startswith("-") else 1.0) for axis in names["take"]]
+    return np.stack(columns, axis=1) @ Rotation.from_euler("xyz", names["turn"], degrees=True).as_matrix()
 
 
 class Model:
@@ -59,6 +66,8 @@ class Model:
         """For each knee and elbow the angle at which it is straight, and the sign in which it bends from there."""
         self.limb_rest = {limb: [self._limb_rest(limb, name, k) for k in range(2)] for limb, name in limbs}
         """`limb_frames` of thighs and upper arms at rest."""
+        self.person_axes = {part: _person_axes(names) for part, names in mapping["human"]["axes"].items()}
+        """(3, 3) by part, whose columns are the person's axes that the part takes as its own."""
         self._set_limits(limits)
         self.waist_bend = float(sum(self.upper[j] for j in self.waist if d.axis[j][1] > 0.9))
         """rad by which the waist bends the trunk forward at most."""
@@ -67,6 +76,11 @@ class Model:
         """World position (3, T) of the link that plays a part."""
         body, local, _ = self.description.links[self.links[part][side]]
         return poses.points(body, local)
+
+    def points(self, poses: Poses, *parts: str) -> np.ndarray:
+        """World positions (2 N, 3, T) of the links that play N parts, left and right of each."""
+        links = [self.description.links[name] for part in parts for name in self.links[part]]
+        return poses.points([body for body, _, _ in links], np.array([local for _, local, _ in links]))
 
     def _measure(self, hand: float, palm: Sequence[float]) -> None:
         zero = State(np.zeros((1, 3)), np.eye(3)[None], np.zeros((1, self.size - ROOT)))

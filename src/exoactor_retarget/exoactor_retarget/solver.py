@@ -17,24 +17,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
-from exoactor_retarget import linear, terms
-from exoactor_retarget.collision import Distances, distances, near_pairs
+from exoactor_retarget import terms
+from exoactor_retarget.collision import CapsulePairs, near_pairs
 from exoactor_retarget.human import smooth_between, turns_between
 from exoactor_retarget.initial import initial_state
 from exoactor_retarget.kinematics import ROOT, Poses, State, log
 from exoactor_retarget.limits import limited
-from exoactor_retarget.linear import Joins
+from exoactor_retarget.linear import Joins, Problem, solve
 from exoactor_retarget.model import Model
-from exoactor_retarget.surroundings import FLOOR, Clearances, clearances, near_solids
+from exoactor_retarget.surroundings import FLOOR, clearances, near_solids
 from exoactor_retarget.targets import Targets
 
 _COARSE_FPS = 12.5  # frames a second
+_CHUNK = 128  # frames whose Jacobians are made at a time, so that they stay in the processor's cache
 _SMOOTH_FPS = 50.0  # frame rate that the weights of the smoothing are given for
 _NEIGHBOURHOOD_SECONDS = 0.12  # s: neighbourhood of a frame that still changes
 _WINDOW_STEPS = 4  # steps of a window that moves along, which goes on from the one before
@@ -44,6 +45,7 @@ _STEP_TOLERANCE = 0.03  # m or rad: after a shorter step there is nothing left t
 _MIN_COST_DECREASE = 0.01  # share of a stretch's cost: less is not worth another step
 _COST_TOLERANCE = 0.003  # cost of a frame: less is not worth another step, either; it is some mm of each part
 _MAX_STEP, _MAX_STEP_NEAR = 0.6, 0.2  # rad: of a step, and of one that brings parts near each other
+_TOO_NEAR = 0.25  # share of the clearance: parts that are nearer to each other are moved on
 _WATCHED_DISTANCE = 0.08  # m: pairs of parts that come nearer to each other are watched
 _WATCHED_CLEARANCE = 0.15  # m: parts that come nearer to the floor or an object, likewise
 _OBJECTS_FACTOR = 5.0  # times that clearance, planted feet and balance count for where there are objects
@@ -69,8 +71,8 @@ class _Inputs:
 class _Watched:
     """What comes so near to something that it is looked at."""
 
-    pairs: np.ndarray
-    """(P, 2) capsules of the robot."""
+    pairs: CapsulePairs
+    """P of the robot."""
     apart: np.ndarray
     """(P,) m that is kept between them."""
     around: np.ndarray
@@ -83,32 +85,15 @@ class _Watched:
 
 @dataclass(frozen=True)
 class _Point:
-    """Where the search is: terms of each block, distances of parts, and the cost of each frame (T,)."""
+    """Where the search is: terms of each block, gaps between parts, and the cost of each frame (T,)."""
 
-    poses: Poses
     away: np.ndarray
     found: tuple[list[terms.Term], list[terms.Term]]
-    near: Distances | None
-    clear: Clearances
-    watched: _Watched
-    led: bool
-    """Whether there are objects."""
-    cost: np.ndarray
-
-    def nearer(self, distance: float) -> np.ndarray:
-        """(T,) whether parts of the robot are nearer to each other than this."""
-        if self.near is None:
-            return np.zeros(len(self.cost), dtype=bool)
-        return np.any(self.near.distance < distance, axis=0)
-
-
-@dataclass(frozen=True)
-class _Normal:
-    """Normal equations of one block without what joins frames: (T, n, n) and (T, n), and its parts near each other."""
-
-    hessian: np.ndarray
-    gradient: np.ndarray
     gaps: terms.Gaps
+    too_near: np.ndarray
+    """(T,) bool: parts of the robot all but touch each other."""
+    joins: Joins
+    cost: np.ndarray
 
 
 def _portion(report: Callable[[float], None], first: float, last: float, share: float) -> None:
@@ -233,26 +218,24 @@ class Solver:
         pass through each other.
         """
         frames = np.arange(len(state))
-        watched = self._watched(state, inputs.targets, fps, free)
+        poses = self.model.kinematics.poses(state)
+        watched = self._watched(poses, inputs.targets, fps, free)
         margin = max(3, round(_NEIGHBOURHOOD_SECONDS * fps))
-        allowed = 0.25 * self.mapping["limits"]["clearance"]
-        here, damping = state, np.full(len(state), 1e-4)
-        point: _Point | None = None
+        here, damping, stretch = state, np.full(len(state), 1e-4), np.zeros(len(state), dtype=int)
+        point: _Point | None = self._evaluate(here, inputs, watched, stretch, fps, poses)
         for iteration in range(iterations):
             report(iteration / iterations)
-            stretch = np.r_[0, np.cumsum(np.diff(frames) > 1)]
-            point = point or self._evaluate(here, inputs, watched)
-            joins = self._between(here, stretch, fps)
-            step, shortened = self._step(point, joins, here, damping, self._held(frames, fixed, len(state)))
+            point = point or self._evaluate(here, inputs, watched, stretch, fps)
+            step, shortened = self._step(point, here, damping, self._held(frames, fixed, len(state)))
             new = here.moved(step, self.model.lower, self.model.upper)
-            trial = self._evaluate(new, inputs, watched)
-            before, after = point.cost + joins.cost, trial.cost + self._between(new, stretch, fps).cost
+            trial = self._evaluate(new, inputs, watched, stretch, fps)
+            before, after = point.cost, trial.cost
             sums = [np.bincount(stretch, cost) for cost in (before, after)]
             taken, worse = (sums[1] <= sums[0])[stretch], after > before
             moving = np.where(taken, shortened | (np.abs(step).max(axis=1) > still), worse)
             moving &= (np.abs(sums[0] - sums[1]) > _MIN_COST_DECREASE * sums[0])[stretch]
             moving &= np.where(taken, after, before) > _COST_TOLERANCE
-            moving |= np.where(taken, trial.nearer(allowed), point.nearer(allowed))
+            moving |= np.where(taken, trial.too_near, point.too_near)
             damping *= np.where(worse, np.where(taken, 3.0, 30.0), np.where(taken, 0.3, 1.0))
             damping = np.clip(damping, 1e-6, 1e4)
             here = new.where(taken, here)
@@ -265,6 +248,7 @@ class Solver:
             point = trial if taken.all() and keep.all() else None
             if not keep.all():
                 frames, here, inputs, damping = frames[keep], here[keep], inputs[keep], damping[keep]
+                stretch = np.r_[0, np.cumsum(np.diff(frames) > 1)]
         return state
 
     @staticmethod
@@ -280,10 +264,10 @@ class Solver:
             out[-2:] = True
         return out
 
-    def _watched(self, state: State, targets: Targets, fps: float, free: bool) -> _Watched:
+    def _watched(self, poses: Poses, targets: Targets, fps: float, free: bool) -> _Watched:
         """What comes near something; ``free``: parts of the robot may pass through each other."""
         model, sampled = self.model, slice(None, None, max(1, round(fps / _COARSE_FPS)))
-        poses = model.kinematics.poses(state[sampled])
+        poses = poses[sampled]
         solids = None if targets.solids is None else targets.solids[sampled]
         around = near_solids(model.probes, poses, solids, _WATCHED_CLEARANCE)
         pairs = np.zeros((0, 2), dtype=int) if free else near_pairs(model.description, poses, _WATCHED_DISTANCE)
@@ -298,7 +282,9 @@ class Solver:
         floor = np.where(model.probes.foot[around[:, 0]] >= 0, _SOLE_CLEARANCE, _FLOOR_CLEARANCE)
         on_floor, weights = around[:, 1] == FLOOR, self.mapping["weights"]
         weight = np.where(on_floor, weights["floor"], weights["objects"])
-        return _Watched(pairs, apart, around, np.where(on_floor, floor, _OBJECT_CLEARANCE), weight)
+        return _Watched(
+            CapsulePairs(model.description, pairs), apart, around, np.where(on_floor, floor, _OBJECT_CLEARANCE), weight
+        )
 
     def _weights(self, led: bool) -> dict[str, Any]:
         """Of the terms; with objects, which pull the stronger, what must hold counts for more."""
@@ -306,61 +292,61 @@ class Solver:
         firm = ("clearance", "foot_contact_position", "foot_contact_rotation", "center_of_mass")
         return {**weights, **{name: _OBJECTS_FACTOR * weights[name] for name in firm}} if led else weights
 
-    def _evaluate(self, state: State, inputs: _Inputs, watched: _Watched) -> _Point:
-        """Residuals and cost at a state; Jacobians wait until `_normal` asks for them."""
-        model, targets, led = self.model, inputs.targets, inputs.targets.solids is not None
-        weights = self._weights(led)
-        poses = model.kinematics.poses(state)
+    def _evaluate(
+        self,
+        state: State,
+        inputs: _Inputs,
+        watched: _Watched,
+        stretch: np.ndarray,
+        fps: float,
+        poses: Poses | None = None,
+    ) -> _Point:
+        """Residuals and cost at a state, whose poses may be known; Jacobians wait until `_normal` asks for them."""
+        model, targets = self.model, inputs.targets
+        weights = self._weights(targets.solids is not None)
+        poses = poses or model.kinematics.poses(state)
         common = (model, poses, targets, weights)
-        body = [terms.pelvis_position(*common), terms.pelvis_rotation(*common), terms.torso_rotation(*common)]
-        arms = [*terms.hands_meet(*common)]
+        body = [terms.positions(*common), terms.rotations(*common)]
+        arms = [*terms.hands_meet(*common), terms.directions(*common), terms.hands(*common)]
         for k in range(2):
-            body += [terms.foot_position(*common, k), terms.foot_rotation(*common, k)]
             body += terms.reach(model, poses, targets, weights["reach"], k)
             arms += terms.palm(model, poses, targets, weights["hand_contact"], k)
-            arms += [terms.upper_arm(*common, k), terms.forearm(*common, k), terms.hand_rotation(*common, k)]
         body += terms.balance(model, poses, inputs.stand, weights["center_of_mass"])
         body += terms.bearing(model, poses, targets, weights["bearing"], model.body_block)
         arms += terms.bearing(model, poses, targets, weights["bearing"], model.arms_block)
-        away = inputs.guess - state.joint_pos
-        cost = away**2 @ self.posture
+        away, joins = inputs.guess - state.joint_pos, self._between(state, stretch, fps)
+        cost = away**2 @ self.posture + joins.cost
         for term in (*body, *arms):
             cost += np.sum(term.weight * term.residual**2, axis=1)
-        near = distances(model.description, poses, watched.pairs) if len(watched.pairs) else None
-        if near is not None:
-            short = np.maximum(watched.apart[:, None] - near.distance, 0.0)
-            cost += weights["clearance"] * np.sum(short**2, axis=0)
         clear = clearances(model.probes, poses, watched.around, targets.solids, targets.contact)
-        cost += watched.weight @ np.maximum(watched.clearance[:, None] - clear.distance, 0.0) ** 2
-        return _Point(poses, away, (body, arms), near, clear, watched, led, cost)
+        gaps = terms.clear_of_solids(model, poses, clear, watched.clearance, watched.weight)
+        too_near = np.zeros(len(state), dtype=bool)
+        if len(watched.pairs):
+            near = watched.pairs.distances(poses, watched.apart + terms.ACTIVATION_DISTANCE)
+            too_near[near.frame[near.distance < _TOO_NEAR * self.mapping["limits"]["clearance"]]] = True
+            gaps = gaps.join(terms.parts_apart(model, poses, near, watched.apart, weights["clearance"]))
+        cost += np.bincount(gaps.frame, gaps.weight * np.maximum(gaps.short, 0.0) ** 2, len(state))
+        return _Point(away, (body, arms), gaps, too_near, joins, cost)
 
-    def _normal(self, point: _Point, block: np.ndarray, its: list[terms.Term]) -> _Normal:
-        rows = sum(term.residual.shape[1] for term in its)
-        t = len(point.cost)
-        residual, jacobian = np.empty((t, rows)), np.empty((t, rows, len(block)))
-        row = 0
-        for term in its:
-            part = slice(row, row + term.residual.shape[1])
-            root = np.sqrt(term.weight)
-            np.multiply(term.residual, root, out=residual[:, part])
-            np.multiply(term.jacobian(), np.broadcast_to(root, term.residual.shape)[:, :, None], out=jacobian[:, part])
-            row = part.stop
-        across = jacobian.transpose(0, 2, 1)
-        hessian, gradient = across @ jacobian, (across @ residual[:, :, None])[:, :, 0]
+    def _problem(self, point: _Point, block: np.ndarray, its: list[terms.Term], damping: np.ndarray) -> Problem:
+        """What a step of a block solves."""
+        t, rows, n = len(point.cost), sum(term.residual.shape[1] for term in its), len(block)
+        hessian, gradient = np.empty((t, n, n)), np.empty((t, n))
+        for first in range(0, t, _CHUNK):
+            frames, row = slice(first, first + _CHUNK), 0
+            jacobian, residual = np.empty((min(t - first, _CHUNK), rows, n)), np.empty((min(t - first, _CHUNK), rows))
+            for term in its:
+                part = slice(row, row := row + term.residual.shape[1])
+                root = np.sqrt(term.weight[frames])
+                np.multiply(term.residual[frames], root, out=residual[:, part])
+                np.multiply(term.jacobian(frames), root[:, :, None], out=jacobian[:, part])
+            across = jacobian.swapaxes(1, 2)
+            hessian[frames], gradient[frames] = across @ jacobian, (across @ residual[:, :, None])[:, :, 0]
         joints = block[block >= ROOT] - ROOT
-        first = len(block) - len(joints)
-        gradient[:, first:] += self.posture[joints] * point.away[:, joints]  # points along the step to take
+        first = n - len(joints)
+        gradient[:, first:] += self.posture[joints] * point.away[:, joints]
         hessian += np.diag(np.r_[np.zeros(first), self.posture[joints]] + 1e-3)
-        return _Normal(hessian, gradient, self._gaps(point, block))
-
-    def _gaps(self, point: _Point, block: np.ndarray) -> terms.Gaps:
-        """What a step of a block could bring too near."""
-        model, watched = self.model, point.watched
-        found = [terms.clear_of_solids(model, point.poses, point.clear, watched.clearance, watched.weight, block)]
-        if point.near is not None:
-            weight = self._weights(point.led)["clearance"]
-            found.append(terms.parts_apart(model, point.poses, point.near, watched.apart, weight, block))
-        return reduce(terms.Gaps.join, found)
+        return Problem(hessian, gradient, point.joins.of(block), damping, point.gaps.of(self.model, block))
 
     def _between(self, state: State, stretch: np.ndarray, fps: float) -> Joins:
         """Smoothness, and joint speeds and accelerations beyond their limits; none across stretches (T,) of time."""
@@ -385,19 +371,18 @@ class Solver:
         return Joins(speed_weight, over, smooth_weight, smooth)
 
     def _step(
-        self, point: _Point, joins: Joins, state: State, damping: np.ndarray, frozen: np.ndarray
+        self, point: _Point, state: State, damping: np.ndarray, frozen: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """The step (T, N): each block's, no longer than linearisation is good for; and whether (T,) it was cut."""
         step = np.zeros((len(state), self.model.size))
         longest = np.full(len(state), _MAX_STEP)
         for block, its in zip(self.blocks, point.found, strict=True):
-            normal = self._normal(point, block, its)
-            bands, right = linear.equations(normal.hessian, normal.gradient, joins.of(block), damping)
+            problem = self._problem(point, block, its, damping)
             joints = block[block >= ROOT] - ROOT
-            least, most = np.full_like(right, -np.inf), np.full_like(right, np.inf)
+            least, most = (np.full(problem.gradient.shape, value) for value in (-np.inf, np.inf))
             least[:, len(block) - len(joints) :] = (self.model.lower - state.joint_pos)[:, joints]
             most[:, len(block) - len(joints) :] = (self.model.upper - state.joint_pos)[:, joints]
-            step[:, block], close = linear.solve(bands, right, normal.gaps, least, most, frozen)
+            step[:, block], close = solve(problem, least, most, frozen)
             longest[close] = _MAX_STEP_NEAR
         size = np.abs(step[:, 3:]).max(axis=1, initial=0.0)
         share = minimum_filter1d(longest, 5) / np.maximum(size, 1e-9)

@@ -284,12 +284,6 @@ def _planted(
     return pos, matrix, yaw
 
 
-def _axes(names: dict[str, Any]) -> np.ndarray:
-    """Matrix (3, 3) whose columns are the person's axes that a part of the robot takes as its own, turned."""
-    columns = [np.eye(3)["xyz".index(axis[-1])] * (-1.0 if axis.startswith("-") else 1.0) for axis in names["take"]]
-    return np.stack(columns, axis=1) @ Rotation.from_euler("xyz", names["turn"], degrees=True).as_matrix()
-
-
 def _hand_offsets(
     person: Posture, hand_rot: np.ndarray, ratio: float, hands: dict[str, float]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -343,7 +337,7 @@ def make_targets(
     feet stand further apart by the difference of hip widths; heights are scaled above the ankle. A foot that
     stands in ``stands`` before frame ``at`` stays there as long as it touches.
     """
-    axes = {part: _axes(names) for part, names in mapping["human"]["axes"].items()}
+    axes = model.person_axes
     ratio = model.leg / person.leg
     middle = person.at("hip").mean(axis=1)
     origin = np.array([*middle[0, :2], 0.0]) if origin is None else origin

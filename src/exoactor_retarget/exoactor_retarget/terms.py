@@ -9,7 +9,7 @@ waist; arm terms of the arms alone, since arms follow directions that hold in th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 from exoactor_core.arrays import smoothstep
 from exoactor_retarget.collision import Distances
 from exoactor_retarget.human import BEARING
-from exoactor_retarget.kinematics import Poses, cross, log
+from exoactor_retarget.kinematics import Kinematics, Poses, cross, log
 from exoactor_retarget.model import Model
 from exoactor_retarget.surroundings import Clearances
 from exoactor_retarget.targets import Targets
@@ -39,10 +39,10 @@ class Term:
 
     residual: np.ndarray
     """(T, r)."""
-    weight: Any
-    """Broadcastable to (T, r)."""
-    jacobian: Callable[[], np.ndarray]
-    """Gives (T, r, n)."""
+    weight: np.ndarray
+    """(T, r) or (T, 1)."""
+    jacobian: Callable[[slice], np.ndarray]
+    """Gives (t, r, n) for t of the frames."""
 
 
 @dataclass(frozen=True)
@@ -112,52 +112,54 @@ def _outside(stand: Support, model: Model, poses: Poses) -> tuple[np.ndarray, tu
         return np.where(stand.weight > 0, np.clip(at, stand.first, stand.last) - at, 0.0), (mass, moment)
 
 
-def _turn(model: Model, poses: Poses, body: int, wanted: np.ndarray, weight: Any, block: np.ndarray) -> Term:
-    residual = log(wanted @ poses.rotation(body).transpose(0, 2, 1))
-    return Term(residual, weight, lambda: model.kinematics.turn_jacobian(poses, body, block))
+def _turns(
+    model: Model, poses: Poses, bodies: list[int], wanted: np.ndarray, weight: np.ndarray, block: np.ndarray
+) -> Term:
+    """Orientations (T, K, 3, 3) of K bodies, with weights that broadcast to (T, K, 3)."""
+    reached = np.ascontiguousarray(poses.rot[bodies].transpose(3, 0, 1, 2))
+    residual = log(wanted @ reached.swapaxes(2, 3))
+    weight = np.broadcast_to(weight, residual.shape).reshape(len(wanted), -1)
+    return Term(
+        residual.reshape(len(wanted), -1),
+        weight,
+        lambda frames: model.kinematics.turn_jacobian(poses[frames], bodies, block),
+    )
 
 
 # --- the body ---
 
 
-def pelvis_position(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
-    """The root path; hands that are led do not pull it down farther than the person crouches."""
-    residual = targets.pelvis_pos - poses.pos[0].T
-    weight = np.tile(np.array(weights["pelvis_position"]), (len(targets), 1))
+def positions(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
+    """The root path, and the feet, all but fixed in contact; led hands pull no lower than the person crouches."""
+    at = np.concatenate([poses.pos[:1], model.points(poses, "foot")])
+    residual = np.concatenate([targets.pelvis_pos[:, None], targets.foot_pos], axis=1) - at.transpose(2, 0, 1)
+    weight = np.empty_like(residual)
+    weight[:, 0] = weights["pelvis_position"]
+    weight[:, 1:] = _of_feet(targets, weights, "position")
     crouches = smoothstep((_UPRIGHT_HEIGHT - targets.pelvis_pos[:, 2]) / _CROUCH_DEPTH) * targets.holding.max(axis=1)
-    weight[:, 2] *= np.where(residual[:, 2] > 0.0, 1.0 + (_LOW_PELVIS_FACTOR - 1.0) * crouches, 1.0)
-    return Term(residual, weight, lambda: model.kinematics.point_jacobian(poses, 0, poses.pos[0], model.body_block))
-
-
-def pelvis_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
-    """Orientation of the pelvis; hands that are led do not turn it about the vertical to reach farther."""
-    weight = np.full((len(targets), 3), float(weights["pelvis_rotation"]))
-    weight[:, 2] *= 1.0 + (_LED_HEADING_FACTOR - 1.0) * targets.holding.max(axis=1)
-    return _turn(model, poses, 0, targets.pelvis_rot, weight, model.body_block)
-
-
-def torso_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
-    """Orientation of the torso."""
-    return _turn(model, poses, model.torso, targets.torso_rot, weights["torso_rotation"], model.body_block)
-
-
-def foot_position(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Term:
-    """A foot's position: all but fixed in contact."""
-    at, body = model.point(poses, "foot", k), model.bodies["foot"][k]
-    contact = targets.contact[:, k, None]
-    weight = np.where(contact, weights["foot_contact_position"], weights["foot_swing_position"])
+    weight[:, 0, 2] *= np.where(residual[:, 0, 2] > 0.0, 1.0 + (_LOW_PELVIS_FACTOR - 1.0) * crouches, 1.0)
+    bodies = [0, *model.bodies["foot"]]
     return Term(
-        targets.foot_pos[:, k] - at.T,
-        weight,
-        lambda: model.kinematics.point_jacobian(poses, body, at, model.body_block),
+        residual.reshape(len(targets), -1),
+        weight.reshape(len(targets), -1),
+        lambda frames: model.kinematics.point_jacobian(poses[frames], bodies, at[..., frames], model.body_block),
     )
 
 
-def foot_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Term:
-    """A foot's orientation: flat on the floor in contact."""
-    contact = targets.contact[:, k, None]
-    weight = np.where(contact, weights["foot_contact_rotation"], weights["foot_swing_rotation"])
-    return _turn(model, poses, model.bodies["foot"][k], targets.foot_rot[:, k], weight, model.body_block)
+def rotations(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
+    """Orientations of pelvis, torso, and feet, flat on the floor in contact; led hands do not turn the pelvis aside."""
+    wanted = np.concatenate([targets.pelvis_rot[:, None], targets.torso_rot[:, None], targets.foot_rot], axis=1)
+    weight = np.empty(wanted.shape[:3])
+    weight[:, 0] = weights["pelvis_rotation"]
+    weight[:, 0, 2] *= 1.0 + (_LED_HEADING_FACTOR - 1.0) * targets.holding.max(axis=1)
+    weight[:, 1] = weights["torso_rotation"]
+    weight[:, 2:] = _of_feet(targets, weights, "rotation")
+    return _turns(model, poses, [0, model.torso, *model.bodies["foot"]], wanted, weight, model.body_block)
+
+
+def _of_feet(targets: Targets, weights: dict[str, Any], what: str) -> np.ndarray:
+    """Weights (T, 2, 1)."""
+    return np.where(targets.contact, weights[f"foot_contact_{what}"], weights[f"foot_swing_{what}"])[..., None]
 
 
 def balance(model: Model, poses: Poses, stand: Support, weight: float) -> Iterator[Term]:
@@ -166,9 +168,9 @@ def balance(model: Model, poses: Poses, stand: Support, weight: float) -> Iterat
         return
     off, (mass, moment) = _outside(stand, model, poses)
 
-    def jacobian() -> np.ndarray:
-        whole = model.kinematics.center_jacobian(poses, mass, moment, model.body_block)
-        return np.einsum("atj,tjn->tan", stand.axes, whole[:, :2])
+    def jacobian(frames: slice) -> np.ndarray:
+        whole = model.kinematics.center_jacobian(poses[frames], mass, moment[..., frames], model.body_block)
+        return stand.axes[:, frames].swapaxes(0, 1) @ whole[:, :2]
 
     if off.any():
         yield Term(off.T, np.where(off.T != 0, weight * stand.weight[:, None], 0.0), jacobian)
@@ -186,15 +188,14 @@ def bearing(model: Model, poses: Poses, targets: Targets, weight: float, block: 
         which = probes[lowest.argmin(axis=0)]
         residual = np.where(rests, wanted - lowest.min(axis=0), 0.0)
 
-        def jacobian(which: np.ndarray = which) -> np.ndarray:
-            frame = np.arange(len(which))
-            body = model.probes.body[which]
-            arm = np.einsum("tij,tj->it", poses.rot[body, :, :, frame], model.probes.local[which])
-            up = np.zeros((3, len(which)))
+        def jacobian(frames: slice, which: np.ndarray = which) -> np.ndarray:
+            probe, frame = which[frames], np.arange(len(which))[frames]
+            body, up = model.probes.body[probe], np.zeros((3, len(probe)))
             up[2] = 1.0
-            row = _rows(model, poses, body, arm + poses.pos[body, :, frame].T, up, frame, block)
-            row[:, block == 2] = 1.0
-            return row[:, None]
+            at = np.einsum("tij,tj->it", poses.rot[body, :, :, frame], model.probes.local[probe])
+            at += poses.pos[body, :, frame].T
+            bodies = np.stack([np.full(len(body), model.kinematics.world), body])
+            return _rows(model.kinematics, poses, bodies, np.stack([at, at]), up, frame, block)[:, None]
 
         yield Term(residual[:, None], np.where(rests, weight, 0.0)[:, None], jacobian)
 
@@ -212,9 +213,9 @@ def reach(model: Model, poses: Poses, targets: Targets, weight: float, k: int) -
     off = length - np.clip(length, _MIN_REACH_SHARE * arm, _MAX_REACH_SHARE * arm)
     along = way / np.maximum(length, 1e-6)[:, None]
 
-    def jacobian() -> np.ndarray:
-        whole = model.kinematics.point_jacobian(poses, body, shoulder, model.body_block)
-        return np.einsum("ti,tin->tn", along, whole)[:, None]
+    def jacobian(frames: slice) -> np.ndarray:
+        whole = model.kinematics.point_jacobian(poses[frames], [body], shoulder[None, :, frames], model.body_block)
+        return along[frames, None] @ whole
 
     if (off * held).any():
         yield Term(off[:, None], weight * (held**2 * (off != 0))[:, None], jacobian)
@@ -232,44 +233,32 @@ def palm(model: Model, poses: Poses, targets: Targets, weight: float, k: int) ->
         yield Term(
             (targets.palm_pos[:, k] - at.T) * (held > 0),
             weight * held**2,
-            lambda: model.kinematics.point_jacobian(poses, body, at, model.arms_block),
+            lambda frames: model.kinematics.point_jacobian(
+                poses[frames], [body], at[None, :, frames], model.arms_block
+            ),
         )
 
 
-def _free(targets: Targets, k: int) -> np.ndarray:
-    """How much an arm follows the person's (T, 1)."""
-    return np.maximum((1.0 - targets.holding[:, k, None]) ** 2, _LED_ARM_SHARE)
+def directions(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
+    """Directions of upper arms and forearms, as the ways from shoulders to elbows and from there to the wrists."""
+    parts = ("shoulder", "elbow", "wrist")
+    bodies, at = [body for part in parts for body in model.bodies[part]], model.points(poses, *parts)
+    wanted = np.concatenate([model.upper_arm * targets.upper_arm, model.forearm * targets.forearm], axis=1)
+    free = np.maximum((1.0 - targets.holding) ** 2, _LED_ARM_SHARE)  # how much an arm follows the person's
+    weight = np.concatenate([weights["upper_arm"] * free, weights["forearm"] * free], axis=1)
+
+    def jacobian(frames: slice) -> np.ndarray:
+        whole = model.kinematics.point_jacobian(poses[frames], bodies, at[..., frames], model.arms_block)
+        return whole[:, 6:] - whole[:, :-6]
+
+    residual = wanted - (at[2:] - at[:-2]).transpose(2, 0, 1)
+    return Term(residual.reshape(len(targets), -1), np.repeat(weight, 3, axis=1), jacobian)
 
 
-def _way(model: Model, poses: Poses, start: str, end: str, k: int, wanted: np.ndarray, weight: Any) -> Term:
-    """The way from one part of an arm to the next."""
-    block, kinematics = model.arms_block, model.kinematics
-    first, last = model.point(poses, start, k), model.point(poses, end, k)
-
-    def jacobian() -> np.ndarray:
-        out = kinematics.point_jacobian(poses, model.bodies[end][k], last, block)
-        return out - kinematics.point_jacobian(poses, model.bodies[start][k], first, block)
-
-    return Term(wanted - (last - first).T, weight, jacobian)
-
-
-def upper_arm(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Term:
-    """Direction of an upper arm, as the way from shoulder to elbow."""
-    wanted = model.upper_arm * targets.upper_arm[:, k]
-    return _way(model, poses, "shoulder", "elbow", k, wanted, weights["upper_arm"] * _free(targets, k))
-
-
-def forearm(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Term:
-    """Direction of a forearm, as the way from elbow to wrist."""
-    wanted = model.forearm * targets.forearm[:, k]
-    return _way(model, poses, "elbow", "wrist", k, wanted, weights["forearm"] * _free(targets, k))
-
-
-def hand_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any], k: int) -> Term:
-    """Orientation of a hand."""
-    body, held = model.bodies["hand"][k], targets.holding[:, k, None]
-    weight = weights["hand_rotation"] + held**2 * weights["hand_contact_rotation"]
-    return _turn(model, poses, body, targets.hand_rot[:, k], weight, model.arms_block)
+def hands(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
+    """Orientations of the hands."""
+    weight = weights["hand_rotation"] + targets.holding[..., None] ** 2 * weights["hand_contact_rotation"]
+    return _turns(model, poses, model.bodies["hand"], targets.hand_rot, weight, model.arms_block)
 
 
 def hands_meet(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Iterator[Term]:
@@ -278,14 +267,14 @@ def hands_meet(model: Model, poses: Poses, targets: Targets, weights: dict[str, 
         return
     block, bodies = model.arms_block, model.bodies["hand"]
     for k in range(2):  # wrists, then tips
-        left, right = (poses.points(bodies[side], model.hand_points[side, k]) for side in range(2))
+        at = poses.points(bodies, model.hand_points[:, k])
 
-        def jacobian(left: np.ndarray = left, right: np.ndarray = right) -> np.ndarray:
-            out = model.kinematics.point_jacobian(poses, bodies[0], left, block)
-            return out - model.kinematics.point_jacobian(poses, bodies[1], right, block)
+        def jacobian(frames: slice, at: np.ndarray = at) -> np.ndarray:
+            both = model.kinematics.point_jacobian(poses[frames], bodies, at[..., frames], block)
+            return both[:, :3] - both[:, 3:]
 
         weight = weights["hands_meet"] * targets.meeting[:, None]
-        yield Term(targets.hand_offset[:, k] - (left - right).T, weight, jacobian)
+        yield Term(targets.hand_offset[:, k] - (at[0] - at[1]).T, weight, jacobian)
 
 
 # --- both ---
@@ -293,69 +282,114 @@ def hands_meet(model: Model, poses: Poses, targets: Targets, weights: dict[str, 
 
 @dataclass(frozen=True)
 class Gaps:
-    """What must not come nearer than it may, K cases in order of their frames."""
+    """What must not come nearer than it may: K cases of a point of one body and a point of another, or of the world."""
 
     frame: np.ndarray
     """(K,)."""
     short: np.ndarray
     """(K,) m: how much nearer it is than it may be; negative when it is not."""
-    row: np.ndarray
-    """(K, n) Jacobian of the distance."""
     weight: np.ndarray
     """(K,)."""
+    bodies: np.ndarray
+    """(2, K); the first may be the world."""
+    points: np.ndarray
+    """(2, 3, K) m, on these."""
+    normal: np.ndarray
+    """(3, K) unit vectors from the first to the second."""
+
+    kinematics: Kinematics
+    poses: Poses
+    block: np.ndarray
+    """(n,) coordinates that steps and Jacobians are of."""
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def __getitem__(self, cases: np.ndarray) -> Gaps:
-        return Gaps(self.frame[cases], self.short[cases], self.row[cases], self.weight[cases])
+        part: dict[str, Any] = {name: getattr(self, name)[..., cases] for name in _CASES}
+        return replace(self, **part)
 
     def join(self, other: Gaps) -> Gaps:
         """Cases of both."""
-        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-        both = Gaps(*(np.concatenate(pair) for pair in pairs))
-        return both[np.argsort(both.frame, kind="stable")]
+        both: dict[str, Any] = {n: np.concatenate([getattr(self, n), getattr(other, n)], axis=-1) for n in _CASES}
+        return replace(self, **both)
+
+    def of(self, model: Model, block: np.ndarray) -> Gaps:
+        """Those that a block has to see to: those with a part of an arm are the arms' affair, the others the body's."""
+        arms = np.append(model.of_arm, False)[self.bodies].any(axis=0)
+        return replace(self[arms == (block is model.arms_block)], block=block)
+
+    def opening(self, step: np.ndarray) -> np.ndarray:
+        """How much the distances (K,) grow by a step (T, n), to first order."""
+        turn, move = (a.reshape(3, -1) for a in self.kinematics.velocities(self.poses, self.block, step))
+        at = [body * len(step) + self.frame for body in self.bodies]
+        first, second = (
+            move.take(k, axis=1) + cross(turn.take(k, axis=1), point, axis=0)
+            for k, point in zip(at, self.points, strict=True)
+        )
+        return np.einsum("ik,ik->k", self.normal, second - first)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Jacobian (K, n) of the distances."""
+        return _rows(self.kinematics, self.poses, self.bodies, self.points, self.normal, self.frame, self.block)
+
+
+_CASES = ("frame", "short", "weight", "bodies", "points", "normal")
 
 
 def _rows(
-    model: Model,
+    kinematics: Kinematics,
     poses: Poses,
-    body: np.ndarray,
-    point: np.ndarray,
+    bodies: np.ndarray,
+    points: np.ndarray,
     along: np.ndarray,
     frame: np.ndarray,
     block: np.ndarray,
 ) -> np.ndarray:
-    """Jacobians (K, n) of points (3, K) of bodies (K,) along directions (3, K); zero for the root's position."""
-    axis, anchor = poses.axis[block][:, :, frame], poses.anchor[block][:, :, frame]
-    moment = cross(point - anchor, along)  # d . (a x r) = a . (r x d)
-    return model.kinematics.turns[:, block][body] * np.sum(axis * moment, axis=1).T
+    """Jacobian (K, n) of the way along directions (3, K) from points of bodies to points of others, (2, 3, K)."""
+    axis, anchor = (a[block][:, :, frame] for a in (poses.axis, poses.anchor))
+    turns = kinematics.turns[:, block][bodies]
+    offset = np.einsum("nik,ik->kn", cross(anchor, axis), along)  # d . (a x (p - o)) = a . (p x d) + d . (o x a)
+    first, second = (
+        turned * (np.einsum("nik,ik->kn", axis, cross(point, along, axis=0)) + offset)
+        for turned, point in zip(turns, points, strict=True)
+    )
+    row = second - first
+    if block[0] == 0:
+        moves = (bodies != kinematics.world).astype(float)
+        row[:, :3] = along.T * (moves[1] - moves[0])[:, None]
+    return row
 
 
-def parts_apart(
-    model: Model, poses: Poses, near: Distances, apart: np.ndarray, weight: float, block: np.ndarray
-) -> Gaps:
-    """Parts of the robot that are near each other; they are to be ``apart`` (P,) m.
+def parts_apart(model: Model, poses: Poses, near: Distances, apart: np.ndarray, weight: float) -> Gaps:
+    """Pairs of parts of the robot that are near each other; they are to be ``apart`` (P,) m."""
+    return Gaps(
+        near.frame,
+        apart[near.pair] - near.distance,
+        np.full(len(near.frame), float(weight)),
+        near.bodies,
+        np.stack([near.first, near.second]),
+        near.normal,
+        model.kinematics,
+        poses,
+        np.arange(model.size),
+    )
 
-    A pair with a part of an arm is the arms' affair, the others are the body's.
-    """
-    bodies = model.description.capsule_body[near.pairs]
-    its = model.of_arm[bodies].any(axis=1) == (block is model.arms_block)
-    frame, pair = np.nonzero(((near.distance < apart[:, None] + ACTIVATION_DISTANCE) & its[:, None]).T)
-    normal, first, second = (a[pair, :, frame].T for a in (near.normal, near.first, near.second))
-    row = _rows(model, poses, bodies[pair, 1], second, normal, frame, block)
-    row -= _rows(model, poses, bodies[pair, 0], first, normal, frame, block)
-    return Gaps(frame, apart[pair] - near.distance[pair, frame], row, np.full(len(frame), float(weight)))
 
-
-def clear_of_solids(
-    model: Model, poses: Poses, clear: Clearances, clearance: np.ndarray, weight: np.ndarray, block: np.ndarray
-) -> Gaps:
-    """Parts near the floor or objects, which are to keep clearances (Q,) m; parts of arms are the arms' affair."""
-    body = model.probes.body[clear.probe]
-    its = model.of_arm[body] == (block is model.arms_block)
-    frame, pair = np.nonzero(((clear.distance < clearance[:, None] + ACTIVATION_DISTANCE) & its[:, None]).T)
+def clear_of_solids(model: Model, poses: Poses, clear: Clearances, clearance: np.ndarray, weight: np.ndarray) -> Gaps:
+    """Parts near the floor or objects, which are to keep clearances (Q,) m."""
+    pair, frame = np.nonzero(clear.distance < clearance[:, None] + ACTIVATION_DISTANCE)
+    body = model.probes.body[clear.probe[pair]]
     normal, middle = (a[pair, :, frame].T for a in (clear.normal, clear.middle))
-    row = _rows(model, poses, body[pair], middle, normal, frame, block)
-    row[:, block < 3] = normal.T[:, block[block < 3]]
-    return Gaps(frame, clearance[pair] - clear.distance[pair, frame], row, weight[pair])
+    return Gaps(
+        frame,
+        clearance[pair] - clear.distance[pair, frame],
+        weight[pair],
+        np.stack([np.full(len(body), model.kinematics.world), body]),
+        np.stack([middle, middle]),
+        normal,
+        model.kinematics,
+        poses,
+        np.arange(model.size),
+    )

@@ -8,12 +8,14 @@ from scipy.spatial.transform import Rotation
 from exoactor_core import robot
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import RobotMotion
-from exoactor_retarget.collision import distances, near_pairs
+from exoactor_retarget.collision import CapsulePairs, near_pairs
 from exoactor_retarget.description import read_urdf
 from exoactor_retarget.initial import three_angles
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.limits import nearest_within
 from exoactor_retarget.retargeter import Retargeter
+from exoactor_retarget.surroundings import clearances, near_solids
+from exoactor_retarget.terms import clear_of_solids, parts_apart
 
 FREE = np.full(29, 99.0)
 
@@ -55,7 +57,7 @@ def test_jacobians_are_derivatives(model):
     poses = kinematics.poses(state)
     body, local = model.bodies["hand"][0], np.array([0.1, 0.02, -0.03])
     point = poses.points(body, local)
-    linear = kinematics.point_jacobian(poses, body, point, everything)
+    linear = kinematics.point_jacobian(poses, [body], point[None], everything)
     center, mass, moment = kinematics.center_of_mass(poses)
     balance = kinematics.center_jacobian(poses, mass, moment, everything)
     for i in everything:
@@ -80,12 +82,33 @@ def test_capsules_cover_the_shapes(model):
     state = random_state(300)
     poses, description = model.kinematics.poses(state), model.description
     judged, _ = robot.self_collision_depth(motion_of(state))
-    found = -distances(description, poses, description.pairs).distance.min(axis=0)
+    every = CapsulePairs(description, description.pairs).distances(poses, np.inf)
+    found = -every.distance.reshape(len(description.pairs), -1).min(axis=0)
     assert (judged > 0.002).sum() > 50
     # a box's edges stand out of its capsules by less than the clearance that the solver keeps
     assert (judged - np.maximum(found, 0))[judged > 0].max() < 0.012
     near = near_pairs(description, poses, 0.02)
-    assert np.isclose(distances(description, poses, near).distance.min(), -found.max())
+    assert {*map(tuple, near)} == {*map(tuple, description.pairs[every.pair[every.distance < 0.02]])}
+    some = CapsulePairs(description, description.pairs).distances(poses, 0.02)
+    np.testing.assert_array_equal(some.distance, every.distance[every.distance < 0.02])
+
+
+def test_gaps_open_as_their_parts_move(model):
+    state, size = random_state(40), 1e-6
+    step = np.random.default_rng(1).normal(size=(40, model.size))
+    poses, moved = (model.kinematics.poses(s) for s in (state, state.moved(size * step, -FREE, FREE)))
+    pairs = CapsulePairs(model.description, model.description.pairs)
+    near, apart = pairs.distances(poses, 0.1), np.zeros(len(pairs))
+    gaps = parts_apart(model, poses, near, apart, 1.0)
+    after = pairs.distances(moved, np.inf).distance.reshape(len(pairs), -1)[near.pair, near.frame]
+    np.testing.assert_allclose((after - near.distance) / size, gaps.opening(step), atol=1e-3)
+    np.testing.assert_allclose(np.sum(gaps.rows * step[gaps.frame], axis=1), gaps.opening(step), atol=1e-9)
+
+    floor = near_solids(model.probes, poses, None, np.inf)
+    before, after = (clearances(model.probes, p, floor, None, np.zeros((40, 2), dtype=bool)) for p in (poses, moved))
+    gaps = clear_of_solids(model, poses, before, np.full(len(floor), 9.0), np.ones(len(floor)))
+    np.testing.assert_allclose((after.distance - before.distance).ravel() / size, gaps.opening(step), atol=1e-4)
+    np.testing.assert_allclose(np.sum(gaps.rows * step[gaps.frame], axis=1), gaps.opening(step), atol=1e-9)
 
 
 def test_three_angles_turn_as_asked():
