@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
@@ -20,6 +21,8 @@ from exoactor_core.stages import no_progress
 
 stderr = Console(stderr=True, highlight=False, markup=False)  # paths and sentences may hold brackets
 stdout = Console(highlight=False, markup=False)
+_LINE_EVERY = 60.0
+"""s between two lines of a stage's progress in a log."""
 _json_output: TextIO | None = None  # None: sys.stdout
 
 
@@ -117,21 +120,21 @@ def print_metrics(metrics: Mapping[str, Any], as_json: bool, error: ExoActorErro
 
 @contextmanager
 def progress_bars(quiet: bool = False) -> Iterator[Callable[[str], Callable[[float, str], None]]]:
-    """Yield a function that opens a progress bar on standard error and returns its callback."""
+    """Yield a function that opens a progress bar on standard error and returns its callback.
+
+    Where standard error is no terminal there are no bars: a line as a stage begins, and one a minute while it lasts.
+    """
     columns = (
         TextColumn("{task.fields[stage]:<9}"),
         BarColumn(30),
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
     )
-    if quiet or not stderr.is_terminal:  # no bars: one line a stage at most
-
-        def open_line(stage: str) -> Callable[[float, str], None]:
-            if not quiet:
-                stderr.print(f"{stage} ...")
-            return no_progress
-
-        yield open_line
+    if quiet:
+        yield lambda stage: no_progress
+        return
+    if not stderr.is_terminal:
+        yield _progress_lines
         return
     with Progress(*columns, console=stderr) as bars:
 
@@ -147,6 +150,19 @@ def progress_bars(quiet: bool = False) -> Iterator[Callable[[str], Callable[[flo
 
         yield open_bar
         finish_all()
+
+
+def _progress_lines(stage: str) -> Callable[[float, str], None]:
+    stderr.print(f"{stage} ...")
+    last = time.monotonic()
+
+    def line(fraction: float, text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _LINE_EVERY:
+            last = time.monotonic()
+            stderr.print(f"{stage} {fraction:.0%} {text}", soft_wrap=True)
+
+    return line
 
 
 def stage_bars(bars: Callable[[str], Callable[[float, str], None]]) -> Callable[[str, float, str], None]:

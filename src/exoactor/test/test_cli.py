@@ -7,6 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from typer.testing import CliRunner
 
+from exoactor import console
 from exoactor.cli import app
 from exoactor_core.errors import BadInput, TrackingFailed
 from exoactor_core.robot import standing_motion
@@ -23,6 +24,20 @@ def test_a_scene_is_checked_and_converted(tmp_path):
         assert "cup" in result.stdout
     assert (tmp_path / "b.xml").read_text().startswith("<mujoco")
     assert "category: cup" in (tmp_path / "c.yaml").read_text()
+
+
+def test_a_log_gets_a_line_of_progress_a_minute(capsys, monkeypatch):
+    times = iter([0.0, 30.0, 61.0, 61.0, 62.0])
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(times))
+    with console.progress_bars() as bars:
+        line = bars("train")
+        line(0.1, "soon")
+        line(0.2, "3 of 9 motions")
+        line(0.3, "again")
+    assert capsys.readouterr().err.splitlines() == ["train ...", "train 20% 3 of 9 motions"]
+    with console.progress_bars(quiet=True) as bars:
+        bars("train")(0.5, "nothing")
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
