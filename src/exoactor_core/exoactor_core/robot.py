@@ -408,6 +408,19 @@ def as_servos(model: mujoco.MjModel, kp: np.ndarray, kd: np.ndarray, limits: np.
     model.actuator_forcerange[:] = np.stack([-limits, limits], axis=1)
 
 
+def add_hand_load(model: mujoco.MjModel, hand: str, load: float) -> None:
+    """Put a point mass, kg, in the middle of a hand (of `HAND_LINKS`).
+
+    Its moment of inertia is taken to be the same about all axes.
+    """
+    body = model.body(HAND_LINKS[hand]).id
+    lever = np.array(HAND_POINT) - model.body_ipos[body]
+    share = load / (model.body_mass[body] + load)
+    model.body_inertia[body] += share * model.body_mass[body] * (lever @ lever)
+    model.body_ipos[body] += share * lever
+    model.body_mass[body] += load
+
+
 def set_state(data: mujoco.MjData, motion: RobotMotion, frame: int, start: int = 0) -> None:
     """Write one frame of a motion into ``data.qpos`` from index ``start`` on; velocities are left as they are."""
     data.qpos[start : start + 36] = np.concatenate(

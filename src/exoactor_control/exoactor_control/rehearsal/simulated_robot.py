@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.rehearsal.gate import Load
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import HAND_LINKS, HAND_POINT, STANDING, STANDING_HEIGHT, Soles
+from exoactor_core.robot import HAND_LINKS, STANDING, STANDING_HEIGHT, Soles, add_hand_load
 from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.scene import Scene
@@ -81,8 +81,8 @@ class SimulatedRobot(Simulation):
         robot = self.model.body_rootid == self._pelvis
         self.model.body_mass[robot] *= 1.0 + disturbance.mass
         self.model.body_inertia[robot] *= 1.0 + disturbance.mass
-        for link in HAND_LINKS.values():
-            self._load(self.model.body(link).id, disturbance.load)
+        for hand in HAND_LINKS:
+            add_hand_load(self.model, hand, disturbance.load)
         mujoco.mj_setConst(self.model, self.data)
         self.band = with_band
         self.load: Load | None = None
@@ -96,15 +96,6 @@ class SimulatedRobot(Simulation):
         self.data.qpos[2] = Soles().pelvis_height(self.data.qpos[3:7], self.joint_pos)
         mujoco.mj_forward(self.model, self.data)
         self._limits = self.model.actuator_ctrlrange[self._motors].T
-
-    def _load(self, hand: int, load: float) -> None:
-        """Put a point mass, kg, in a hand; its moment of inertia is taken to be the same about all axes."""
-        model = self.model
-        lever = np.array(HAND_POINT) - model.body_ipos[hand]
-        share = load / (model.body_mass[hand] + load)
-        model.body_inertia[hand] += share * model.body_mass[hand] * (lever @ lever)
-        model.body_ipos[hand] += share * lever
-        model.body_mass[hand] += load
 
     @property
     def time(self) -> float:

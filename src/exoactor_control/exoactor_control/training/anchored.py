@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import mujoco
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -20,7 +21,7 @@ from exoactor_control.reference.take_off import take_off_correction
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.training.environment import MIMIC_WIDTH, DomainRandomization, Episode, Robots
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import STANDING, forward_kinematics
+from exoactor_core.robot import HAND_LINKS, STANDING, add_hand_load, forward_kinematics
 from exoactor_core.rotations import yaw_from_quat
 
 LOOKAHEAD_STEPS = np.array([5, 10, 25, 50])
@@ -31,6 +32,8 @@ _MAX_OFFSET = 1.5
 """m, as the layout clips it."""
 _MAX_DISTANCE = 1.0
 """m from its position at which an episode is over: nothing is learnt so far away."""
+_MAX_LOAD = 2.0
+"""kg in a hand."""
 _BODY_SCALE = 0.1
 """m, scale of the reward for the judged bodies; the others' are in `reward`."""
 _OUTER_LOOP_GAINS = (HEADING_GAIN, POSITION_GAIN, LEAN)
@@ -107,12 +110,22 @@ class AnchoredRobots(Robots):
         self.wander[i], self._previous[i] = 0.0, 0.0
         self._scale[i] = much * 0.05 * rng.uniform(-1.0, 1.0, 2)
         self._walk[i] = much * 0.03 * rng.uniform() ** 2
-        hands = [self._base.body(f"{side}_wrist_yaw_link").id for side in ("left", "right")]
-        load = rng.uniform(0.0, 2.0, 2) * (rng.uniform(size=2) < 0.25) if much else np.zeros(2)
-        self._models[i].body_mass[hands] += load
+        self._models[i].body_ipos[:] = self._base.body_ipos
+        if much:
+            self._load(i)
         self._physics.changed(i)
         if self.clips[i].motion >= 0 and rng.uniform() < self._mid_stride:
             self._begin_at(i, int(rng.integers(0, max(len(episode) - 50, 1))))
+
+    def _load(self, i: int) -> None:
+        """Put something in the hands of two in five robots: the same in both, as what both hold, or in one of them."""
+        if self.rng.uniform() > 0.4:
+            return
+        loads = self.rng.uniform(0.0, _MAX_LOAD, 2)
+        loads = loads[[0, 0]] if self.rng.uniform() < 0.6 else loads * self.rng.permutation(2)
+        for hand, load in zip(HAND_LINKS, loads, strict=True):
+            add_hand_load(self._models[i], hand, load)
+        mujoco.mj_setConst(self._models[i], self._data)
 
     def _begin_at(self, i: int, t: int) -> None:
         """Put robot i where the reference is at frame t, moving as it does."""

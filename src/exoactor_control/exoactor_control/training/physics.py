@@ -15,6 +15,7 @@ _CONTROL = int(mujoco.mjtState.mjSTATE_CTRL) | int(mujoco.mjtState.mjSTATE_XFRC_
 _VARIED = (
     "body_mass",
     "body_inertia",
+    "body_ipos",
     "body_subtreemass",
     "body_invweight0",
     "dof_invweight0",
