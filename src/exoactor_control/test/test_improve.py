@@ -1,5 +1,6 @@
 """Training of the tracker that sees its place, its heading and the reference ahead; its data and its split."""
 
+import csv
 import json
 from dataclasses import replace
 
@@ -15,18 +16,29 @@ from exoactor_control.policy.policy import Policy
 from exoactor_control.policy.spec import FOLDER, known_specs
 from exoactor_control.reference.repair import flight
 from exoactor_control.reference.trajectory import STANDING_FRAME, Reference, Trajectory, prepare
+from exoactor_control.training import teachers
 from exoactor_control.training.anchored import OBSERVATION_WIDTH, AnchoredRobots, Clip
 from exoactor_control.training.clips import ClipQueue, Clips
 from exoactor_control.training.data import family_of, make_hours
 from exoactor_control.training.environment import NOMINAL, DomainRandomization, Episode
 from exoactor_control.training.improve import Settings, Trainer, widened
+from exoactor_control.training.rollouts import Outcome, as_teacher, track_each
 from exoactor_control.training.split import part_of, trained_on, was_trained_on
-from exoactor_control.training.student import Student, to_onnx
+from exoactor_control.training.student import Student, load_teacher, to_onnx
 from exoactor_control.training.teachers import screen
+from exoactor_control.training.validation import Validation
 from exoactor_control.training.whole_body import FAMILIES, whole_body
-from exoactor_core.errors import BadInput, Missing
+from exoactor_core.errors import BadInput, Cancelled, Missing
 from exoactor_core.motion import RobotMotion
-from exoactor_core.robot import STANDING, STANDING_HEIGHT, self_collision_depth, sole_points, standing_motion
+from exoactor_core.robot import (
+    HAND_LINKS,
+    HAND_POINT,
+    STANDING,
+    STANDING_HEIGHT,
+    self_collision_depth,
+    sole_points,
+    standing_motion,
+)
 from exoactor_core.robot_state import RobotState
 
 LAYOUT = known_specs()["twist2"]
@@ -137,7 +149,7 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     known = screen(teachers, paths, LAYOUT, tmp_path / "t.json", threads=1)
     assert known == {"walk_0_0.npz": 0, "crouch_0_1.npz": 0}
     table = json.loads((tmp_path / "t.json").read_text())
-    assert {name.split(" ")[0]: which for name, which in table.items()} == known
+    assert {tuple(key.split(" ")[::3]) for key in table} == {(n, r) for n in known for r in ("nominal", "disturbed")}
     first = Trainer(teachers, LAYOUT, Clips(paths, known), tmp_path / "run", settings=TINY, threads=1)
     first.run(48)
     again = Trainer(teachers, LAYOUT, Clips(paths, known), tmp_path / "run", settings=TINY, threads=1)
@@ -197,30 +209,91 @@ def test_clips_that_other_processes_draw_are_those_of_the_training(tmp_path):
     assert len({clip.motion for clip in drawn}) > 1
 
 
-def test_a_motion_is_imitated_from_the_teacher_that_does_it_best(tmp_path):
-    worse = Student.from_onnx(FOLDER / "exoactor.onnx")
-    with torch.no_grad():  # the arms are held a little off, which costs reward but no fall
-        worse.net[-1].bias[15:] += 0.3
-    onnx.save(to_onnx(worse), str(tmp_path / "worse.onnx"))
-    paths = written(tmp_path / "data")
-    known = screen([tmp_path / "worse.onnx", FOLDER / "exoactor.onnx"], paths, LAYOUT, tmp_path / "t.json", threads=1)
-    assert set(known.values()) == {1}
+def test_a_motion_is_imitated_from_the_last_teacher_that_does_it(tmp_path):
+    falls = Student.from_onnx(FOLDER / "exoactor.onnx")
+    with torch.no_grad():
+        falls.net[-1].bias[:6] += 2.0
+    onnx.save(to_onnx(falls), str(tmp_path / "falls.onnx"))
+    paths, ours = written(tmp_path / "data"), FOLDER / "exoactor.onnx"
+    known = [
+        screen(teachers, paths, LAYOUT, tmp_path / "t.json", threads=1)
+        for teachers in ([ours, tmp_path / "falls.onnx"], [tmp_path / "falls.onnx", ours], [tmp_path / "falls.onnx"])
+    ]
+    assert [set(which.values()) for which in known] == [{0}, {1}, {-1}]
 
 
-def test_a_motion_that_was_made_anew_is_tried_again(tmp_path, monkeypatch):
+def test_screening_goes_on_where_it_stopped_but_for_what_was_made_anew(tmp_path, monkeypatch):
     tried = []
 
-    def best(runs, feedback, paths, spec, threads):
-        tried.append([path.name for path in paths])
-        return dict.fromkeys(tried[-1], 0)
+    def track(act, clips, *_):
+        tried.append(len(clips))
+        yield Outcome(0, True, 2.0, 0.0, 0.0)
+        if len(tried) == 1:
+            raise Cancelled
+        yield from (Outcome(k, True, 2.0, 0.0, 0.0) for k in range(1, len(clips)))
 
-    monkeypatch.setattr("exoactor_control.training.teachers._best_teachers", best)
+    monkeypatch.setattr(teachers, "track_each", track)
     paths = written(tmp_path / "data")
-    for duration in (2.0, 2.0, 3.0):
-        standing_motion(duration).save(paths[0])
-        known = screen([FOLDER / "exoactor.onnx"], paths, LAYOUT, tmp_path / "t.json", threads=1)
-        assert known == {path.name: 0 for path in paths}
-    assert tried == [[path.name for path in paths], [paths[0].name]]
+    arguments = [FOLDER / "exoactor.onnx"], paths, LAYOUT, tmp_path / "t.json", 1
+    with pytest.raises(Cancelled):
+        screen(*arguments)
+    for _ in range(2):
+        assert screen(*arguments) == {path.name: 0 for path in paths}
+    assert tried == [2, 1, 2]  # the rest on the nominal robot, then both on the disturbed one
+    standing_motion(3.0).save(paths[0])
+    screen(*arguments)
+    assert tried[3:] == [1, 1]
+
+
+def test_more_clips_than_robots_are_tracked_once_each():
+    clips = [clip(), Clip.of(Episode.of_motion(standing_motion(2.0)), 0, 0), clip()]
+    run = load_teacher(FOLDER / "exoactor.onnx", 1)
+    outcomes = list(track_each(as_teacher(run), clips, LAYOUT, NOMINAL, 1, robots=2))
+    assert sorted(outcome.clip for outcome in outcomes) == [0, 1, 2]
+    assert all(outcome.success and outcome.reward > 3.0 for outcome in outcomes)
+    by_clip = {outcome.clip: outcome for outcome in outcomes}
+    assert by_clip[0].reward == pytest.approx(by_clip[2].reward, abs=0.1)
+    assert by_clip[1].position_error < 0.05
+    still = list(track_each(lambda robots: np.zeros((robots.count, 29)), clips[:1], LAYOUT, NOMINAL, 1))
+    assert not still[0].success
+    assert still[0].reward < 2.0
+
+
+def test_the_best_network_by_validation_is_exported(tmp_path, monkeypatch):
+    paths, known = written(tmp_path / "data"), {"walk_0_0.npz": 0}
+    scores = iter([9.0, 1.0, 2.0, 1.5])  # of the teacher, of the student as it begins and after each update
+    monkeypatch.setattr(Validation, "measure", lambda *_: next(scores))
+    exported = []
+    monkeypatch.setattr(Trainer, "_export", lambda trainer: exported.append(trainer.samples))
+    validation = Validation(paths, LAYOUT, tmp_path / "validation.csv", 1)
+    settings = replace(TINY, validate_every=1)
+    Trainer([FOLDER / "exoactor.onnx"], LAYOUT, Clips(paths, known), tmp_path, 0, settings, 1, validation).run(48)
+    assert exported == [0, 24]
+
+
+def test_a_validation_judges_the_nominal_robot_and_disturbed_ones(tmp_path):
+    validation = Validation(written(tmp_path / "data"), LAYOUT, tmp_path / "validation.csv", 1)
+    ours = as_teacher(load_teacher(FOLDER / "exoactor.onnx", 1))
+    scores = [validation.measure(name, 7, act) for name, act in (("ours", ours), ("none", lambda r: 0.0 * ours(r)))]
+    assert scores[0] > scores[1]
+    rows = list(csv.DictReader((tmp_path / "validation.csv").open()))
+    assert [row["tracker"] for row in rows] == ["ours", "none"]
+    assert [float(row["nominal_success"]) for row in rows] == [1.0, 0.0]
+    assert float(rows[0]["score"]) == pytest.approx(scores[0], rel=1e-3)
+
+
+def test_hands_hold_what_weighs_up_to_2_kg_at_their_middle():
+    many = robots(40, DomainRandomization())
+    bodies = [many._base.body(link).id for link in HAND_LINKS.values()]
+    ahead = np.array([model.body_ipos[bodies, 0] for model in many._models])
+    held = np.array([model.body_mass[bodies] for model in many._models]) - many._base.body_mass[bodies]
+    loaded = ahead > many._base.body_ipos[bodies, 0]
+    assert 0.2 < loaded.any(axis=1).mean() < 0.6
+    assert loaded.all(axis=1).any()
+    assert (held[loaded] > -0.03).all()
+    assert 1.0 < held.max() < 2.1
+    assert np.abs(held[~loaded]).max() < 0.04  # as masses differ
+    assert (ahead < HAND_POINT[0]).all()
 
 
 def test_a_motion_that_no_teacher_does_is_not_imitated(tmp_path):

@@ -23,9 +23,11 @@ from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.training.anchored import OBSERVATION_WIDTH, AnchoredRobots
 from exoactor_control.training.clips import ClipQueue, Clips
 from exoactor_control.training.environment import DomainRandomization
+from exoactor_control.training.rollouts import as_teacher
 from exoactor_control.training.split import write_trained_on
 from exoactor_control.training.student import JOINTS, ImitationBuffer, Student, load_teacher, to_onnx
 from exoactor_control.training.teachers import teacher_feedback
+from exoactor_control.training.validation import Validation
 from exoactor_core.errors import Missing
 from exoactor_core.files import atomic_path, save_bytes
 from exoactor_core.stages import Progress, no_progress
@@ -69,9 +71,11 @@ class Settings:
     """Of the exploration, in the network's units, at the beginning."""
     ema_decay: float = 0.999
     """Of the weights' moving average, which is what is exported."""
+    validate_every: float = 2.5e5
+    """Samples between two validations."""
 
 
-ON_GPU = Settings(device="cuda", physics="cuda", robots=4096, minibatches=16, buffer=600_000)
+ON_GPU = Settings(device="cuda", physics="cuda", robots=4096, minibatches=16, buffer=600_000, validate_every=1e7)
 
 
 def widened(old: Student, observation: int, hidden: Sequence[int]) -> Student:
@@ -95,7 +99,8 @@ class Trainer:
 
     ``teachers`` are ONNX files with TWIST2's layout, of which ``spec`` is; the first may be a tracker of ours, from
     which the student then grows. ``clips`` are the training set. ``folder`` takes ``checkpoint.pt``, ``exoactor.onnx``
-    with its spec and ``log.csv``; a checkpoint that is there is resumed.
+    with its spec and ``log.csv``; a checkpoint that is there is resumed. What is exported is the newest network, or,
+    with a ``validation``, the best by it.
     """
 
     def __init__(
@@ -107,7 +112,9 @@ class Trainer:
         seed: int = 0,
         settings: Settings | None = None,
         threads: int = 2,
+        validation: Validation | None = None,
     ) -> None:
+        self._validation, self._best, self._validated = validation, -np.inf, 0
         self.settings = s = settings or Settings()
         self.folder, self.clips = folder, clips
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +124,8 @@ class Trainer:
         torch.set_num_threads(threads)
         self._rng = np.random.default_rng(seed)
         self._teachers = [load_teacher(path, threads) for path in teachers]
-        feedback = teacher_feedback(teachers)
+        self._names = [path.stem for path in teachers]
+        self._feedback = feedback = teacher_feedback(teachers)
         self._own = np.asarray(~feedback.any(axis=1))
         first = Student.from_onnx(teachers[0])
         self._actor = Student(OBSERVATION_WIDTH, HIDDEN) if first is None else widened(first, OBSERVATION_WIDTH, HIDDEN)
@@ -156,6 +164,7 @@ class Trainer:
         """Train until so many samples have been taken, those before a checkpoint counted too."""
         if not self.samples:
             self._measure()
+            self._validate_teachers()
         saved = time.monotonic()
         try:
             while self.samples < samples:
@@ -163,6 +172,8 @@ class Trainer:
                 figures = self._learn(self._roll())
                 figures["per_second"] = self.settings.robots * self.settings.steps / (time.monotonic() - began)
                 self._log(figures)
+                if self.samples - self._validated >= self.settings.validate_every:
+                    self._validate()
                 progress(
                     min(1.0, self.samples / samples),
                     f"{self.samples / 1e6:.2f} M samples, " + ", ".join(f"{k} {v:.3g}" for k, v in figures.items()),
@@ -188,6 +199,29 @@ class Trainer:
         for network in (self._actor, self._average):
             network.normalise_by(sample, self._known)
         self._critic.normalise_by(sample)
+
+    def _validate_teachers(self) -> None:
+        """Judge the teachers, and the student as it begins, to compare with."""
+        if self._validation is None:
+            return
+        for name, run, feedback in zip(self._names, self._teachers, self._feedback, strict=True):
+            self._validation.measure(name, 0, as_teacher(run), feedback)
+        self._validate()
+
+    def _validate(self) -> None:
+        """Judge the student, and export it if it is the best so far."""
+        self._validated = self.samples
+        if self._validation is None:
+            return
+
+        def act(robots: AnchoredRobots) -> np.ndarray:
+            with torch.no_grad():
+                return self._average(self._tensor(robots.observe())).numpy(force=True)
+
+        score = self._validation.measure("student", self.samples, act)
+        if score > self._best:
+            self._best = score
+            self._export()
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(array).to(self.settings.device)
@@ -240,6 +274,7 @@ class Trainer:
             "seen": seen.flatten(0, 1),
             "actions": actions.flatten(0, 1),
             "advantage": advantage.flatten(),
+            "values": values[:t].flatten(),
             "returns": (advantage + values[:t]).flatten(),
             "falls_a_minute": 60.0 * POLICY_RATE * fallen / (n * t),
             "reward": raw / t,
@@ -308,6 +343,7 @@ class Trainer:
         figures["imitation"] = imitation
         figures["rate"] = actor["lr"]
         figures["deviation"] = float(self._log_std.detach().exp().mean())
+        figures["explained"] = float(1.0 - (batch["returns"] - batch["values"]).var() / batch["returns"].var())
         figures["failing"] = float(self.clips.failing.mean())
         return figures | {k: batch[k] for k in ("falls_a_minute", "reward")}
 
@@ -325,7 +361,7 @@ class Trainer:
             file.write(",".join([str(self.samples), *(f"{v:.5g}" for v in figures.values())]) + "\n")
 
     def save(self) -> None:
-        """Write the checkpoint and the tracker as ONNX."""
+        """Write the checkpoint and, without a validation, the tracker."""
         state = {
             "actor": self._actor.state_dict(),
             "average": self._average.state_dict(),
@@ -334,10 +370,17 @@ class Trainer:
             "adam": self._adam.state_dict(),
             "samples": self.samples,
             "rewarded": self._rewarded,
+            "best": self._best,
+            "validated": self._validated,
             "failing": dict(zip(self.clips.names, self.clips.failing.tolist(), strict=True)),
         }
         with atomic_path(self.folder / "checkpoint.pt") as path:
             torch.save(state, path)
+        if self._validation is None:
+            self._export()
+
+    def _export(self) -> None:
+        """Write the tracker as ONNX, with its spec and what it has seen."""
         with atomic_path(self.folder / "exoactor.onnx") as path:
             onnx.save(to_onnx(self._average), str(path))
         save_bytes(self.folder / "exoactor.yaml", (FOLDER / "anchored.yaml").read_bytes())
@@ -356,6 +399,7 @@ class Trainer:
         self._adam.load_state_dict(state["adam"])
         self.samples = state["samples"]
         self._rewarded = state.get("rewarded", False)
+        self._best, self._validated = state.get("best", -np.inf), state.get("validated", 0)
         if not self._rewarded:
             self._adam.param_groups[0]["lr"] = self.settings.learning_rate
         known = state["failing"]

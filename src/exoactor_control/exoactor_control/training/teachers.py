@@ -1,26 +1,29 @@
-"""Which of several teachers does which motion best: found by having each of them track it in simulation."""
+"""Which of several teachers teaches which motion: found by having them track it in simulation."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from exoactor_control.policy.spec import PolicySpec
-from exoactor_control.training.anchored import AnchoredRobots, Clip
+from exoactor_control.training.anchored import Clip
 from exoactor_control.training.environment import NOMINAL, DomainRandomization, Episode
 from exoactor_control.training.references import load_prepared
+from exoactor_control.training.rollouts import as_teacher, track_each
 from exoactor_control.training.student import JOINTS, TEACHER_FEEDBACK, Student, load_teacher
 from exoactor_core.errors import Missing
 from exoactor_core.files import load_json, save_json
-from exoactor_core.stages import Progress, no_progress
+from exoactor_core.stages import Progress, no_progress, sub_progress
 
-_DISTURBED = DomainRandomization(push=16.0)
-"""Without the punches under which most teachers fall alike."""
-Teacher = Callable[[np.ndarray], np.ndarray]
-"""Observations (N, M) -> raw actions (N, 29)."""
+DISTURBED = DomainRandomization(push=16.0)
+"""Without the punches under which most trackers fall alike."""
+_SAVED_EVERY = 16
+"""Motions between two times at which the table is saved."""
+_LEAST = 1e-6
+"""Reward of who succeeds, at least: 0 is who failed."""
 
 
 def screen(
@@ -28,74 +31,106 @@ def screen(
     paths: Sequence[Path],
     spec: PolicySpec,
     table: Path,
-    motions: int = 96,
     threads: int = 2,
     progress: Progress = no_progress,
 ) -> dict[str, int]:
-    """Find the teacher that does each motion best, by the reward on the nominal robot and on a disturbed one.
+    """Find the teacher of each motion: the last of them that does it on the nominal robot and on a disturbed one.
+
+    One teacher for as much as it can do: two that act differently in alike motions contradict each other. Where none
+    does both, the one that earns most is the teacher. Rewards are kept in ``table`` (JSON) as they come, by the digests
+    of motion and teacher: what is in it is not tried again.
 
     Returns
     -------
-    File name -> index; -1: all fail on the nominal robot. Kept in ``table`` (JSON) with the files' digests; motions
-    that are in it are not tried again. So many ``motions`` are tried at once.
+    File name -> index of the teacher; -1: all fail on the nominal robot.
     """
-    kept = load_json(table) if table.exists() else {}
-    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in paths}
-    known = {name: kept[f"{name} {d}"] for name, d in digests.items() if f"{name} {d}" in kept}
-    runs = [load_teacher(teacher, threads) for teacher in teachers]
-    feedback = teacher_feedback(teachers)
-    # Those of like length together: a batch takes as long as its longest.
-    wanted = sorted((path for path in paths if path.name not in known), key=lambda path: path.stat().st_size)
-    for begin in range(0, len(wanted), motions):
-        known |= _best_teachers(runs, feedback, wanted[begin : begin + motions], spec, threads)
-        save_json(table, kept | {f"{name} {digests[name]}": which for name, which in known.items()})
-        progress(len(known) / len(paths), "Which teacher does which motion best")
-    return known
+    screening = _Screening(teachers, paths, spec, table, threads)
+    pending = [path.name for path in paths]
+    for k, which in enumerate(reversed(range(len(teachers)))):
+        part = sub_progress(progress, k / len(teachers), (k + 1) / len(teachers), f"Teacher {which + 1} ")
+        screening.run(which, "nominal", pending, sub_progress(part, 0.0, 0.5))
+        able = [name for name in pending if screening.does(name, which, "nominal")]
+        screening.run(which, "disturbed", able, sub_progress(part, 0.5, 1.0))
+        pending = [name for name in pending if not screening.does(name, which, "disturbed")]
+    return {path.name: screening.best(path.name) for path in paths}
 
 
-def _best_teachers(
-    runs: Sequence[Teacher], feedback: np.ndarray, paths: Sequence[Path], spec: PolicySpec, threads: int
-) -> dict[str, int]:
-    best = dict.fromkeys((path.name for path in paths), -1)
-    try:
-        motions, _ = load_prepared(paths)
-    except Missing:
-        return best
-    returns = np.zeros(len(motions))
-    clips = [Clip.of(Episode.of_motion(motion, stand=25), k, 0) for k, motion in enumerate(motions.values())]
-    for which, run in enumerate(runs):
+_ROBOTS = {"nominal": NOMINAL, "disturbed": DISTURBED}
+
+
+class _Screening:
+    """Rewards of teachers for motions: 0 for those at which they failed."""
+
+    def __init__(
+        self, teachers: Sequence[Path], paths: Sequence[Path], spec: PolicySpec, table: Path, threads: int
+    ) -> None:
+        self._teachers, self._spec, self._table, self._threads = teachers, spec, table, threads
+        self._feedback = teacher_feedback(teachers)
+        self._paths = {path.name: path for path in paths}
+        self._clips: dict[str, Clip | None] = {}
+        """Those that were needed; None: the motion cannot be tracked."""
+        self._rewards: dict[str, float] = load_json(table) if table.exists() else {}
+        motions = {name: _digest(path) for name, path in self._paths.items()}
+        self._keys = {
+            (name, which, robot): f"{name} {motion} {_digest(teacher)} {robot}"
+            for which, teacher in enumerate(teachers)
+            for name, motion in motions.items()
+            for robot in _ROBOTS
+        }
+
+    def does(self, name: str, which: int, robot: str) -> bool:
+        """Whether a teacher is known to succeed."""
+        return self._rewards.get(self._keys[name, which, robot], 0.0) > 0.0
+
+    def best(self, name: str) -> int:
+        """Index of the teacher of a motion, as `screen` returns it."""
         nominal, disturbed = (
-            _return(run, feedback[which], clips, spec, randomization, threads)
-            for randomization in (NOMINAL, _DISTURBED)
+            np.array([self._rewards.get(self._keys[name, k, robot], 0.0) for k in range(len(self._teachers))])
+            for robot in _ROBOTS
         )
-        total = np.where(nominal > 0.0, nominal + np.maximum(disturbed, 0.0), 0.0)
-        best |= {name: which for name, better in zip(motions, total > returns, strict=True) if better}
-        returns = np.maximum(returns, total)
-    return best
+        if disturbed.any():
+            return int(np.flatnonzero(disturbed)[-1])
+        return int(np.argmax(nominal)) if nominal.any() else -1
+
+    def run(self, which: int, robot: str, names: Sequence[str], progress: Progress) -> None:
+        """Have a teacher track those of these motions that it has not tracked yet."""
+        missing = [name for name in names if self._keys[name, which, robot] not in self._rewards]
+        self._load([name for name in missing if name not in self._clips])
+        wanted = {name: clip for name in missing if (clip := self._clips[name])}
+        if not wanted:
+            return
+        run = load_teacher(self._teachers[which], self._threads)
+        outcomes = track_each(
+            as_teacher(run),
+            list(wanted.values()),
+            self._spec,
+            _ROBOTS[robot],
+            self._threads,
+            self._feedback[which],
+        )
+        tracked = list(wanted)
+        try:
+            for done, outcome in enumerate(outcomes, 1):
+                key = self._keys[tracked[outcome.clip], which, robot]
+                self._rewards[key] = max(outcome.reward, _LEAST) if outcome.success else 0.0
+                if done % _SAVED_EVERY == 0:
+                    save_json(self._table, self._rewards)
+                progress(done / len(wanted), f"on the {robot} robot: {done} of {len(wanted)} motions")
+        finally:
+            save_json(self._table, self._rewards)
+
+    def _load(self, names: Sequence[str]) -> None:
+        self._clips |= dict.fromkeys(names)
+        try:
+            motions, _ = load_prepared([self._paths[name] for name in names])
+        except Missing:
+            return
+        for name, motion in motions.items():
+            self._clips[name] = Clip.of(Episode.of_motion(motion, stand=25), 0, 0)
 
 
-def _return(
-    run: Teacher,
-    feedback: np.ndarray,
-    clips: Sequence[Clip],
-    spec: PolicySpec,
-    randomization: DomainRandomization,
-    threads: int,
-) -> np.ndarray:
-    """(M,) mean reward of a teacher over each clip; 0: it failed."""
-    robots = AnchoredRobots(len(clips), clips.__getitem__, spec, randomization, 0, threads, feedback[None], 0.0)
-    frames = np.array([len(clip.episode) for clip in clips])
-    doing = np.ones(len(clips), dtype=bool)
-    total = np.zeros(len(clips))
-    for _ in range(frames.max()):
-        _, reward, failed, over = robots.step(run(robots.clean_now()))
-        total[doing] += reward[doing] / frames[doing]
-        total[doing & failed] = 0.0
-        doing &= ~(failed | over)
-        if not doing.any():
-            break
-        robots.restart(failed | over)
-    return total
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def teacher_feedback(teachers: Sequence[Path]) -> np.ndarray:

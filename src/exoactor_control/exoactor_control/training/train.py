@@ -13,6 +13,7 @@ from exoactor_control.training.clips import Clips
 from exoactor_control.training.improve import ON_GPU, Settings, Trainer
 from exoactor_control.training.split import part_of
 from exoactor_control.training.teachers import screen
+from exoactor_control.training.validation import Validation
 from exoactor_core.errors import BadInput
 from exoactor_core.stages import Metrics, Progress, no_progress, sub_progress
 
@@ -33,16 +34,18 @@ def train(
 ) -> Metrics:
     """Train a tracker with ``policies/anchored.yaml``; it grows from the shipped one.
 
-    What is in ``output`` (``references/``, ``checkpoint.pt``, ``exoactor.onnx``) is kept: the same call again resumes a
-    training that was interrupted. Motions that the split tests or validates with are left out. ``motions`` are robot
-    motions (.npz), or folders of them; ``people`` recordings (.bvh, AMASS .npz), or folders of them, to be retargeted.
-    ``teachers`` are trackers with TWIST2's observation; a motion is imitated from the one, or ours, that does it best.
-    ``hours`` of references are generated; ``samples`` are control steps of training, those before a checkpoint counted
-    too. On the ``device`` "cuda", MuJoCo Warp steps the physics and PyTorch runs the networks; on "cpu", ``threads``
-    do. So many processes make references.
+    What is in ``output`` (``references/``, ``screening.json``, ``checkpoint.pt``, ``exoactor.onnx``) is kept: the same
+    call again resumes a training that was interrupted. Motions that the split tests or validates with are not trained
+    on; the network that is best at the latter is exported. ``motions`` are robot motions (.npz), or folders of them;
+    ``people`` recordings (.bvh, AMASS .npz), or folders of them, to be retargeted. ``teachers`` are trackers with
+    TWIST2's observation; a motion is imitated from the last that does it, or else from ours. ``hours`` of references
+    are generated; ``samples`` are control steps of training, those before a checkpoint counted too. On the ``device``
+    "cuda", MuJoCo Warp steps the physics and PyTorch runs the networks; on "cpu", ``threads`` do. So many processes
+    make references.
 
     Returns ``tracker`` (path of the ONNX file), ``samples``, ``motions`` (number trained on), ``left_out`` (number that
-    the split keeps for tests), ``not_trackable`` (file and reason), ``references`` (files and hours of each family).
+    the split keeps for validation and tests), ``not_trackable`` (file and reason), ``references`` (files and hours of
+    each family).
 
     Raises
     ------
@@ -64,11 +67,13 @@ def train(
     found = [*given, *made]
     paths = [path for path in found if part_of(path) in ("training", None)]
     spec = known_specs()[TEACHER_LAYOUT]
-    table = Path(output) / "teachers.json"
+    table = Path(output) / "screening.json"
     known = screen(files, paths, spec, table, threads=threads, progress=sub_progress(progress, 0.2, 0.25))
     settings = Settings() if device == "cpu" else ON_GPU
     clips = Clips(paths, known)
-    training = Trainer(files, spec, clips, Path(output), seed, settings, threads=threads)
+    chosen_by = [path for path in found if part_of(path) == "validation"]
+    validation = Validation(chosen_by, spec, Path(output) / "validation.csv", threads) if chosen_by else None
+    training = Trainer(files, spec, clips, Path(output), seed, settings, threads, validation)
     training.run(samples, sub_progress(progress, 0.25, 1.0))
     return {
         "tracker": str(Path(output) / "exoactor.onnx"),
