@@ -25,6 +25,7 @@ CheckKind = Literal[
     "moved",
     "turned",
     "opened",
+    "closed",
     "touched",
     "wiped",
     "kicked",
@@ -33,6 +34,7 @@ CheckKind = Literal[
     "robot_near",
     "robot_around",
     "robot_through",
+    "robot_between",
 ]
 
 _HELD = 0.3  # s for which an object is lifted, or sat on
@@ -54,6 +56,7 @@ class Check(FrozenModel):
     moved    it ends ``amount`` m away (along ``place``)         m
     turned   it ends turned ``amount`` rad about the vertical    rad
     opened   its articulation ends ``amount`` further            rad or m
+    closed   the same, where it stood open                       rad or m
     touched  a body part pressed on it with ``amount`` N         N, over 20 ms
     wiped    hands pressed on it for ``amount`` s in all  s, with 1 N or more
     kicked   a foot touched it, and it moved ``amount`` m        m
@@ -62,6 +65,7 @@ class Check(FrozenModel):
     robot_near  the robot ends within ``tolerance`` of it        m
     robot_around  it goes around it by ``amount`` rad in all     rad
     robot_through  it crosses its middle plane, between its ends  m beside, or before it
+    robot_between  it crosses the line from it to the target     m beside, or before it
     ======== =================================================== =======================
     """
 
@@ -176,7 +180,11 @@ def _evaluated(check: Check, rollout: Rollout) -> Result:
         figure = 0.0
     passed = figure <= tolerance if kind.at_most else figure >= amount - tolerance
     unit = kind.unit
-    if check.kind == "opened" and (joint := rollout.scene[check.object].articulation) and joint.kind == "hinge":
+    if (
+        check.kind in ("opened", "closed")
+        and (joint := rollout.scene[check.object].articulation)
+        and joint.kind == "hinge"
+    ):
         unit = "rad"
     limit = f"at most {tolerance:.3g}" if kind.at_most else f"at least {amount - tolerance:.3g}"
     target = "its place" if check.place else f"the {check.target or 'floor'}"
@@ -300,6 +308,18 @@ def _beside_passage(check: Check, rollout: Rollout) -> float:
     return float(np.maximum(aside[crosses] - width[1 - depth] / 2.0, 0.0).min())
 
 
+def _beside_gap(check: Check, rollout: Rollout) -> float:
+    """Of the line between the middles of two objects as they stand at the start."""
+    one, two = (_position(rollout, name)[0, :2] for name in (check.object, check.target))
+    along = (two - one) / max(float(np.linalg.norm(two - one)), 1e-9)
+    path = rollout.root[:, :2] - one
+    ahead, aside = path @ np.array([-along[1], along[0]]), path @ along
+    crosses = np.flatnonzero(ahead[1:] * ahead[:-1] <= 0.0)
+    if not len(crosses):
+        return float(np.abs(ahead).min())
+    return float(np.maximum(np.maximum(-aside, aside - (two - one) @ along), 0.0)[crosses].min())
+
+
 @dataclass(frozen=True)
 class _Kind:
     """How a kind of check is evaluated."""
@@ -327,6 +347,7 @@ _KINDS: dict[CheckKind, _Kind] = {
     "moved": _Kind(_shift, "The {object} was moved by {figure}", 0.10),
     "turned": _Kind(_turned, "The {object} was turned by {figure}", 0.35, unit="rad"),
     "opened": _Kind(_opened, "The {object} was opened by {figure}", 0.5),
+    "closed": _Kind(_opened, "The {object} was closed by {figure}", 0.3),
     "touched": _Kind(_touched, "The {object} was touched with {figure}", 1.0, unit="N"),
     "wiped": _Kind(_wiped, "The {object} was wiped for {figure}", 2.0, unit="s"),
     "kicked": _Kind(_shift, "The {object} was kicked {figure} far", 0.20),
@@ -335,6 +356,7 @@ _KINDS: dict[CheckKind, _Kind] = {
     "robot_near": _Kind(_robot_away, "The robot is {figure} from the {object}", tolerance=0.6),
     "robot_around": _Kind(_swept, "The robot went {figure} around the {object}", 2.5, unit="rad"),
     "robot_through": _Kind(_beside_passage, "The robot was {figure} off the way through the {object}"),
+    "robot_between": _Kind(_beside_gap, "The robot was {figure} off the way between the {object} and {target}"),
 }
 
 

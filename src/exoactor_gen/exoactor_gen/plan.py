@@ -16,7 +16,7 @@ from exoactor_core.validation import FrozenModel, validated
 MAX_ACTIONS = 24
 """Of a plan."""
 Side = Literal["left", "right", "both"]
-Direction = Literal["forward", "backward", "left", "right", "up", "down", "side", "around", "over", "under"]
+Direction = Literal["forward", "backward", "left", "right", "up", "down", "side", "around", "over", "under", "between"]
 
 
 class Action(FrozenModel):

@@ -210,3 +210,28 @@ def test_track_rests_and_arrives():
     track.move(3.0, 4.0, [1.0, 0.0])
     values = track.sample(np.array([0.0, 1.0, 1.5, 2.0, 2.5, 4.0, 9.0]))
     np.testing.assert_allclose(values, [[0, 1], [0, 1], [1, 1], [2, 1], [2, 1], [1, 0], [1, 0]], atol=1e-12)
+
+
+def test_who_hops_is_in_the_air_on_one_leg_and_lands_on_it(body):
+    motion = choreograph(parse("hop twice on your left leg"), SHAPES[0], body)
+    left, right = motion.contacts[:, :2].max(axis=1), motion.contacts[:, 2:].max(axis=1)
+    hops = np.flatnonzero(np.diff((left == 0.0).astype(int)) == 1)
+    assert len(hops) == 2
+    assert np.all(right[hops[0] : hops[1] + 10] == 0.0)
+
+
+def test_an_arm_that_is_lowered_later_stays_up_until_then(body):
+    motion = choreograph(parse("raise your right hand, nod twice and lower it"), SHAPES[0], body)
+    wrist, head = body.joints(motion)[:, 21, 2], body.joints(motion)[:, 15, 2]
+    up = np.flatnonzero(wrist > head)
+    assert np.all(np.diff(up) == 1)
+    assert len(up) / motion.fps > 2.0
+    assert wrist[-1] < head[-1] - 0.4
+
+
+def test_hands_meet_over_the_head(body):
+    joints = body.joints(choreograph(parse("clap three times over your head"), SHAPES[0], body))
+    apart = np.linalg.norm(joints[:, 28] - joints[:, 43], axis=1)
+    claps = np.flatnonzero((apart[1:-1] < apart[:-2]) & (apart[1:-1] <= apart[2:]) & (apart[1:-1] < 0.15)) + 1
+    assert len(claps) == 3
+    assert np.all(joints[claps, 20, 2] > joints[claps, 15, 2])

@@ -1,5 +1,6 @@
 """The mannequin in a scene: it acts on the objects where they are, and says what is to come of it."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -97,6 +98,60 @@ def test_hands_and_feet_meet_the_objects_where_they_are(body, betas, task):
     forces = np.ones((len(motion), len(TWO_CUPS), 10))
     for result in evaluate(checks, Rollout(TWO_CUPS, 30.0, where, root, forces)):
         assert result.passed, result.sentence
+
+
+@pytest.mark.parametrize(
+    ("task", "check"),
+    [
+        ("close the door", "closed"),
+        ("open the drawer with your left hand", "opened"),
+        ("close the drawer", "closed"),
+        ("walk between the two chairs", "robot_between"),
+        ("pick up the bottle and put it upright into the basket", "stands"),
+    ],
+)
+def test_what_is_imagined_for_a_task_moves_as_its_checks_ask(body, betas, task, check):
+    made = Choreography.of_instruction(task, SIZE)
+    motion, objects = made.perform(betas, body, 30.0)
+    scene, checks = made.interaction.scene, made.interaction.checks
+    assert check in [c.kind for c in checks if c.object]
+    rest = body.rest_joints(betas)
+    root = np.concatenate([motion.transl + rest[0], np.tile([1.0, 0, 0, 0], (len(motion), 1))], axis=1)
+    where = poses(objects, scene)
+    for result in evaluate(checks, Rollout(scene, 30.0, where, root, np.ones((len(motion), len(scene), 10)))):
+        assert result.passed, result.sentence
+    still = Rollout(scene, 30.0, where[:1], root[:1], np.zeros((1, len(scene), 10)))
+    assert not all(result.passed for result in evaluate(checks, still))
+    rot, pos = body.transforms(motion)
+    for contact in made.interaction.contacts:
+        wrist, knuckle = (20, 28) if contact.body == "left_hand" else (21, 43)
+        hand = (pos[:, wrist] + rot[:, wrist] @ (0.8 * (rest[knuckle] - rest[wrist])))[int(contact.start * 30.0) + 2]
+        obj = next(o for o in objects if o.object.item.id == contact.object)
+        begin = int(contact.start * 30.0) + 2
+        there = replace(obj, position=obj.position[begin : begin + 1], rotation=obj.rotation[begin : begin + 1])
+        assert abs(surface_distance(there, hand[None])[0]) < 0.05
+
+
+def test_two_of_a_scene_are_told_by_a_plural_and_by_what_they_are_next_to():
+    scene = joined(
+        [everyday("chair", f"chair_{k}", pos=(1.5, y, 0.0)) for k, y in enumerate((-0.8, 0.8))]
+        + [everyday("table", pos=(3.0, 0.0, 0.0)), everyday("bin", "bin_1", pos=(3.0, 0.9, 0.0))]
+        + [everyday("bottle", f"bottle_{k}", pos=(2.8, 0.1 * k, 0.74)) for k in range(2)]
+    )
+    (walk,) = parse("walk between the chairs", scene)
+    assert {walk.object, walk.at} == {"chair_0", "chair_1"}
+    past = np.array(Choreography([walk], SIZE, scene).score.past)
+    assert np.abs(past[:, 1]).max() < 0.2
+    assert past[-1, 0] > 1.8
+    bottles = parse("point at both bottles, then pick up one of the bottles", scene)
+    assert [a.object for a in bottles] == ["bottle_0", "bottle_1", "bottle_0"]
+    assert parse("put the bottle_0 in the bin next to the table", scene)[0].at == "bin_1"
+    for text, named in (
+        ("put the bottle_0 in the bin next to the chair_0", "not next to"),
+        ("walk between the tables", "which tables"),
+    ):
+        with pytest.raises(BadInput, match=named):
+            parse(text, scene)
 
 
 @pytest.mark.parametrize(("category", "yaw"), [("stool", 0.0), ("stool", 2.5), ("chair", 0.0), ("chair", 2.5)])

@@ -779,10 +779,10 @@ def test_videos_api_of_ones_own_server(one, monkeypatch):
 
 def test_any_sentence_is_taken_by_default(one):
     fake = one("kling")
-    made = backend(fake)(GenerateRequest("open the drawer, then wave"))
+    made = backend(fake)(GenerateRequest("open the window, then wave"))
     assert [a["verb"] for a in made.plan["actions"]] == ["open", "wave"]
     assert fake.sent()["settings"]["duration"] == 8
-    assert "open the drawer" in made.metrics["prompt"]
+    assert "open the window" in made.metrics["prompt"]
 
 
 def test_length_is_the_shortest_that_the_plan_fits_in(one):

@@ -78,13 +78,13 @@ def test_plan_prints_json_and_makes_no_video(capsys, tmp_path, monkeypatch):
     cli.app(["plan", "walk in a circle", "--json"], standalone_mode=False)
     plan = json.loads(capsys.readouterr().out)
     assert plan["actions"][0]["angle"] == 360.0
-    cli.app(["plan", "open the drawer", "--generator", "fal", "--json"], standalone_mode=False)
+    cli.app(["plan", "open the window", "--generator", "fal", "--json"], standalone_mode=False)
     assert json.loads(capsys.readouterr().out)["actions"][0]["verb"] == "open"
     verbatim = ["--generator", "kling", "-s", "generate.planner=verbatim"]
-    cli.app(["plan", "walk, then open the drawer", *verbatim], standalone_mode=False)
+    cli.app(["plan", "walk, then open the window", *verbatim], standalone_mode=False)
     assert json.loads(capsys.readouterr().out)["planner"] == "verbatim"
-    with pytest.raises(BadInput, match="'drawer'"):
-        cli.app(["plan", "open the drawer"], standalone_mode=False)
+    with pytest.raises(BadInput, match="'window'"):
+        cli.app(["plan", "open the window"], standalone_mode=False)
     with pytest.raises(BadInput, match="makes no plans"):
         cli.app(["plan", "wave", "--generator", "file"], standalone_mode=False)
     assert not list(tmp_path.iterdir())

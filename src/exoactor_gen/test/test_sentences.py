@@ -382,6 +382,77 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ("walk in front of the table and do it again", [do("walk", object="table")] * 2),
     ("nod while standing still", [do("nod")]),
     ("wait at the table for two seconds", [do("walk", object="table"), do("stand", seconds=2.0)]),
+    # two objects, several, one of them, and where they stand
+    ("walk between the table and the chair", [do("walk", direction="between", object="table", at="chair")]),
+    ("go between the two chairs", [do("walk", direction="between", object="chair", at="other_chair")]),
+    (
+        "look at both chairs, then walk between them",
+        [
+            do("look", object="chair"),
+            do("look", object="other_chair"),
+            do("walk", direction="between", object="chair", at="other_chair"),
+        ],
+    ),
+    (
+        "pick up one of the bottles and place it next to the other one",
+        [
+            do("pick up", direction="up", object="bottle"),
+            do("place", object="bottle", direction="side", at="other_bottle"),
+        ],
+    ),
+    ("look at the ball on the table", [do("look", object="ball", at="table")]),
+    ("go to the cup which is standing on the desk", [do("walk", object="cup", at="table")]),
+    ("walk to the chair on the left", [do("walk", object="chair", direction="left")]),
+    ("walk behind the chair", [do("walk", direction="around", object="chair")]),
+    (
+        "walk around the chair and stop on the far side",
+        [do("walk", direction="around", object="chair"), do("stand")],
+    ),
+    # doors and drawers, upright
+    ("close the door", [do("close", object="door")]),
+    ("pull the drawer open with your left hand", [do("open", object="drawer", side="left")]),
+    ("push the drawer shut", [do("close", object="drawer")]),
+    (
+        "pick up the bottle and put it upright into the basket",
+        [do("pick up", object="bottle", direction="up"), do("place", object="bottle", direction="up", at="basket")],
+    ),
+    ("stand the bottle upright on the table", [do("place", object="bottle", direction="up", at="table")]),
+    ("take the cup out of the bin", [do("pick up", direction="up", object="cup", at="bin")]),
+    (
+        "move the box from the floor to the table",
+        [do("pick up", object="box", at="floor"), do("place", object="box", at="table")],
+    ),
+    # arms that stay up, one leg, what arms do meanwhile
+    (
+        "raise your right hand, then your left, then lower both",
+        [do("raise", side="right"), do("raise", side="left"), do("lower", side="both")],
+    ),
+    ("lift both arms, nod and lower them", [do("raise", side="both"), do("nod"), do("lower", side="both")]),
+    ("raise both arms, hold them for 2 seconds and lower them again", [do("raise", side="both", seconds=2.0)]),
+    ("hop twice on your left leg", [do("hop", side="left", count=2)]),
+    ("hop up and down three times", [do("jump", direction="up", count=3)]),
+    ("clap over your head", [do("clap", direction="up")]),
+    ("walk forward with your hands up", [do("walk", direction="forward", meanwhile="raising your hands")]),
+    ("stand for 3 seconds with your arms crossed", [do("cross arms", seconds=3.0)]),
+    # order, purposes, manners, ways and amounts
+    ("walk forward until you reach the table", [do("walk", object="table")]),
+    (
+        "go to the table to grab the cup. once you have done that, return it to the table",
+        [do("walk", object="table"), do("pick up", object="cup"), do("place", object="cup", at="table")],
+    ),
+    (
+        "walk to the door. when you get there, knock briefly, followed by a bow",
+        [do("walk", object="door"), do("knock", object="door"), do("bow")],
+    ),
+    (
+        "keep waving for 3 seconds, then walk in a figure eight",
+        [do("wave", seconds=3.0)] + [do("walk", direction="around", angle=360.0, side=s) for s in ("left", "right")],
+    ),
+    ("rotate in place twice", [do("turn", angle=720.0)]),
+    ("bow politely, then give the ball a kick", [do("bow"), do("kick", object="ball")]),
+    ("step to the left, then back to the right", [do("step", direction=d) for d in ("left", "right")]),
+    ("look from side to side", [do("look", direction=d) for d in ("left", "right")]),
+    ("clap 3x, then nod half a dozen times", [do("clap", count=3), do("nod", count=6)]),
 ]
 
 REFUSED: list[tuple[str, str]] = [
@@ -435,15 +506,11 @@ REFUSED: list[tuple[str, str]] = [
     ("kick the robot", "robot"),
     ("wave again", "again"),
     # written once the grammar was done
-    ("walk forward until you reach the table", "until"),
     ("take 2 steps forward and 3 to the left", "3"),
     ("put your hands down", "down"),
     ("lower your arms", "lower"),
     ("sit down, wave, stand up", "stands up from the chair before 'wave'"),
     ("bow deeply", "deeply"),
-    ("look at the ball on the table", "on the table"),
-    ("walk between the table and the chair", "between"),
-    ("walk behind the chair", "behind"),
     ("push the green button", "green"),
     ("take the red cup, walk to the blue cup and touch the cup", "Which cup"),
     ("put the ball into the box", "into the box"),
@@ -505,7 +572,6 @@ REFUSED: list[tuple[str, str]] = [
     ("turn 1/2 turn left", "1/2"),
     ("turn left twice", "count"),
     ("walk on tiptoes", "tiptoes"),
-    ("walk forward with your hands up", "hands"),
     ("raise your left arm and right leg", "leg"),
     ("wave at the table", "table"),
     ("walk forward two metres no wait three metres", "no"),
@@ -513,6 +579,16 @@ REFUSED: list[tuple[str, str]] = [
     ("walk forward as far as the chair", "far"),
     ("walk about two metres", "about"),
     ("hold the ball for five seconds then drop it", "drop"),
+    # what would be read otherwise than it is meant
+    ("lay the bottle down on its side on the table", "'on its side'"),
+    ("push the chair under the table", "under the table"),
+    ("touch the chairs", "which chairs"),
+    ("walk between the table and the table", "two objects"),
+    ("stand up from the chair", "does not sit on the chair"),
+    ("step back from the table", "not at the table"),
+    ("nod, then lower your arms", "nothing to lower"),
+    ("wave until you reach the table", "table"),
+    ("put the cup in the bin next to the table", "next to the table"),
 ]
 
 

@@ -16,6 +16,7 @@ _SAY = {
     "turn": "turns on the spot{way}{object}{much}",
     "wave": "raises {hand} and waves{much}",
     "raise": "raises {arm}{way}{much}",
+    "lower": "lowers {arm}",
     "reach": "reaches{way} with {hand}{object}{at}",
     "point": "points{way} with {arm}{object}{at}",
     "squat": "squats down and stands up again{much}",
@@ -23,10 +24,12 @@ _SAY = {
     "bow": "bows from the hips{much} and straightens up again",
     "lean": "leans{way}{much} and straightens up again",
     "sit": "sits down{object}, stays seated{stay} and stands up again",
+    "hop": "hops on {foot} alone{much}",
     "kick": "kicks forward with {foot}{object}{much}",
     "clap": "claps both hands in front of the chest{much}",
+    "clap up": "claps both hands above the head{much}",
     "punch": "punches forward with {fist}{object}{much}",
-    "look": "turns the head to look{way}{object}",
+    "look": "turns the head to look{way}{object}{at}",
     "nod": "nods{much}",
     "march": "walks in place, lifting the feet{much}",
     "dance": "dances in place{much}",
@@ -44,12 +47,13 @@ _SAY = {
     "knock": "knocks{object} with {fist}{much}",
     "push": "pushes{object}{at} forward{much} with {hand}",
     "nudge": "pushes{object} forward{much} with {foot}",
-    "open": "pushes{object} open with {hand}",
+    "open": "{opens}{object} open with {hand}",
+    "close": "pushes{object} shut with {hand}",
     "hold": "holds{object}{at} with {hand}",
     "pick up": "bends down, picks up{object}{at} with {hand} and straightens up",
     "stand": "stands still",
     "touch": "lays {hand} on{object}{much}",
-    "place": "puts{object} down{at} and lets go of it",
+    "place": "puts{object} down{at}{upright} and lets go of it",
     "carry": "carries{object}{way}{much} with {hand}{at}",
     "sweep": "sweeps{object}{at}{much}",
     "wipe": "wipes{object} with {hand}{much}",
@@ -67,14 +71,16 @@ _OBJECT = {
     "turn": " to face the ",
     "sit": " on the ",
     "knock": " on the ",
-    **dict.fromkeys(("pick up", "touch", "place", "carry", "push", "nudge", "open", "hold", "sweep", "wipe"), " the "),
+    **dict.fromkeys(
+        ("pick up", "touch", "place", "carry", "push", "nudge", "open", "close", "hold", "sweep", "wipe"), " the "
+    ),
 }
 _AT = {
     "pick up": " from the ",
     "sweep": " off the ",
     "carry": " to the ",
     "walk": " to the ",
-    **dict.fromkeys(("touch", "hold"), " on the "),
+    **dict.fromkeys(("touch", "hold", "look"), " on the "),
 }
 _BESIDE = {"left": " to the left of the ", "right": " to the right of the ", "side": " next to the "}
 _DETAILS = ("side", "direction", "distance", "angle", "count", "meanwhile")
@@ -119,17 +125,27 @@ def describe(movement: Movement) -> str:
     at = beside + place if beside else _AT.get(kind, " in the " if within else " on the ") + place if place else ""
     if kind == "walk" and movement.object:
         way, obj = None, _walked_to(movement, name)
+        at = (
+            f" and the {place}"
+            if movement.direction == "between"
+            else at
+            if movement.direction
+            else at and f" on the {place}"
+        )
         much = ["in a full circle"] if movement.angle else much
     elif kind == "walk" and way == "around":
         way, much = None, [f"in a full circle to the {movement.side or 'left'}"]
     stay = f" for {movement.seconds:g} seconds" if movement.seconds else ""
-    text = _SAY["lean" if kind == "bow" and way in ("left", "right") else kind].format(
+    said = {("bow", "left"): "lean", ("bow", "right"): "lean", ("clap", "up"): "clap up"}.get((kind, way or ""), kind)
+    text = _SAY[said].format(
         way=_WAY.get(way, f" {way}") if way else "",
         much="".join(f" {m}" for m in much),
         object=obj,
         at=at,
         stay=stay,
         side=side,
+        upright=" upright" if kind == "place" and movement.direction == "up" else "",
+        opens="pulls" if category_of(name) == "drawer" else "pushes",
         **limbs,
     )
     text = re.sub(r" 1 (metre|degree|second|step)s\b", r" 1 \1", text).replace(" 1 times", " once")
@@ -156,8 +172,10 @@ def _walked_to(movement: Movement, name: str) -> str:
         return " back to where it began"
     if movement.direction == "around":
         return f" around the {name}" + (f" on the {movement.side}" if movement.side else "")
-    if movement.direction in ("over", "under"):
+    if movement.direction in ("over", "under", "between"):
         return f" {movement.direction} the {name}"
+    if movement.direction in ("left", "right"):
+        return f" up to the {name} on the {movement.direction}"
     if movement.direction:
         return f" through the {name}"
     return f" up to the {movement.side} of the {name}" if movement.side else f" up to the {name}"

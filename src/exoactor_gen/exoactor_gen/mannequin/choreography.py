@@ -24,11 +24,11 @@ from exoactor_gen.mannequin.actions import action_of, movements_of
 from exoactor_gen.mannequin.gestures import GESTURES
 from exoactor_gen.mannequin.handling import hands_for
 from exoactor_gen.mannequin.language import gesture_of, parse
-from exoactor_gen.mannequin.movement import ARM_GESTURES, HANDLED, KINDS, MOVES_FEET, START, Movement
+from exoactor_gen.mannequin.movement import ARM_GESTURES, ARMS_USED, HANDLED, KINDS, MOVES_FEET, START, Movement
 from exoactor_gen.mannequin.object_movements import handle
 from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
 from exoactor_gen.mannequin.references import found_in
-from exoactor_gen.mannequin.score import STAND_SECONDS, Score
+from exoactor_gen.mannequin.score import STAND_SECONDS, Score, sides_of
 from exoactor_gen.mannequin.task import checks_of
 from exoactor_gen.mannequin.whole_body import MEAN_STATURE, solve, stature
 from exoactor_gen.plan import Plan
@@ -103,6 +103,7 @@ class Choreography:
         """What is seen to be done: hands do not push what is low, a foot does."""
         timed = plan is not None and len(movements) == len(plan.actions)  # not where several actions are one movement
         for k, movement in enumerate(movements):
+            self.score.stay_up = _staying_up(movements[k:])
             self.add(_timed(self.score, movement, plan.actions[k].seconds) if plan and timed else movement)
         self._plan, self._instruction = plan, instruction
 
@@ -198,6 +199,18 @@ def choreograph(
     """The motion alone of a body that carries out movements; raises as `Choreography`."""
     body, betas = body or BodyModel.load(), np.atleast_1d(np.asarray(betas, dtype=np.float64))
     return Choreography(movements, stature(body, betas) / MEAN_STATURE).perform(betas, body, fps)[0]
+
+
+def _staying_up(movements: Sequence[Movement]) -> frozenset[str]:
+    """Sides of the arms that the first movement raises and that stay up, until a later one lowers them."""
+    first, *later = movements
+    up = set(sides_of(first.side, KINDS[first.kind].side)) if first.kind == "raise" else set()
+    stay: set[str] = set()
+    for movement in later:
+        used = set(sides_of(movement.side, KINDS[movement.kind].side)) if movement.kind in ARMS_USED else set()
+        stay |= up & used if movement.kind == "lower" else set()
+        up -= used
+    return frozenset(stay)
 
 
 def _write(score: Score, movement: Movement) -> None:

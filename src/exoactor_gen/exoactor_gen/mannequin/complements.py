@@ -6,18 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 from exoactor_core.errors import BadInput
+from exoactor_core.everyday import COLORS
 from exoactor_gen.mannequin.details import in_range, unfit, with_amount, with_detail, with_limb, with_noun, with_number
 from exoactor_gen.mannequin.grammar import Phrase
-from exoactor_gen.mannequin.movement import HANDLED, KINDS, MOVES_FEET, START, Movement, category_of
+from exoactor_gen.mannequin.movement import BESIDE, HANDLED, KINDS, MOVES_FEET, START, Movement, category_of
 from exoactor_gen.mannequin.references import References
 from exoactor_gen.mannequin.vocabulary import (
     AT_AFTER,
     DIRECTION,
     OBJECT_AFTER,
+    ON,
     PACE,
     SIDE_FIRST,
     SLIGHT_AMOUNT,
-    TOWARDS,
     UNDER,
     VERB_KIND,
 )
@@ -36,7 +37,8 @@ _ADDED: dict[tuple[str, str], tuple[str, Any]] = {
 _SAID_ANYWAY = frozenset(
     (("again", "rise"), ("again", "place"), ("in place", "march"), ("in place", "turn"), ("in place", "jump"),
      ("broom", "sweep"), ("out", "reach"), ("moment", "stand"), ("there", "stand"),
-     *(("everyone", kind) for kind in _TO_PEOPLE))
+     *((sort, kind) for sort in ("everyone", "manner") for kind in _TO_PEOPLE), ("manner", "place"), ("manner", "sit"),
+     ("together", "clap"), ("in place", "hop"), *(("upright", kind) for kind in ("pick up", "hold", "carry")))
 )  # fmt: skip
 """Sorts of phrases that may be said with a kind, and say nothing more."""
 _CARRIED_LOW = ("pick up", "hold")
@@ -49,6 +51,9 @@ def filled(refs: References, movement: Movement, details: list[Phrase], verb: Ph
     clockwise = any(p.said.get("way", "").endswith("clockwise") for p in details)
     for phrase in sorted(details, key=lambda p: p.sort == "slight"):
         movement = _detail(refs, movement, phrase, verb, amounts)
+    rounds = movement.count and not movement.angle and movement.direction in (None, "around")
+    if movement.kind == "turn" and rounds and movement.object is None:  # 'rotate in place once'
+        movement = replace(movement, angle=360.0, direction=None)
     if movement.kind == "turn" and movement.angle and movement.count:
         movement = replace(movement, angle=in_range("angle", movement.angle * movement.count), count=None)
     if clockwise and movement.direction == "around" and movement.object and movement.side:
@@ -95,6 +100,8 @@ def _detail(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, 
         return with_detail(movement, "direction", "up", phrase)
     if sort == "circle" and kind == "walk":
         return replace(with_detail(movement, "direction", "around", phrase), angle=360.0)
+    if sort == "on one leg" and kind == "hop":
+        return with_detail(movement, "side", phrase.said.get("side", "right"), phrase)
     if sort == "on one leg" and kind == "lift knee":
         return with_detail(movement, "side", "left" if phrase.said.get("side") == "right" else "right", phrase)
     if sort == START and kind == "walk" and movement.object is None:
@@ -103,17 +110,40 @@ def _detail(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, 
         if refs.scene is not None:  # where it is imagined, it stands there
             refs.require_on("behind", movement.object, phrase, verb)
         return movement
+    if sort == "between" and kind == "walk" and movement.object is None:
+        one, two = _pair(refs, phrase)
+        return replace(with_detail(movement, "direction", "between", phrase), object=one, at=two)
+    if sort == "upright" and kind == "place":  # what is put beside something stands upright anyway
+        return movement if movement.direction in BESIDE else replace(movement, direction="up")
     if sort == "there" and kind == "place" and refs.there():
         return with_detail(movement, "at", refs.there(), phrase)
     if (
         (sort, kind) in _SAID_ANYWAY
         or (sort == "with it" and kind in MOVES_FEET and any(a.kind in HANDLED for a in refs.movements))
+        or (sort == "moment" and "seconds" in KINDS[kind].takes)
+        or (sort == "other side" and kind == "stand" and "around" in [a.direction for a in refs.movements[-1:]])
         or (sort == "again" and any(a.kind == kind for a in refs.movements))
         or (sort == "own body" and kind == f"hands on {'head' if phrase.said['body'] == 'head' else 'hips'}")
         or (sort == "answer" and (kind, phrase.said["answer"]) in (("nod", "yes"), ("shake head", "no")))
     ):
         return movement
     raise unfit(verb.text, phrase)
+
+
+def _pair(refs: References, phrase: Phrase) -> tuple[str, str]:
+    """The two objects of 'between them', 'between the chairs' or 'between the table and the chair'."""
+    said = phrase.said
+    if "first" in said:
+        each = [said[name].rpartition(" ") for name in ("first", "second")]
+        names = tuple(
+            refs.called(noun, {"color": color} if color in COLORS else {}, Movement("walk"))
+            for color, noun in ((c, n) if c in COLORS else ("", f"{c} {n}".strip()) for c, _, n in each)
+        )
+    else:
+        names = tuple(refs.them()) if "pair" in said else refs.several({**said, "many": "two"})
+    if len(names) != 2 or names[0] == names[1]:
+        raise BadInput(f"'{phrase.text}' takes two objects, not {', '.join(names)}.".replace("_", " "))
+    return names[0], names[1]
 
 
 def _direction(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, amounts: bool) -> Movement:
@@ -154,11 +184,16 @@ def object_of(refs: References, movement: Movement, phrase: Phrase, verb: Phrase
         movement, before = movement if "next" in said else with_detail(movement, "side", beside, phrase), "to"
     else:
         before = "beside" if beside else said.get("to") or phrase.said.get("preposition") or "-"
-    if "one" in said:  # 'the blue one'
+    if "behind" in said and kind != "walk":
+        raise BadInput(
+            f"The mannequin does not understand 'behind' with '{verb.text}': say 'to the left of' or 'to the right of'."
+        )
+    if "one" in said or "another" in said:  # 'the blue one', 'the other one'
         if not (like := movement.object or refs.it(movement)):
             raise BadInput(f"It is not clear what '{phrase.text}' is: name the object.")
-        said = {**said, "color": said["one"], "object": category_of(like)}
-    name = said.get("object", "")
+        meant = {"color": said["one"]} if "one" in said else {"other": said["another"]}
+        said = {**said, **meant, "object": category_of(like)}
+    name = refs.one_of(said["any"]) if "any" in said else said.get("object", "")
     name = refs.called(name, said, movement) or refs.it(movement)
     if not name:
         raise BadInput(f"It is not clear what 'it' is in '{verb.text} {phrase.text}': name the object.")
@@ -168,7 +203,15 @@ def object_of(refs: References, movement: Movement, phrase: Phrase, verb: Phrase
         return movement
     if kind == "touch" and name == "floor" and movement.object is None:
         raise BadInput("The floor is not touched: say 'reach down with your right hand'.")
-    if kind == "walk" and before in ("around", "round", "past"):
+    if kind == "rise":
+        _rise_from(refs, name, before, phrase, verb)
+        return movement
+    if kind in ("walk", "step") and movement.direction == "backward" and before == "from":
+        last = refs.movements[-1] if refs.movements else movement
+        if name not in (last.object, last.at):
+            raise BadInput(f"The person is not at the {name} yet: say 'walk to the {name}' before '{phrase.text}'.")
+        return movement
+    if kind == "walk" and ("behind" in said or before in ("around", "round", "past")):
         movement = replace(with_detail(movement, "direction", "around", phrase), object=None, at=movement.object)
         before = "to"
     elif kind in ("walk", "step") and before in ("over", "through", *UNDER):
@@ -179,12 +222,18 @@ def object_of(refs: References, movement: Movement, phrase: Phrase, verb: Phrase
         before = "to"
     elif kind == "walk" and movement.direction in (None, "forward"):  # 'walk forward to the door' is not through it
         movement = replace(movement, direction=None)
-    if kind == "push" and movement.object and before in f"{TOWARDS} onto upon into".split():
+    if kind in ("push", "nudge") and movement.object and before != "on":
         raise BadInput(
-            f"The mannequin pushes straight ahead: say how far, as in 'push the {movement.object} one metre'."
+            f"The mannequin pushes straight ahead, not '{phrase.text}': say how far, as in 'push the {movement.object} "
+            "one metre'."
         )
+    if kind == "walk" and movement.object and movement.direction is None and before in ON.split():
+        return with_detail(movement, "at", name, phrase)  # where it stands
     if movement.object is None and before in OBJECT_AFTER.get(kind, "").split() and name != "floor":
         return replace(movement, object=name)
+    if kind == "place" and beside and movement.at not in (None, name) and refs.contains(movement.at or ""):
+        refs.require_near(movement.at or "", name, phrase)
+        return replace(movement, direction=None)
     if kind == "place" and movement.direction in ("left", "right") and not beside:  # 'on your left on the table'
         raise unfit(verb.text, phrase)
     if movement.at in (None, name) and before in AT_AFTER.get(kind, "").split():
@@ -192,3 +241,13 @@ def object_of(refs: References, movement: Movement, phrase: Phrase, verb: Phrase
     if movement.at and movement.object is None and before == "-":
         return replace(movement, object=name)
     raise unfit(verb.text, phrase)
+
+
+def _rise_from(refs: References, name: str, before: str, phrase: Phrase, verb: Phrase) -> None:
+    """Check that who gets up from something sits on it."""
+    if before != "from":
+        raise unfit(verb.text, phrase)
+    sat = [a.object or name for a in refs.movements if a.kind == "sit"]
+    if name not in sat[-1:]:
+        where = "stays on its feet" if name == "floor" else f"does not sit on the {name}"
+        raise BadInput(f"The mannequin {where}: leave '{verb.text} {phrase.text}' out, or say 'sit down' before.")

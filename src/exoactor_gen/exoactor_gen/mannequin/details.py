@@ -20,6 +20,7 @@ from exoactor_gen.mannequin.vocabulary import (
     SLIGHT_AMOUNT,
     TIMES,
     UNITS,
+    VERB_KIND,
     quantity,
 )
 
@@ -30,6 +31,11 @@ _NAMED_PARTS = frozenset(
 )  # fmt: skip
 """Body parts that may be named with a kind, and say nothing more."""
 _UNIT_NAMES = {"distance": "metres", "angle": "degrees", "count": "times", "seconds": "seconds"}
+_TAKEN = {
+    "object": "an object", "at": "where that stands or goes", "side": "a side", "distance": "a distance",
+    "angle": "an angle", "count": "a count", "seconds": "a time",
+}  # fmt: skip
+"""What details are called in messages."""
 _SMALL_STEP = 0.2
 """Length of a small step, m."""
 
@@ -40,10 +46,17 @@ def unfit(verb: str, phrase: Phrase) -> BadInput:
     obj = phrase.said.get("object")
     if obj and verb in KINDS and "object" not in KINDS[verb].takes:
         return BadInput(f"'{verb}' takes no object ('{obj}'): other backends can do more (see 'exoactor doctor').")
+    taken = ", ".join(_TAKEN[name] for name in _TAKEN if name in KINDS[kind].takes) if (kind := _kind_of(verb)) else ""
     return BadInput(
-        f"The mannequin does not understand '{words}' with '{verb}': other backends can do more (see 'exoactor "
-        "doctor')."
+        f"The mannequin does not understand '{words}' with '{verb}'{f', which takes {taken}' if taken else ''}: say it "
+        "in other words, or leave it out; other backends can do more (see 'exoactor doctor')."
     )
+
+
+def _kind_of(verb: str) -> str:
+    """The kind that a verb names by itself; empty where it depends on more."""
+    kind = VERB_KIND.get(verb, verb)
+    return kind if kind in KINDS else ""
 
 
 def with_detail(movement: Movement, name: str, value: Any, phrase: Phrase) -> Movement:
@@ -142,7 +155,7 @@ def with_limb(movement: Movement, phrase: Phrase) -> Movement:
     """Read a body part: it must be the one that the movement moves."""
     kind, said = movement.kind, phrase.said
     part = said.get("part", "hand" if kind in HAND_KINDS else "foot")
-    side = "both" if "both" in said else said.get("side") or said.get("only")
+    side = "both" if "both" in said or "pair" in said else said.get("side") or said.get("only")
     plural = part in ("hands", "arms", "fists")
     if part in HEAD_WORDS and kind in ("look", "nod", "shake head") and side is None:
         return movement
@@ -154,7 +167,7 @@ def with_limb(movement: Movement, phrase: Phrase) -> Movement:
         raise BadInput(
             f"The mannequin cannot {kind} with '{part}': other backends can do more (see 'exoactor doctor')."
         )
-    if kind == "clap" and (side == "both" or plural) and side != "one":
+    if kind in ("clap", "flap") and (side == "both" or plural) and side != "one":
         return movement
     side = "both" if plural and side is None else "right" if side == "one" else side
     return movement if side is None else with_detail(movement, "side", side, phrase)

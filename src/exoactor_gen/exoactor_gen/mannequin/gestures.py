@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,6 +74,7 @@ class Repeated:
 
 
 _OVERHEAD = (163.0, 6.0, 0.0, 8.0)
+_CLAP_OVERHEAD = Repeated((160.0, 10.0, 20.0, 30.0), ((160.0, -2.0, 29.0, 40.0), (160.0, 10.0, 20.0, 30.0)), 0.3)
 REPEATED = {
     "wave": Repeated(
         (8.0, 68.0, -88.0, 92.0), ((8.0, 68.0, -88.0, 68.0), (8.0, 68.0, -88.0, 112.0)), 0.34, seconds=3.0
@@ -98,7 +99,7 @@ NODS = {"nod": ((0.0, 22.0), (0.0, 0.0)), "shake head": ((25.0, 0.0), (-25.0, 0.
 
 
 def _repeat(score: Score, movement: Movement) -> None:
-    what = REPEATED[movement.kind]
+    what = _CLAP_OVERHEAD if movement.kind == "clap" and movement.direction == "up" else REPEATED[movement.kind]
     sides = _sides(movement)
     step = what.step_seconds / movement.pace
     count = movement.count or max(1, round((movement.seconds or what.seconds) / (len(what.cycle) * step)))
@@ -135,7 +136,12 @@ def _hold(
             score.fingers[side].move(begin, begin + 0.6, curl)
         score.now = arrive + (movement.seconds or hold)
         score.drop.move(score.now, score.now + (arrive - begin), [0.0])
-        _back_to_idle(score, tuple(poses), movement.pace)
+        _back_to_idle(score, tuple(side for side in poses if side not in score.stay_up), movement.pace)
+
+
+def _lower(score: Score, movement: Movement) -> None:
+    """Bring arms down that were left up."""
+    _back_to_idle(score, _sides(movement), movement.pace)
 
 
 def _raise(score: Score, movement: Movement) -> None:
@@ -202,6 +208,26 @@ def _jump(score: Score, movement: Movement) -> None:
             score.trunk.move(begin, end, trunk)
         score.jumps.append(jump)
         score.now = jump.end + 0.4
+
+
+_HOP_HEIGHTS = 0.08, -0.14, -0.02
+"""As `_JUMP_HEIGHTS`, off and onto one foot."""
+
+
+def _hop(score: Score, movement: Movement) -> None:
+    """Weight onto one foot, the other one up; jump off the one and onto it; and the other one down again."""
+    heights = score.scale * np.array(_HOP_HEIGHTS)
+    hop = Jump(0.0, 0.45 / movement.pace, *heights)
+    each, count = hop.end + 0.35, movement.count or 1
+    up = 0.0, score.scale * 0.14, 12.0
+    for side in SIDES:
+        score.arm(side, (10.0, 34.0, 4.0, 40.0), 0.8)
+    ways = (*up, 0.7), (*up, movement.pace * each * count)
+    _, (begin, _), *_ = score.swing_foot(other(movement.side or "right"), ways, movement.pace)
+    score.jumps += [replace(hop, begin=begin + k * each) for k in range(count)]
+    for side in SIDES:
+        score.arm(side, IDLE, 0.8, at=score.now - 0.3)
+    score.settle(0.7)
 
 
 def _bow(score: Score, movement: Movement) -> None:
@@ -389,10 +415,12 @@ GESTURES: dict[str, Callable[[Score, Movement], None]] = {
     "turn": _turn,
     "stand": _stand,
     "raise": _raise,
+    "lower": _lower,
     "reach": _extend,
     "point": _extend,
     "squat": _squat,
     "jump": _jump,
+    "hop": _hop,
     "bow": _bow,
     "kick": _kick,
     "lift knee": _lift_knee,

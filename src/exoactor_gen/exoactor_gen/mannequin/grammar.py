@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -30,6 +30,7 @@ from exoactor_gen.mannequin.vocabulary import (
     TENS,
     UNITS,
     VERB_KIND,
+    plural,
 )
 
 
@@ -44,29 +45,35 @@ _DIGITS = r"(?<![\w.,:/+−-])(?:\d+(?:\.\d+|,\d{1,2})?|\.\d+)(?![.,:/−-]?\d)"
 """With a decimal point or comma. '1,500' may be one and a half or many, so it is no number; nor is '-2'."""
 _FIGURE = rf"(?:{_DIGITS}|\b(?:(?:an?|{_either(ONES)}) hundred(?: (?:and )?{_ONE_WORD})?|{_ONE_WORD})\b)"
 _QUANTITY = (
-    rf"(?:(?:an? |one )?(?:half|quarter)(?: of)?(?: an?)?|an? couple(?: of)?|an? few|several"
+    rf"(?:(?:an? |one )?(?:half|quarter)(?: of)?(?: an?)?|an? couple(?: of)?|an? few|several|(?:an? |half an? )dozen"
     rf"|{_FIGURE}(?: and an? (?:half|quarter))?|an?|(?:an? |one )?full)"
 )
 _WHO = r"(?:(?:the |a )?(?:robot|person|human|man|woman|humanoid|g1))"
 _UNIT = _either(unit for name, units in UNITS.items() if name != "steps" for unit in units)
-_WHICH = r"(?:that|which) (?:(?:is|are) (?:(?:standing|lying|sitting) )?|stands |lies |sits )"
+_WHICH = (
+    r"(?:(?:that|which) (?:(?:is|are) (?:(?:standing|lying|sitting|placed) )?|stands |lies |sits )"
+    r"|(?:standing|lying|sitting) )"
+)
 """What a relative clause begins with, which says where an object is: 'the cup that is on the table'."""
 
 
-_NAMED, _COLOURED = "<named>", "<coloured>"
-"""In `_PATTERNS`: any object's name, and that of an object that may have a colour."""
+_NAMED, _COLOURED, _SEVERAL = "<named>", "<coloured>", "<nouns>"
+"""In `_PATTERNS`: any object's name, that of an object that may have a colour, and of several objects."""
 _COLOR = f"(?:{_either(COLORS)} )?"
 _PATTERNS = (
     ("unknown", rf"{_either(word for word in NOT_DONE if ' ' in word)}\b"),
     ("while", r"(?:(?:and )?(?:at the same time|simultaneously)|while|whilst)\b"),
-    ("separator", r"(?:(?:[,;.!?]|(?:and|then|afterwards|finally|lastly|first|also|now)\b|next\b(?! to\b)"
-                  r"|after (?:that|this)\b) ?)+"),
-    ("polite", rf"(?:(?:please|pls|plz|kindly|just|thanks|thank you|thx"
+    ("separator", rf"(?:(?:[,;.!?]|(?:and|then|afterwards?|finally|lastly|first|firstly|also|now|subsequently"
+                  rf"|thereafter|followed by|from there|in the end|to finish|to begin with)\b|next\b(?! to\b)"
+                  rf"|after (?:that|this|which)\b|(?:in order |so as )?to (?={_either(VERB_KIND)}\b)) ?)+"),
+    ("polite", rf"(?:(?:please|pls|plz|kindly|just|simply|immediately|right away|straight away|thanks|thank you|thx"
+               rf"|if (?:you please|you can|you would|possible)|for a start"
                rf"|(?<!wait )(?<!waiting )(?<!look )(?<!looking )(?<!reach )(?<!reaching )for (?:me|us))"
                rf"|(?:hi|hey|hello|ok|okay)(?: {_WHO})?)\b"),
     ("opening", rf"(?:(?:would|do) you mind(?= [a-z]+ing\b)|(?:can|could|would|will) (?:you|{_WHO})"
                 rf"|i(?:'d like| would like| want| need) (?:you|{_WHO}) to"
-                rf"|go ahead and|try (?:to|and)"
+                rf"|go ahead and|try (?:to|and)|(?:be|make) sure (?:to|you)|(?:remember|don't forget|feel free) to"
+                rf"|(?:your|the) (?:task|job|goal) is to|you need to|(?:keep|continue|carry on|keep on)(?= [a-z]+ing\b)"
                 rf"|show (?:me|us)(?: how (?:to|you))?(?! the {_COLOR}{_COLOURED}\b)"
                 rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])"
                 rf"|go(?= (?:get|grab|pick|take|put|touch|open|sit)\b)|(?:start|begin)(?: to"
@@ -76,11 +83,17 @@ _PATTERNS = (
     ("over shoulder", r"over (?:your|the|his|her|its) (?:(?P<way>left|right) )?shoulder\b"),
     ("there above", r"(?:(?:up )?(?:at|to|for|towards?) )the (?:ceiling|sky|stars)\b"),
     ("there below", r"(?:down )?at (?:the (?:floor|ground)|your feet)\b"),
+    ("figure eight", r"(?:in )?an? (?:figure )?(?:of )?(?:eight|8)(?: shape)?\b"),
+    ("between", rf"(?:through (?:the (?:gap|space) )?|in )?between (?:(?P<pair>them)"
+                rf"|{DETERMINER}(?P<first>{_COLOR}{_NAMED}) and {DETERMINER}(?P<second>{_COLOR}{_NAMED})"
+                rf"|(?:the )?(?:two |both )?(?P<several>{_SEVERAL}))\b"),
+    ("other side", r"(?:to|on) the (?:other|far|opposite) side\b(?! of)"),
+    ("upright", r"upright\b"),
     ("again", r"(?:again|do (?:it|that|this) again|once (?:more|again)|one more time)\b"),
     (START, r"(?:back )?to (?:(?:the|your|its|his|her) "
-            r"(?:start|starting (?:point|position|place)|beginning|origin)"
+            r"(?:start|(?:starting|initial|original) (?:point|position|place|spot)|beginning|origin)"
             r"|where (?:you|it|he|she|they) (?:started|began|came from))\b"),
-    ("polygon", rf"in an? (?:(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}) )?(?P<polygon>{_either(POLYGONS)})\b"),
+    ("polygon", rf"(?:in )?an? (?:(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}) )?(?P<polygon>{_either(POLYGONS)})\b"),
     ("in place", r"(?:in place|on the spot)\b"),
     ("away", r"away\b(?! from\b)"),
     ("on one leg", rf"on (?:one|{DETERMINER}(?P<side>left|right)) (?:leg|foot)\b"),
@@ -100,34 +113,44 @@ _PATTERNS = (
                rf"|(?<=[^a] )steps?)(?![\w/])"
                rf"(?: (?P<more>{_FIGURE}) ?(?P<smaller>{_either(SMALLER_UNITS)})(?![\w/]))?"
                r"|(?P<word>once|twice|thrice)\b"),
-    ("number", rf"{_FIGURE}(?!\w)(?! {_either(BODY_PARTS)}\b)"),
-    ("moment", r"(?:for )?a moment\b"),
+    ("number", rf"{_FIGURE}(?!\w| of\b)(?! {_either(BODY_PARTS)}\b)"),
+    ("moment", r"(?:for )?(?:a (?:short |little |brief )?(?:moment|while)|some time)\b|briefly\b"),
+    ("manner", r"(?:politely|nicely|properly|in a (?:friendly|polite) (?:way|manner))\b"),
     ("pace", rf"{_either(PACE)}\b"),
-    ("slight", r"(?:a (?:little )?bit|a little|slightly)\b"),
+    ("slight", r"(?:a (?:little )?bit|a (?:short|small|little) (?:distance|way)|a little|slightly)\b"),
+    ("together", r"together\b"),
+    ("pose", r"(?:in )?(?:that|this|the) (?:pose|position|posture|stance)\b|like (?:that|this)\b"),
     ("above", r"(?:in the air|(?:up )?(?:above|over) (?:your|the|his|her|its) head)\b"),
-    ("limb", rf"(?:(?:with|using) )?{DETERMINER}(?:(?P<both>left and (?:your |the )?right|right and (?:your "
+    ("limb", rf"(?P<pair>both)(?: of them)?(?=$| ?[,.;!]| and\b| again\b| down\b)"
+             rf"|(?:(?:starting |beginning |leading )?(?:with|using|by) )?{DETERMINER}"
+             rf"(?:(?P<both>left and (?:your |the )?right|right and (?:your "
              rf"|the )?left|(?:both|two)(?: of)?"
              rf"(?: your| the)?)|(?P<side>left|right|one|other))? ?\b(?P<part>{_either(BODY_PARTS)})\b"
              rf"|(?:with (?:the|your|his|her|its)|your|his|her|its|the) (?P<only>left|right)\b"
              rf"|(?:with )?the (?P<rest>other)(?: one)?\b"
-             rf"(?! {_COLOR}{_NAMED}\b)"),
+             rf"(?! {_COLOR}(?:{_NAMED}|side)\b)"),
     ("behind you", r"behind (?:you|yourself)\b"),
     ("with it", r"with (?:it|them)\b"),
     ("broom", rf"(?:with|using) {DETERMINER}(?:broom|mop)\b"),
-    ("direction", rf"(?:straight |out )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front"
+    ("direction", rf"(?:straight |out |back )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front"
                   rf"|sides?)(?: hand)?(?: side)?\b(?!(?: hand)?(?: side)? of\b)"
                   rf"|(?:straight )?(?P<way>{_either(DIRECTION)})\b"
                   rf"(?! to\b| towards?\b| it\b| of\b| {DETERMINER}{_COLOR}{_NAMED}\b)"
                   rf"|(?:straight |out )?in front(?: of (?:you|yourself))?\b(?! of\b)"
                   rf"|(?P<straight>in a straight line\b|straight\b)(?! to\b)"),
     ("object", rf"(?P<which>{_WHICH}(?=(?:on|in|inside|next to|beside|near)\b))?"
-              rf"(?:(?:(?:back|up|over|straight|right|closer) )?(?P<to>to|towards?) "
+              rf"(?:(?:(?:all the way )?(?:back|up|over|straight|right|closer|all the way|near) )?(?P<to>to|towards?) "
               rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
-              rf"|(?P<next>next to|beside|alongside|near) "
+              rf"|(?P<behind>behind|(?:to|on) the (?:other|far|opposite) side of) "
+              rf"|(?P<next>next to|beside|alongside|near|close to|by) "
               rf"|(?P<front>in front of) |(?P<preposition>{_either(PREPOSITIONS)}) )?"
-              rf"(?:(?P<other>(?:the (?:other|second)|another) (?={_COLOURED}\b))?"
-              rf"{DETERMINER}(?:(?P<color>{_either(COLORS)}) (?={_COLOURED}\b))?"
-              rf"(?P<object>{_NAMED})|(?:the )?(?P<one>{_either(COLORS)}) one|(?P<it>it)|(?P<them>them))\b"),
+              rf"(?:(?P<many>(?:(?:both|all|two)(?: of)?(?: the| your)?|the two) )?{DETERMINER}"
+              rf"(?:(?P<tint>{_either(COLORS)}) )?(?P<several>{_SEVERAL})"
+              rf"|(?:one|any|either) of (?:the )?(?:two )?(?P<any>{_SEVERAL})"
+              rf"|(?P<other>(?:the (?:other|second)|another) (?={_COLOURED}\b))?"
+              rf"(?:any |some )?{DETERMINER}(?:nearest |closest )?(?:(?P<color>{_either(COLORS)}) (?={_COLOURED}\b))?"
+              rf"(?P<object>{_NAMED})|(?:the )?(?P<one>{_either(COLORS)}) one"
+              rf"|the (?P<another>other)(?: one)?|(?P<it>it)|(?P<them>them))\b"),
     ("out", r"out\b"),
     ("there", r"there\b"),
     ("way", rf"(?P<way>{_either(DIRECTION)})\b"),
@@ -138,10 +161,12 @@ _PATTERNS = (
 @lru_cache(16)
 def _grammar(objects: frozenset[str]) -> dict[str, re.Pattern[str]]:
     """`_PATTERNS` by their names; ``objects`` are names of objects besides those that are always known."""
-    named = _either({*OBJECTS, *SYNONYM, *objects})
+    names = {*OBJECTS, *SYNONYM, *objects}
+    named, several = _either(names), _either(map(plural, names))
     coloured = _either({*SHOWN, *(word for word, kind in SYNONYM.items() if kind in SHOWN), *objects})
     return {
-        name: re.compile(pattern.replace(_NAMED, named).replace(_COLOURED, coloured)) for name, pattern in _PATTERNS
+        name: re.compile(pattern.replace(_NAMED, named).replace(_COLOURED, coloured).replace(_SEVERAL, several))
+        for name, pattern in _PATTERNS
     }
 
 
@@ -191,40 +216,105 @@ class Clause:
         return hand and any(p.sort in ("direction", "way", "above", "out", "own body") for p in rest)
 
 
-def normalised(text: str) -> str:
-    """The instruction in lower case, with single spaces."""
-    text = unicodedata.normalize("NFKC", text).lower().replace("’", "'")
-    text = " ".join(text.split()).strip("\"'“”„« »").replace("that's ", "that is ")
-    text = re.sub(r"(?<=[a-z])-(?=[a-z])|(?<=\d)-(?=[a-z])", " ", text)  # 'forty-five', '90-degree'
-    text = re.sub(r"\bpush(\w* (?:(?:the|a|an) )?(?:\w+ )?\w+) open\b", r"open\1", text)  # 'push the door open'
-    text = re.sub(r"\bpush(\w*) open\b", r"open\1", text)
-    head = r"(^|[,.;] |\b(?:and|then|please) )head (?=(?:over |back |straight )?(?:to|towards?) )"
-    text = re.sub(head, r"\1walk ", text)
-    text = re.sub(rf"\buse ({DETERMINER}(?:left |right |both )?(?:{_either(HAND_WORDS)})) to\b", r"with \1,", text)
-    if re.match(r"1[.)] ", text):  # a numbered list
-        text = re.sub(r"(?:^|\s)\d+[.)](?= [a-z])", ".", text)
-    text = re.sub(r" ?(?:-+>|=+>|→|[()]) ?", ", ", text)
-    text = text.replace("on top of", "on").replace(" & ", " and ").replace("duck under", "walk under")
-    text = re.sub(r"\bthrow(?:s|ing)? ((?:\w+ )?(?:\w+ )?punch(?:es)?)\b", r"do \1", text)
-    text = re.sub(r"\bdo (punch(?:es)?)\b", r"\1", text)
-    text = re.sub(r"\bthrough\b(?=$| ?[,.;!]| and\b| then\b)", "through it", text)
-    what = r"(it |(?:the|an?|that|this) (?:\w+ ){1,2}?)"
-    text = re.sub(rf"\b(?:hand|give|pass) {what}(?:over )?to (?:me|us|him|her)\b", r"hold out \1", text)
-    text = re.sub(rf"\b((?:put|place|drop) {what}in)(?=$| ?[,.;!]| and\b| then\b)", r"\1to it", text)
-    text = re.sub(rf"\b((?:wip|scrub|rub)(?:e|es|s|ing)? {what})(?:clean|down|off)\b(?! the\b)", r"\1", text)
-    text = re.sub(rf"\b(?:hold|hand) {what}(?:out|over)\b(?! to\b)", r"hold out \1", text)
-    text = re.sub(rf"\b((?:put|place|set|lay)(?:s|ting|ing)? {what})back (?=(?:down|(?:on|in)(?:to)?)\b)", r"\1", text)
-    text = re.sub(rf"\bdrop(?:s|ping)? {what}(?=in(?:to|side)?\b)", r"put \1", text)
-    text = re.sub(r"\b(?:do|make) an? (?:full )?(90|180|270|360)\b", r"turn \1", text)
-    text = re.sub(
+_VERB = rf"{_either(VERB_KIND)}\b"
+_END = r"(?=$| ?[,.;!]| and\b| then\b)"
+_WHAT = r"(it |them |(?:the|an?|that|this) (?:\w+ ){1,2}?)"
+_ARMS = rf"((?:(?:your|his|her|the|both|both of your|both your) )(?:left |right )?(?:{_either(HAND_WORDS)}))"
+_THERE = (
+    r"(?:reach(?:ing)?|get(?:ting)? to|arriv(?:e|ing) at|com(?:e|ing) to|have reached|are (?:at|near|next to|close to))"
+)
+_REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
+    (r"(?<=[a-z])-(?=[a-z])|(?<=\d)-(?=[a-z])", " "),  # 'forty-five', '90-degree'
+    (r"\bthat's ", "that is "),
+    (r"\b(you|they|it)'(re|s|ve) ", lambda m: f"{m[1]} {dict(re='are', s='is', ve='have')[m[2]]} "),
+    (r"\bpush(\w* (?:(?:the|a|an) )?(?:\w+ )?\w+) open\b", r"open\1"),  # 'push the door open'
+    (r"\bpush(\w*) open\b", r"open\1"),
+    (r"\bpull(\w* (?:(?:the|a|an) )?(?:\w+ )?drawer(?: of the cabinet)?)(?: open| out)?\b", r"open\1"),
+    (r"\bpull(\w*) open (?=(?:(?:the|a) )?(?:\w+ )?drawer\b)", r"open\1 "),
+    (r"\b(?:push|slide)(\w*) ((?:the |it |a )?(?:drawer |door )?)(?:shut|closed|in)\b", r"close \2"),
+    (r"(^|[,.;] |\b(?:and|then|please) )head (?=(?:over |back |straight )?(?:to|towards?) )", r"\1walk "),
+    (r"\bget (?=(?:over |back |up )?to (?:the|a|your) )", "walk "),
+    (rf"\buse ({DETERMINER}(?:left |right |both )?(?:{_either(HAND_WORDS)})) to\b", r"with \1,"),
+    (r" ?(?:-+>|=+>|→|[()]) ?", ", "),
+    (r"\bon top of\b", "on"),
+    (r"\bout of (?=(?:the|an?|it|your)\b)", "from "),
+    (r" & ", " and "),
+    (r"\bduck under\b", "walk under"),
+    (r"\bthrow(?:s|ing)? ((?:\w+ )?(?:\w+ )?punch(?:es)?)\b", r"do \1"),
+    (r"\bdo (punch(?:es)?)\b", r"\1"),
+    (
+        rf"\bgives? {_WHAT}an? (?:(gentle|quick|slow) )?(push|kick|tap|knock|wipe|touch)\b",
+        lambda m: f"{m[3]} {m[1]}" + {"gentle": "gently", "quick": "quickly", "slow": "slowly"}.get(m[2] or "", ""),
+    ),
+    (rf"\bthrough{_END}", "through it"),
+    (rf"\b(?:hand|give|pass) {_WHAT}(?:over )?to (?:me|us|him|her)\b", r"hold out \1"),
+    (rf"\b((?:put|place|drop) {_WHAT}in){_END}", r"\1to it"),
+    (rf"\b((?:wip|scrub|rub)(?:e|es|s|ing)? {_WHAT})(?:clean|down|off)\b(?! the\b)", r"\1"),
+    (rf"\b(?:hold|hand) {_WHAT}(?:out|over)\b(?! to\b)", r"hold out \1"),
+    (rf"\b((?:put|place|set|lay)(?:s|ting|ing)? {_WHAT})back (?=(?:down|(?:on|in)(?:to)?)\b)", r"\1"),
+    (rf"\bdrop(?:s|ping)? {_WHAT}(?=in(?:to|side)?\b)", r"put \1"),
+    (r"\b(?:do|make) an? (?:full )?(90|180|270|360)\b", r"turn \1"),
+    (
         rf"\b(\w+) ({_UNIT}|turn|rotation) and (a (?:half|quarter))\b",
         lambda m: f"{'one' if m[1] in ('a', 'an') else m[1]} and {m[3]} {m[2]}",
+    ),
+    (r"\b(counter|anti) clockwise", r"\1clockwise"),
+    # where and until when
+    (rf",? (?:until|till) you {_THERE} ", " to "),
+    (r",? (?:when|once|as soon as|after) (?:you (?:are|get|arrive) there|you have arrived|there|arriving)\b", ", then"),
+    (r"\b(?:when|once|as soon as|after) you (?:are|have) (?:done|finished)\b(?: (?:that|so|this)\b)?", "then"),
+    (
+        r"\b(the|an?) (\w+(?: \w+)?) (?:that|which) (?:is|stands|lies) (?:the )?(?:closest|nearest)"
+        r"(?: to (?:you|the robot))?\b",
+        r"\1 nearest \2",
+    ),
+    (r"\b(nearest|closest) to (?:you|the robot) ", r"\1 "),
+    (r"\b((?:jump|hop|bounc)\w*) up and down\b", r"\1 up"),
+    (r"\b(nod\w*(?: your head)?) up and down\b", r"\1"),
+    (r"\bfrom side to side\b", "left and right"),
+    (r"\bback and forth\b", "forward and backward"),
+    (r"\bsway(?:s|ing)? (left and right)\b", "lean left, then lean right"),
+    # what arms do meanwhile
+    (
+        rf"\bwith {_ARMS} (?:(?:held |raised )?(?:up|high|in the air|overhead|above your head)|raised)\b",
+        r"while raising \1",
+    ),
+    (rf"\bwith {_ARMS} (?:crossed|folded)\b", r"while crossing \1"),
+    (rf"\bwith {_ARMS} (on (?:your|the) (?:hips?|head))\b", r"while putting \1 \2"),
+    (
+        rf"\bwith {_ARMS} (?:spread|(?:held |stretched )?out(?:stretched)? to the sides?)\b",
+        r"while raising \1 to the side",
+    ),
+)
+"""Other ways of saying what the grammar knows, and how it knows them."""
+
+
+def normalised(text: str) -> str:
+    """The instruction in lower case, with single spaces, in the words of the grammar."""
+    text = unicodedata.normalize("NFKC", text).lower().replace("’", "'").replace("_", " ")
+    text = " ".join(text.split()).strip("\"'“”„« »")
+    if re.match(r"1[.)] ", text):  # a numbered list
+        text = re.sub(r"(?:^|\s)\d+[.)](?= [a-z])", ".", text)
+    for said, known in _REWRITES:
+        text = re.sub(said, known, text)
+    return _chronological(_arrivals(text))
+
+
+def _arrivals(text: str) -> str:
+    """'When you reach the door, knock' goes to the door first, unless that was said before."""
+
+    def walked(found: re.Match[str]) -> str:
+        goal = found[1]
+        there = goal == "it" or goal.split()[-1] in text[: found.start()].split()
+        return "then " if there else f"walk to {goal}, then "
+
+    return re.sub(
+        rf"\b(?:when|once|as soon as|after) (?:you )?{_THERE} (it|(?:the|a) (?:\w+ )?\w+)(?: again)?,? (?:then )?",
+        walked,
         text,
     )
-    return _chronological(re.sub(r"\b(counter|anti) clockwise", r"\1clockwise", text))
 
 
-_VERB = rf"{_either(VERB_KIND)}\b"
 _FIRST = r"((?:(?:please|first|now|next|and|finally|ok|okay),? )*)"
 _WAIT = rf"({_FIGURE} ?{_either(UNITS['seconds'])})"
 _ORDERS = (

@@ -5,10 +5,21 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from exoactor_core.contacts import SIDES, ContactKind
 from exoactor_core.errors import BadInput
-from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, is_clear, step_away, walk_along
+from exoactor_core.everyday import EVERYDAY
+from exoactor_gen.mannequin.locomotion import (
+    approach,
+    bearing_of,
+    face,
+    gap_to,
+    is_clear,
+    step_away,
+    walk_along,
+    walk_route,
+)
 from exoactor_gen.mannequin.movement import BESIDE, KINDS, Movement, category_of
 from exoactor_gen.mannequin.objects import (
     BACKREST,
@@ -63,6 +74,10 @@ MAX_TOUCH_HEIGHT = 1.3
 """m: what is higher is touched on its front rather than its top."""
 SHOVE_LENGTH = 0.20
 """m that the hand goes with it."""
+AJAR_ANGLE, AJAR_DISTANCE = 0.6, 0.3
+"""rad by which a door that is to be closed stands open towards the person, and how much farther away it is, m."""
+DRAWER_HEIGHT, DRAW_LENGTH = 0.60, 0.20
+"""m over the floor of the underside of a drawer, and by which it is drawn out."""
 MIN_PUSH_HEIGHT = 0.16
 """m over the floor, which hands get to and still push forward."""
 MIN_SWEEP_HEIGHT = 0.07
@@ -362,6 +377,50 @@ def sweep_off(score: Score, movement: Movement) -> None:
     lower_hands(score, (side,), movement.pace, 1.2 / movement.pace, 0.05)
 
 
+def open_up(score: Score, movement: Movement) -> None:
+    """Push a door open, or draw a drawer out."""
+    if category_of(movement.name) == "drawer":
+        _draw(score, movement)
+    else:
+        open_door(score, movement)
+
+
+def close(score: Score, movement: Movement) -> None:
+    """Push a door or a drawer shut that stands open; where it is imagined, it does."""
+    kind = category_of(movement.name)
+    if kind not in ("door", "drawer"):
+        raise BadInput(f"The mannequin does not close the {movement.name}: it closes doors and drawers.")
+    if movement.object in score.objects:
+        raise BadInput(f"The {movement.name} does not stand open on the side of the person: it cannot be pushed shut.")
+    if kind == "drawer":
+        _push_in(score, movement)
+        return
+    away = gap_to(score, kind) + AJAR_DISTANCE
+    shut = object_named(score, movement.name, away)
+    door = score.objects[movement.name] = _standing_open(shut, -AJAR_ANGLE, (-OPEN_ANGLE, AJAR_ANGLE))
+    hinge = _hinge(door)
+    aside = door.pose[:2] - hinge
+    way = np.array([-aside[1], aside[0]]) / np.linalg.norm(aside)  # of the leaf's middle as it turns to the left
+    walk_route(score, door.pose[:2] - gap_to(score, kind) * way, movement.pace, door)
+    face(score, math.atan2(way[1], way[0]), movement.pace)
+    _swing(score, door, AJAR_ANGLE, movement)
+
+
+def _standing_open(shut: RoomObject, value: float, limits: tuple[float, float]) -> RoomObject:
+    """A door or drawer that stands open by ``value`` rad or m, and moves within limits about that."""
+    assert shut.item.articulation
+    joint = shut.item.articulation.model_copy(update={"limits": limits})
+    return RoomObject(shut.item.model_copy(update={"articulation": joint}), shut.turned(value))
+
+
+def _hinge(door: RoomObject) -> np.ndarray:
+    """(2,) m, where the axis of a door is on the floor."""
+    item = door.scene_object
+    assert item.articulation
+    hinge: np.ndarray = item.rotation.apply(item.articulation.pos)[:2] + item.pos[:2]
+    return hinge
+
+
 def open_door(score: Score, movement: Movement) -> None:
     """Shove the free side of a door's leaf with a hand, and wait until it has swung open."""
     door = object_named(score, movement.name, gap_to(score, movement.name))
@@ -369,13 +428,22 @@ def open_door(score: Score, movement: Movement) -> None:
     if joint is None or joint.kind != "hinge" or abs(joint.axis[2]) < 0.9 * np.linalg.norm(joint.axis):
         raise BadInput(f"The {door.name} has no upright hinge: it cannot be pushed open.")
     approach(score, door, movement.pace)
-    ahead = score.ahead(1.0) - score.pose[:2]
-    hinge = door.scene_object.rotation.apply(joint.pos)[:2] + door.scene_object.pos[:2]
-    free = 0.5 * (door.pose[:2] - hinge)  # from the leaf's middle halfway to its free edge
-    aside = float(ahead[0] * free[1] - ahead[1] * free[0])
-    way = math.copysign(1.0, -aside * joint.axis[2])
+    way = math.copysign(1.0, -_free_side(score, door) * joint.axis[2])
     if way * joint.limits[way > 0.0] < OPEN_ANGLE:
         raise BadInput(f"The {door.name} does not open away from the person: it cannot be pushed open.")
+    _swing(score, door, way * OPEN_ANGLE, movement)
+
+
+def _free_side(score: Score, door: RoomObject) -> float:
+    """How far to the left of the person's heading, seen from the hinge, the leaf's middle is, m."""
+    ahead, aside = score.ahead(1.0) - score.pose[:2], door.pose[:2] - _hinge(door)
+    return float(ahead[0] * aside[1] - ahead[1] * aside[0])
+
+
+def _swing(score: Score, door: RoomObject, angle: float, movement: Movement) -> None:
+    """Shove the free side of a leaf that the person faces, and wait until it has swung by an angle, rad."""
+    ahead, aside = score.ahead(1.0) - score.pose[:2], _free_side(score, door)
+    free = 0.5 * (door.pose[:2] - _hinge(door))  # from the leaf's middle halfway to its free edge
     side = movement.side if movement.side in SIDES else "left" if aside > 0.0 else "right"
     leaf = door.item.largest_shape
     point = np.append(door.pose[:2] + free - min(leaf.size[:2]) / 2.0 * ahead, DOOR_PUSH_HEIGHT * score.size)
@@ -384,10 +452,61 @@ def open_door(score: Score, movement: Movement) -> None:
     score.fingers[side].move(begin, begin + 0.6, [4.0, 4.0])
     score.contact(f"{side}_hand", door, "push", reached, reached + 1.0, point)
     score.reach(side, "world", point + np.append(SHOVE_LENGTH * score.scale * ahead, 0.0), reached, reached + 0.9)
-    door.events.append(Opened(reached, reached + 3.0, way * OPEN_ANGLE, door.turned(way * OPEN_ANGLE)))
+    door.events.append(Opened(reached, reached + 3.0, angle, door.turned(angle)))
     score.now = reached + 1.0
     lower_hands(score, (side,), movement.pace, 1.0, 0.0)
     score.now = max(score.now, reached + 3.0)
+
+
+def _drawer(score: Score, movement: Movement) -> RoomObject:
+    """The drawer; where it is imagined, it is on a stand, its front towards the person, as far as it is drawn out."""
+    if movement.object not in score.objects and score.imagines:
+        size = np.array(EVERYDAY["drawer"].size)
+        stand = object_named(score, "stand", gap_to(score, "drawer"), size=(*size[:2], DRAWER_HEIGHT * score.scale))
+        approach(score, stand, movement.pace)
+        pose = np.array([*stand.pose[:2], stand.size[2], score.pose[2] + math.pi])
+        score.objects[movement.name] = RoomObject.imagined(movement.name, pose)
+    drawer = object_named(score, movement.name, gap_to(score, "drawer"))
+    joint = drawer.item.articulation
+    if joint is None or joint.kind != "slide":
+        raise BadInput(f"The {drawer.name} does not slide: it is no drawer.")
+    approach(score, drawer, movement.pace)
+    return drawer
+
+
+def _draw(score: Score, movement: Movement) -> None:
+    """Draw a drawer out, a hand behind its front."""
+    drawer = _drawer(score, movement)
+    _slide(score, drawer, DRAW_LENGTH, movement)
+
+
+def _push_in(score: Score, movement: Movement) -> None:
+    """Push a drawer shut."""
+    drawer = _drawer(score, movement)
+    shut = drawer.size[0]
+    score.objects[movement.name] = drawer = _standing_open(drawer, DRAW_LENGTH, (-DRAW_LENGTH, shut - DRAW_LENGTH))
+    approach(score, drawer, movement.pace)
+    _slide(score, drawer, -DRAW_LENGTH, movement)
+
+
+def _slide(score: Score, drawer: RoomObject, far: float, movement: Movement) -> None:
+    """Slide a drawer by its front: out with the hand behind it, or in with the hand before it."""
+    side = movement.side if movement.side in SIDES else _free_hand(score)
+    front = drawer.item.shapes[1]  # of the walls, the one
+    turn = Rotation.from_euler("z", drawer.pose[3])
+    out = turn.apply([1.0, 0.0, 0.0])
+    half = min(front.size) / 2.0 + PALM_DEPTH
+    local = np.array([max(s.pos[0] for s in drawer.item.shapes if s.size == front.size), 0.0, drawer.size[2]])
+    point = drawer.pose[:3] + turn.apply(local) - math.copysign(half, far) * out - [0.0, 0.0, 0.03]
+    begin, reached = score.now, score.now + bend_seconds(score, point[2], movement.pace)
+    score.reach(side, "world", point, begin, reached, lift=0.10 if far > 0.0 else 0.03)
+    score.fingers[side].move(begin, begin + 0.6, [4.0, 4.0])
+    lean(score, point, begin, reached)
+    score.now = reached + 0.2 + 1.4 / movement.pace
+    score.contact(f"{side}_hand", drawer, "push", reached, score.now, point)
+    score.reach(side, "world", point + far * out, reached + 0.2, score.now)
+    drawer.events.append(Opened(reached + 0.2, score.now, far, drawer.turned(far)))
+    lower_hands(score, (side,), movement.pace, 1.2 / movement.pace, 0.08)
 
 
 def _push_height(obj: RoomObject, yaw: float) -> float:

@@ -18,9 +18,11 @@ from exoactor_gen.mannequin.complements import filled, object_of
 from exoactor_gen.mannequin.details import unfit, with_amount
 from exoactor_gen.mannequin.grammar import Clause, Phrase, normalised, phrases_of
 from exoactor_gen.mannequin.movement import (
+    ARMS_USED,
     BESIDE,
     GESTURES_MEANWHILE,
     HANDLED,
+    KINDS,
     KNOWN,
     MOVES_FEET,
     START,
@@ -29,6 +31,7 @@ from exoactor_gen.mannequin.movement import (
     settled,
 )
 from exoactor_gen.mannequin.references import References, found_in, names_of, told_apart
+from exoactor_gen.mannequin.score import sides_of
 from exoactor_gen.mannequin.verbs import is_bare, is_nearby, kind_by_details, opened, verb_of
 from exoactor_gen.mannequin.vocabulary import (
     FUNCTION_WORDS,
@@ -192,10 +195,28 @@ class _Reader:
         if polygon and kind == "walk":
             self._polygon(verb, polygon, [p for p in details if p is not polygon])
             return
-        named = self.refs.them() if any("them" in p.said for p in details) else ("",)
-        for name in named:
-            one = [replace(p, said={**p.said, "object": name}) if "them" in p.said else p for p in details]
+        if kind == "walk" and any(p.sort == "figure eight" for p in details):
+            self._figure_eight(verb, [p for p in details if p.sort != "figure eight"])
+            return
+        for one in self._each(details):
             self.movements.append(self._with_goal(filled(self.refs, opened(kind, verb, one), one, verb)))
+
+    def _each(self, details: list[Phrase]) -> list[list[Phrase]]:
+        """The details for each of the objects that 'them' or a plural names, one by one."""
+        many = next((p for p in details if {"them", "several"} & set(p.said) and p.sort == "object"), None)
+        if many is None:
+            return [details]
+        names = self.refs.several(many.said) if "several" in many.said else self.refs.them()
+        return [[replace(p, said={**p.said, "object": name}) if p is many else p for p in details] for name in names]
+
+    def _figure_eight(self, verb: Phrase, details: list[Phrase]) -> None:
+        """Read 'walk in a figure eight': a circle to one side, the left where it is not said, and one to the other."""
+        walk = filled(self.refs, Movement("walk"), details, verb)
+        first = walk.direction or "left"
+        if walk != Movement("walk", direction=walk.direction, pace=walk.pace) or first not in ("left", "right"):
+            raise BadInput(f"'{verb.text} in a figure eight' takes a pace, and left or right alone.")
+        for side in (first, "right" if first == "left" else "left"):
+            self.movements.append(replace(walk, direction="around", angle=360.0, side=side))
 
     def _is_taken_first(self, kind: str, moved: list[Phrase], source: Phrase) -> bool:
         """Whether something is taken from somewhere in a step of its own: 'bring the cup from it to the box'."""
@@ -252,8 +273,9 @@ class _Reader:
         if len(self.movements) < 2 or not before.verbs:
             raise BadInput(f"Say in one part what goes on while '{clause.text}', as in 'walk 2 m while waving'.")
         first, second = self.movements[-2:]
-        if Movement("stand") in (first, second):  # 'nod while standing'
-            self.movements[-2:] = [second if first == Movement("stand") else first]
+        if first.kind == "stand" or second == Movement("stand"):  # 'nod while standing'
+            gesture, stand = (second, first) if first.kind == "stand" else (first, second)
+            self.movements[-2:] = [replace(gesture, seconds=stand.seconds or gesture.seconds)]
             return
         if taken := next((m for m in (first, second) if m.kind in ("hold", "carry") and m.object and not m.at), None):
             meanwhile = second if taken is first else first  # 'walk to the door while holding the cup'
@@ -283,7 +305,9 @@ class _Reader:
         ):
             return False
         pronoun = [
-            p for p in details if p.sort == "there" or "it" in p.said or p.sort == "direction" or p.sort == "limb"
+            p
+            for p in details
+            if p.sort in ("there", "pose") or {"it", "them"} & set(p.said) or p.sort == "direction" or p.sort == "limb"
         ]
         if not pronoun and VERB_KIND[verb.text] != "hold":
             return False
@@ -311,7 +335,10 @@ class _Reader:
         """Read 'and lower it', which what is raised does by itself; raises `BadInput` where nothing is raised."""
         last = self.movements[-1] if self.movements else Movement(verb.text)
         limbs = [p for p in details if p.sort == "limb"]
-        others = [p for p in details if p.sort != "limb" and "it" not in p.said]
+        others = [p for p in details if p.sort not in ("limb", "again") and not {"it", "them"} & set(p.said)]
+        if not others and (lowered := self._left_up(limbs)):
+            self.movements.append(lowered)
+            return True
         if last.kind not in ("raise", "reach", "point", "lift knee"):
             raise BadInput(
                 f"There is nothing to {verb.text if verb.text.startswith('lower') else 'put down'}: every gesture ends "
@@ -320,6 +347,21 @@ class _Reader:
         if others or filled(self.refs, last, limbs, verb) != last:
             raise unfit(verb.text, (others or limbs)[0])
         return True
+
+    def _left_up(self, limbs: list[Phrase]) -> Movement | None:
+        """Lowering arms that were raised before the last movement, if these are the limbs that are lowered."""
+        up: set[str] = set()
+        for movement in self.movements:
+            used = movement.kind in ARMS_USED
+            sides = set(sides_of(movement.side, KINDS[movement.kind].side)) if used else set()
+            up = up | sides if movement.kind == "raise" else up - sides
+        last = self.movements[-1] if self.movements else None
+        lower = filled(self.refs, Movement("lower"), limbs, Phrase("verb", "lower"))
+        down = set(sides_of(lower.side)) if lower.side else up
+        alone = last is not None and last.kind == "raise" and down <= set(sides_of(last.side))
+        if alone or not down or not down <= up:
+            return None
+        return replace(lower, side="both" if len(down) == 2 else "left" if "left" in down else "right")
 
     def _go_on(self, clause: Clause) -> None:
         """Read a clause without a verb: a detail that is still open, or the last movement once more."""

@@ -27,6 +27,7 @@ _GAP = {
     "broom": 0.30,
     "bag": 0.66,
     "door": 0.50,
+    "drawer": 0.48,
     "bar": 0.35,
 }
 """From the middle of the person who uses it to the edge of an object, m; 0.31 for others."""
@@ -57,7 +58,8 @@ def turn_to(score: Score, obj: RoomObject, pace: float, beyond: float) -> tuple[
     return distance, bearing
 
 
-def _face(score: Score, yaw: float, pace: float) -> None:
+def face(score: Score, yaw: float, pace: float) -> None:
+    """Turn to a yaw, rad, if it is more than 3 degrees off."""
     turn = math.degrees(wrap(yaw - score.pose[2]))
     if abs(turn) > 3.0:
         score.turn(turn, pace)
@@ -65,7 +67,7 @@ def _face(score: Score, yaw: float, pace: float) -> None:
 
 def _step_to(score: Score, point: np.ndarray, yaw: float, pace: float) -> None:
     """Turn a little, then step forward or back, and aside."""
-    _face(score, yaw, pace)
+    face(score, yaw, pace)
     away, bearing = bearing_of(score, point)
     ahead, left = away * math.cos(math.radians(bearing)), away * math.sin(math.radians(bearing))
     for way, distance in (("forward", ahead), ("backward", -ahead), ("left", left), ("right", -left)):
@@ -87,7 +89,7 @@ def approach(score: Score, obj: RoomObject, pace: float) -> None:
                 walk_route(score, point, pace, support)
             else:
                 _step_to(score, point, yaw, pace)
-        _face(score, yaw, pace)
+        face(score, yaw, pace)
         return
     if obj.pose[2] > 0.1:  # it stands on another one
         under = [t for t in score.objects.values() if t is not obj and t.distance(obj.pose) == 0.0]

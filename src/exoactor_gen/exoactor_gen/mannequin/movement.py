@@ -20,7 +20,7 @@ class Movement:
     side: Side | None = None
     """'left', 'right' or 'both': which hand, arm or foot."""
     direction: Direction | None = None
-    """'forward', 'backward', 'left', 'right', 'up', 'down', 'side', 'around', 'over' or 'under'."""
+    """'forward', 'backward', 'left', 'right', 'up', 'down', 'side', 'around', 'over', 'under' or 'between'."""
     distance: float | None = None
     """Metres."""
     angle: float | None = None
@@ -33,7 +33,7 @@ class Movement:
     object: str | None = None
     """What it is done to, such as 'ball'. Those in `SHOWN` stand in the room, others are mimed."""
     at: str | None = None
-    """What the object is put on or into, taken from, or carried to; 'floor' too."""
+    """What the object is put on or into, taken from, or carried to; 'floor' too. Of a walk between: the other one."""
     meanwhile: str | None = None
     """A gesture at the same time, as an instruction."""
 
@@ -58,22 +58,26 @@ def _kind(directions: str, takes: str, side: Side = "right") -> Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "walk": _kind("forward backward left right around over under", "distance angle count seconds side object at"),
+    "walk": _kind(
+        "forward backward left right around over under between", "distance angle count seconds side object at"
+    ),
     "step": _kind("forward backward left right", "distance count seconds side"),
     "turn": _kind("left right around", "angle object"),
     "wave": _kind("", "side count seconds"),
     "raise": _kind("up forward side", "side count seconds"),
+    "lower": _kind("down", "side", "both"),
     "reach": _kind("forward up down left right", "side count seconds object at"),
     "point": _kind("forward up down left right", "side count seconds object at"),
     "squat": _kind("down", "count seconds"),
     "jump": _kind("up", "count"),
+    "hop": _kind("up", "side count"),
     "bow": _kind("forward down left right", "count seconds angle"),
     "sit": _kind("down", "count seconds object"),
     "rise": _kind("up", ""),
     "kick": _kind("forward", "side count object"),
-    "clap": _kind("", "count seconds", "both"),
+    "clap": _kind("up", "count seconds", "both"),
     "punch": _kind("forward", "side count object"),
-    "look": _kind("left right up down forward", "angle seconds count object"),
+    "look": _kind("left right up down forward", "angle seconds count object at"),
     "nod": _kind("", "count seconds"),
     "march": _kind("", "count seconds"),
     "dance": _kind("", "seconds"),
@@ -92,10 +96,11 @@ KINDS: dict[str, Kind] = {
     "push": _kind("forward", "side count seconds distance object at", "both"),
     "nudge": _kind("forward", "side count distance object"),
     "open": _kind("forward", "side object"),
+    "close": _kind("", "side object"),
     "pick up": _kind("up", "side count object at", "both"),
     "touch": _kind("", "side count seconds object at"),
     "hold": _kind("up", "side seconds object at", "both"),
-    "place": _kind("down left right side", "side object at"),
+    "place": _kind("up down left right side", "side object at"),
     "carry": _kind("forward", "side distance object at", "both"),
     "sweep": _kind("", "side count seconds object at"),
     "wipe": _kind("", "side count seconds object"),
@@ -105,13 +110,13 @@ KINDS: dict[str, Kind] = {
 
 KNOWN = (
     "walk, step, march in place, dance, turn, wave, raise, reach, point, salute, high five, knock, cross the arms, "
-    "hands on the hips or the head, shrug, cheer, flap, squat, jump, bow, lunge, lift a knee, sit down and stand up, "
-    "kick, clap, punch, look, nod, shake the head, push, push open, touch, pick up, hold, carry, place, sweep, wipe, "
-    "stand or wait; objects to walk to, around, over, under or through, to use, to point at and to sit on are a "
-    "table, chair, stool, bottle, cup, basket, bin, box, ball, cone, door, bar and punching bag"
+    "hands on the hips or the head, shrug, cheer, flap, squat, jump, hop, bow, lunge, lift a knee, sit down and stand "
+    "up, kick, clap, punch, look, nod, shake the head, push, open, close, touch, pick up, hold, carry, place, sweep, "
+    "wipe, stand or wait; objects to walk to, around, between, over, under or through, to use, to point at and to sit "
+    "on are a table, chair, stool, bottle, cup, basket, bin, box, ball, cone, door, drawer, bar and punching bag"
 )
 
-FOOT_KINDS = frozenset(("kick", "nudge", "walk", "step", "march", "lunge", "lift knee"))
+FOOT_KINDS = frozenset(("kick", "hop", "nudge", "walk", "step", "march", "lunge", "lift knee"))
 """What is done with one foot, or begins with it."""
 MOVES_FEET = frozenset(("walk", "step", "turn", "march"))
 """What moves the feet alone, so that a gesture can be done meanwhile."""
@@ -123,12 +128,14 @@ ARM_GESTURES = GESTURES_MEANWHILE - {"look", "nod", "shake head"} | {"reach"}
 """What arms show, unless they touch something by it."""
 HANDLED = ("pick up", "hold", "carry", "place")
 """After which hands hold an object, or no longer."""
+ARMS_USED = ARM_GESTURES | {"push", "open", "close", "touch", "sweep", "wipe", "lower", *HANDLED}
+"""What is done with arms, after which they hang or hold something."""
 _REPEATING = frozenset(("wave", "clap", "nod", "shake head", "knock", "cheer", "flap", "sweep", "wipe", "march"))
 """What goes on for so long, or is done so often."""
 START = "start"
 """Where the person began, as something to walk to."""
 SHOWN = frozenset(
-    ("table", "chair", "stool", "bottle", "cup", "basket", "bin", "box", "ball", "bag", "bar", "cone", "door")
+    ("table", "chair", "stool", "bottle", "cup", "basket", "bin", "box", "ball", "bag", "bar", "cone", "door", "drawer")
 )
 """What the mannequin can imagine in the room."""
 OTHER = "other"
@@ -218,10 +225,12 @@ def _faults(m: Movement) -> Iterator[str]:
             yield f"'{kind}' takes no {what} ({shown}): it takes {', '.join(sorted(takes)) or 'no details'}."
     if kind == "turn" and m.direction is None and m.angle is None and m.object is None:
         yield "'turn' needs a direction or an angle: say for example 'turn left 90 degrees'."
-    if kind in ("touch", "place", "carry", "hold", "nudge", "open", "wipe") and m.object is None:
+    if kind in ("touch", "place", "carry", "hold", "nudge", "open", "close", "wipe") and m.object is None:
         yield f"'{kind}' needs an object: say for example '{kind} the box'."
     if kind == "place" and m.direction in BESIDE and m.at in (None, "floor"):
         yield "It is not said what something is put beside: say for example 'next to the cup'."
+    if m.direction == "between" and not (m.object and m.at):
+        yield "'walk between' needs two objects: say for example 'walk between the two chairs'."
     if kind == "walk" and m.angle and (m.direction != "around" or m.angle != 360.0):
         yield f"'walk' takes no angle ({m.angle:g}): turn first, or say 'walk in a circle around the box'."
     if kind == "walk" and m.direction == "around" and m.object is None and not m.angle:
@@ -234,7 +243,7 @@ def _faults(m: Movement) -> Iterator[str]:
         (walks_to and m.object == START, "'walk' to the start", "distance"),
         (walks_to and m.direction == "around", "'walk' around", "distance"),
         (walks_to and m.direction != "around" and (m.direction or m.object == START), "'walk' to something", "side"),
-        (walks_to and m.direction != "around", "'walk' to something", "at"),
+        (walks_to and m.direction not in (None, "around", "between"), "'walk' to something", "at"),
         (kind == "look" and m.object, "'look' at something", "angle"),
     ):
         for name in names if applies else ():

@@ -11,10 +11,11 @@ from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.handling import (
     carry,
+    close,
     hold,
     knock,
     lower_hands,
-    open_door,
+    open_up,
     pick_up,
     place,
     push,
@@ -28,7 +29,7 @@ from exoactor_gen.mannequin.movement import START, Movement, category_of
 from exoactor_gen.mannequin.objects import LOOSE, Held, Kicked, RoomObject
 from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_free, is_known, object_named, objects_on, shown
 from exoactor_gen.mannequin.score import GUARD, IDLE, Score, Seat, sides_of, sign
-from exoactor_gen.mannequin.walking import turn_to_face, walk_around, walk_circle, walk_past, walk_to
+from exoactor_gen.mannequin.walking import turn_to_face, walk_around, walk_back_to, walk_circle, walk_past, walk_to
 
 SEAT_DISTANCE = 0.26
 """From the middle of the standing person back to the middle of the chair, m."""
@@ -41,7 +42,7 @@ FIST_LENGTH = 0.05
 MAX_AIM_ANGLE = 60.0
 """So far aside, in degrees, arm and head get to what is pointed or looked at; beyond it the person turns."""
 _SEEN = {"walk": " to", "turn": " to", "look": " at", "knock": " on"} | dict.fromkeys(
-    ("touch", "nudge", "carry", "hold", "open", "wipe"), ""
+    ("touch", "nudge", "carry", "hold", "open", "close", "wipe"), ""
 )
 """Actions that are not mimed."""
 
@@ -49,7 +50,9 @@ _SEEN = {"walk": " to", "turn": " to", "look": " at", "knock": " on"} | dict.fro
 def handle(score: Score, movement: Movement) -> bool:
     """Do a movement if it is done to an object that can be shown; False: it is not."""
     begin = score.now
-    if movement.kind == "walk" and movement.object == START:
+    if movement.kind == "walk" and movement.object == START and movement.direction == "backward":
+        walk_back_to(score, np.zeros(2), movement.pace)
+    elif movement.kind == "walk" and movement.object == START:
         walk_route(score, np.zeros(2), movement.pace)
     elif movement.kind == "walk" and movement.direction == "around" and not movement.object:
         walk_circle(score, movement)
@@ -281,7 +284,8 @@ _HANDLED = {
     "push": push,
     "nudge": push,
     "knock": knock,
-    "open": open_door,
+    "open": open_up,
+    "close": close,
     "pick up": pick_up,
     "hold": hold,
     "place": place,

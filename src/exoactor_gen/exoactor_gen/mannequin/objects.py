@@ -60,12 +60,12 @@ class Kicked:
 
 @dataclass(frozen=True)
 class Opened:
-    """It turns in its articulation, pushed open by a hand."""
+    """It turns or slides in its articulation, pushed or drawn by a hand."""
 
     begin: float
     end: float
     angle: float
-    """rad."""
+    """rad, or m of a drawer."""
     after: np.ndarray
     """(4,) where it is then."""
 

@@ -9,19 +9,20 @@ from dataclasses import replace
 import numpy as np
 
 from exoactor_core.errors import BadInput
-from exoactor_core.everyday import EVERYDAY
+from exoactor_core.everyday import EVERYDAY, color_name
 from exoactor_core.scene import Scene, SceneObject
 from exoactor_gen.mannequin.details import unfit
 from exoactor_gen.mannequin.grammar import Phrase
-from exoactor_gen.mannequin.movement import BESIDE, HANDLED, KINDS, OTHER, START, Movement, category_of
+from exoactor_gen.mannequin.movement import BESIDE, HANDLED, KINDS, OTHER, START, Movement, category_of, color_of
 from exoactor_gen.mannequin.objects import RoomObject, usual_side
 from exoactor_gen.mannequin.placement import support_of
-from exoactor_gen.mannequin.vocabulary import ON, SYNONYM, TOWARDS
+from exoactor_gen.mannequin.vocabulary import OBJECTS, ON, SYNONYM, TOWARDS, plural
 
-_STANDS_AT = ("pick up", "hold", "sweep", "touch", "push", "reach", "point")
+_STANDS_AT = ("pick up", "hold", "sweep", "touch", "push", "reach", "point", "look", "walk")
 """Whose ``at`` says where the object stands."""
+_NEAR_DISTANCE = 0.8  # m between what stands next to each other
 _MIN_DIFFERENCE = 0.05  # m by which one must be nearer, or further to a side
-_NEAREST, _LEFTMOST = ("nearest", "closest"), ("leftmost", "left")
+_NEAREST, _FARTHEST, _LEFTMOST = ("nearest", "closest"), ("farthest", "furthest"), ("leftmost", "left")
 _GOES_ON = rf"(?= (?:{'|'.join(f'{ON} {TOWARDS} in into inside off from next beside'.split())})\b)"
 _TO_A_SIDE = r"\b(?:put|place|set|move|slide|push)(?:s|ting|ing)? $"
 """Before what is put on the left, if nothing is said of where to."""
@@ -47,7 +48,8 @@ def told_apart(text: str, scene: Scene) -> str:
     named = "|".join(
         sorted({*kinds, *(word for word, kind in SYNONYM.items() if kind in kinds)}, key=len, reverse=True)
     )
-    rank = rf"\b(?:the )?(?P<rank>nearest|closest|leftmost|rightmost|left(?! hand)|right(?! hand)) (?P<name>{named})\b"
+    ranks = "nearest|closest|farthest|furthest|leftmost|rightmost|left(?! hand)|right(?! hand)"
+    rank = rf"\b(?:the )?(?P<rank>{ranks}) (?P<name>{named})\b"
     side = (
         rf"\b(?:the )?(?P<name>{named})(?: that is| which is)? (?:on|to) the (?P<rank>left|right)\b(?! (?:side )?of\b)"
     )
@@ -71,13 +73,19 @@ def _first(alike: list[SceneObject], rank: str, name: str) -> SceneObject:
     """The one that is nearest to the start, or furthest to a side of who stands there."""
 
     def order(obj: SceneObject) -> float:
-        if rank in _NEAREST:
-            return float(np.linalg.norm(obj.pos[:2]))
+        if rank in (*_NEAREST, *_FARTHEST):
+            return float(np.linalg.norm(obj.pos[:2])) * (1.0 if rank in _NEAREST else -1.0)
         return -obj.pos[1] if rank in _LEFTMOST else obj.pos[1]
 
     one, other = sorted(alike, key=order)[:2]
     if order(other) - order(one) < _MIN_DIFFERENCE:
-        where = "near" if rank in _NEAREST else f"far to the {'left' if rank in _LEFTMOST else 'right'}"
+        where = (
+            "near"
+            if rank in _NEAREST
+            else "far"
+            if rank in _FARTHEST
+            else f"far to the {'left' if rank in _LEFTMOST else 'right'}"
+        )
         raise BadInput(f"Which {name}? The {one.id} and the {other.id} are about as {where}: name one of them.")
     return one
 
@@ -99,7 +107,7 @@ def found_in(scene: Scene, movements: Sequence[Movement]) -> tuple[Movement, ...
     found = []
     for movement in movements:
         at, name = id_of(movement.at), movement.object
-        if at and name and movement.kind in _STANDS_AT:
+        if at and name and movement.kind in _STANDS_AT and movement.direction not in ("around", "between"):
             there = Scene(objects=tuple(obj for obj in scene.objects if where[obj.id] == at))
             try:
                 name = there.find(name).id
@@ -128,6 +136,7 @@ class References:
     def __init__(self, movements: list[Movement], scene: Scene | None) -> None:
         self.movements, self.scene = movements, scene
         self.objects = names_of(scene) if scene else frozenset[str]()
+        self._singular = {plural(name): name for name in (*OBJECTS, *SYNONYM, *self.objects)}
 
     def called(self, name: str, said: Mapping[str, str], movement: Movement) -> str:
         """The name of an object: of the scene's, or a category with its colour, as in 'red_cup'."""
@@ -176,6 +185,43 @@ class References:
             raise BadInput("It is not clear what 'them' are: name two objects before, or say which.")
         return tuple(dict.fromkeys(names))
 
+    def several(self, said: Mapping[str, str]) -> tuple[str, ...]:
+        """The objects that a plural names: those of the scene, or that were named before, or the two that are said."""
+        nouns, tint = said["several"], said.get("tint", "")
+        alike = self._alike(nouns, tint)
+        two = bool(re.match(r"both|(?:the )?two", said.get("many", "")))
+        if two and self.scene is None and len(alike) < 2 and not tint:
+            kind = self._kind_of(nouns)
+            return kind, f"{OTHER}_{kind}"
+        if len(alike) < 2 or (two and len(alike) != 2):
+            known = f"{'they are' if self.scene else 'named were'} {', '.join(alike) or 'none'}".replace("_", " ")
+            raise BadInput(f"It is not clear which {nouns} are meant ({known}): name them one by one.")
+        return alike
+
+    def one_of(self, nouns: str) -> str:
+        """The nearest of the scene's objects that a plural names; where none is given, the one that is imagined."""
+        if self.scene is None:
+            return self._kind_of(nouns)
+        alike = self._alike(nouns)
+        if not alike:
+            raise BadInput(f"The scene has no {nouns}: it has {', '.join(self.scene.ids) or 'nothing'}.")
+        scene = self.scene
+        return min(alike, key=lambda id_: float(np.linalg.norm(scene[id_].pos[:2])))
+
+    def _kind_of(self, nouns: str) -> str:
+        name = self._singular[nouns]
+        return SYNONYM.get(name, name)
+
+    def _alike(self, nouns: str, tint: str = "") -> tuple[str, ...]:
+        """The objects of the scene, or that were named before, of a category and a colour."""
+        kind = self._kind_of(nouns)
+        if self.scene is None:
+            named = dict.fromkeys(n for a in self.movements for n in (a.object, a.at) if n and category_of(n) == kind)
+            return tuple(n for n in named if not tint or color_of(n) == tint)
+        like = [obj for obj in self.scene.objects if obj.category.replace("_", " ") == kind]
+        colour = {obj.id: color_name(obj.color) if obj.color else "" for obj in like}
+        return tuple(obj.id for obj in like if not tint or tint in (*obj.id.split("_"), colour[obj.id]))
+
     def there(self) -> str | None:
         """Where 'there' is: what was carried or walked to last."""
         goals = [a.at if a.kind == "carry" else a.object for a in self.movements if a.kind in ("carry", "walk")]
@@ -209,3 +255,13 @@ class References:
         if not {"left": y > 0.0, "right": y < 0.0, "behind": x < 0.0}[side]:
             where = "behind the robot" if side == "behind" else f"on the {side}"
             raise BadInput(f"The {name} is not {where}: it is at x = {x:g} m, y = {y:g} m.")
+
+    def require_near(self, name: str, neighbour: str, phrase: Phrase) -> None:
+        """Raise `BadInput` where an object of the scene does not stand next to another one."""
+        if self.scene is None:
+            raise BadInput(f"Where no scene is given, objects stand where they are needed: leave '{phrase.text}' out.")
+        one, other = self.scene.find(name), self.scene.find(neighbour)
+        low, high = one.extent[:, :2]
+        gap = float(other.floor_distance(np.clip(np.array(other.pos[:2]), low, high)))
+        if gap > _NEAR_DISTANCE:
+            raise BadInput(f"The {one.id} is not next to the {other.id}: it is {gap:.1f} m from it.")

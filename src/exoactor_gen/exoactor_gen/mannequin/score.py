@@ -195,6 +195,8 @@ class Score:
     """By name, how what is held is turned against the person, rad."""
     contacts: list[Contact] = field(default_factory=list)
     """Planned ones of the body with objects."""
+    stay_up: frozenset[str] = frozenset()
+    """Sides of the arms that what is written next leaves up, since they are lowered later."""
     past: list[np.ndarray] = field(default_factory=lambda: [np.zeros(2)])
     """x, y where the person has stood."""
 

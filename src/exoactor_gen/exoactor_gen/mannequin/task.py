@@ -12,6 +12,7 @@ from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene
 from exoactor_core.task_checks import Check
 from exoactor_gen.mannequin.actions import movements_of
+from exoactor_gen.mannequin.handling import AJAR_ANGLE, DRAW_LENGTH
 from exoactor_gen.mannequin.movement import BESIDE, START, Movement, category_of
 from exoactor_gen.mannequin.objects import BROOM, Held, Kicked, RoomObject
 from exoactor_gen.mannequin.placement import support_of
@@ -24,7 +25,8 @@ BESIDE_DISTANCE = 0.20
 """m between an object and what is put beside it, at most."""
 PUSH_TOLERANCE = 0.25
 """Share of a push by which it may be shorter."""
-
+CLOSED_SHARE = 0.6
+"""Share of the way that a drawer is slid, or a door swings shut, at least."""
 CIRCLE_ANGLE, PAST_ANGLE = 5.5, 1.5
 """rad about what is walked around: all the way, and on the way to something that need not be right behind it."""
 
@@ -75,7 +77,12 @@ def _walked(movement: Movement, obj: RoomObject, target: RoomObject | None) -> _
         if target:
             checks["near",] = Check(kind="robot_near", object=target.item.id)
         return checks
-    if movement.direction not in ("forward", "over", "under"):
+    if movement.direction == "between" and target:
+        return {
+            ("between", name): Check(kind="robot_between", object=name, target=target.item.id),
+            **{("stands", one): Check(kind="stands", object=one) for one in (name, target.item.id)},
+        }
+    if movement.direction in (None, "left", "right"):
         return {("near",): Check(kind="robot_near", object=name)}
     ahead = np.array([np.cos(start[3]), np.sin(start[3])])
     behind = BEHIND_DOOR_DISTANCE if movement.direction == "forward" else BEHIND_BAR_DISTANCE
@@ -128,8 +135,12 @@ def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> 
         )
         if not inside:
             checks |= _set_down(obj)
+        elif movement.direction == "up":
+            checks["stands", name] = Check(kind="stands", object=name)
     elif kind == "open" or (kind == "push" and obj.item.articulation):
-        checks["opened", name] = Check(kind="opened", object=name)
+        checks["opened", name] = Check(kind="opened", object=name, amount=_slid(obj))
+    elif kind == "close":
+        checks["opened", name] = Check(kind="closed", object=name, amount=_slid(obj) or CLOSED_SHARE * AJAR_ANGLE)
     elif kind in ("push", "nudge"):
         checks["moved", name] = _pushed(movement, obj)
     elif kind == "sweep":
@@ -143,6 +154,12 @@ def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> 
             body = HANDS[SIDES.index(side)]
             checks["touched", name, side] = Check(kind="touched", object=name, body=body)
     return checks
+
+
+def _slid(obj: RoomObject) -> float | None:
+    """By how much, m, a drawer is slid at least; None: it is no drawer."""
+    joint = obj.item.articulation
+    return CLOSED_SHARE * DRAW_LENGTH if joint and joint.kind == "slide" else None
 
 
 def _pushed(movement: Movement, obj: RoomObject) -> Check:

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from exoactor_core.errors import BadInput
+from exoactor_core.everyday import EVERYDAY
 from exoactor_gen.mannequin.details import unfit
 from exoactor_gen.mannequin.grammar import Clause, Phrase
 from exoactor_gen.mannequin.movement import START, Movement
-from exoactor_gen.mannequin.vocabulary import AT_AFTER, FOOT_WORDS, HAND_WORDS, HEAD_WORDS, NOUN_KIND, UNITS, VERB_KIND
+from exoactor_gen.mannequin.vocabulary import (
+    AT_AFTER,
+    FOOT_WORDS,
+    HAND_WORDS,
+    HEAD_WORDS,
+    NOUN_KIND,
+    SYNONYM,
+    UNITS,
+    VERB_KIND,
+)
 
 
 def verb_of(clause: Clause) -> Phrase:
@@ -31,6 +41,9 @@ def kind_by_details(kind: str, verb: Phrase, details: list[Phrase], source: Phra
         kind = _moved_limb(limb, details)
     if verb.text.startswith("turn your back") and details:  # 'turn your back to the table'
         raise unfit(verb.text, details[0])
+    bare = next((p for p in details if p.sort == "object" and is_bare(p)), None)
+    if bare and ((kind == "stand" and verb.text.startswith("stand")) or kind == "return"):
+        kind = "place"  # 'stand the bottle on the table', 'return it to the table'
     if kind == "place" and limb and any(p.said.get("way") == "down" for p in details):
         kind, details = "lower", [p for p in details if p.said.get("way") != "down"]
     if kind == "lean":
@@ -68,18 +81,25 @@ def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
     if kind == "step" and verb.text.startswith("side"):
         return Movement("step", direction="side")
     body = next((p.said["body"] for p in details if p.sort == "own body"), "")
+    if kind == "touch" and any(p.said.get("part") == "head" for p in details):
+        return Movement("hands on head")
     if kind in ("place", "hold") and limbs and body:
         return Movement("hands on head" if body == "head" else "hands on hips")
     if kind in ("place", "hold") and limbs and not limbs[0].text.startswith(("with", "using")):
         return Movement("touch" if objects else "raise")
-    if kind == "take" or (kind == "walk" and verb.text.startswith("mov") and objects and is_bare(objects[0])):
+    moved = kind == "walk" and verb.text.startswith("mov") and objects and is_bare(objects[0])
+    if kind == "take" or moved or verb.text.startswith("transfer"):
         if "to" in second:
-            return Movement("carry")
+            like = EVERYDAY.get(SYNONYM.get(name := second.get("object", ""), name))
+            put = kind != "take" and like and (like.supports or like.contains)
+            return Movement("place" if put else "carry")
         if kind == "take":
             return Movement("pick up", direction="up")
         return Movement("place" if second else "push")
     if kind == "pick up" and (" up" in verb.text or verb.text == "pickup"):
         return Movement(kind, direction="up")
+    if kind == "open" and limbs and not objects:
+        return Movement("raise", direction="side")
     if kind == "raise" and objects and is_bare(objects[0]):
         return Movement("place" if second.get("preposition") in AT_AFTER["place"].split() else "pick up")
     if kind == "push" and any(p.said.get("part") in FOOT_WORDS for p in details):
@@ -88,7 +108,8 @@ def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
     if kind == "bow" and parts & {"knee", "knees"}:
         return Movement("squat")
     if (kind == "raise" and parts & {"knee", *FOOT_WORDS}) or any(p.sort == "on one leg" for p in details):
-        return Movement("lift knee") if kind in ("raise", "stand", "lift knee") else Movement(kind)
+        on_one = "hop" if kind == "jump" else "lift knee" if kind in ("raise", "stand", "lift knee") else kind
+        return Movement(on_one)
     if kind == "turn" and any(p.said.get("part") in HEAD_WORDS for p in details):
         return Movement("look")
     if verb.text.startswith("stretch") and not details:
@@ -111,11 +132,11 @@ def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
 
 def is_nearby(phrase: Phrase) -> bool:
     """Whether a phrase names an object to stand at."""
-    return phrase.sort == "object" and (
-        "next" in phrase.said or "front" in phrase.said or phrase.said.get("preposition") == "at"
+    return phrase.sort == "object" and bool(
+        {"next", "front", "behind"} & set(phrase.said) or phrase.said.get("preposition") == "at"
     )
 
 
 def is_bare(phrase: Phrase) -> bool:
     """Whether an object stands there without 'to', 'on' and the like."""
-    return not {"to", "preposition", "beside", "next", "front"} & set(phrase.said)
+    return not {"to", "preposition", "beside", "next", "front", "behind"} & set(phrase.said)

@@ -20,26 +20,26 @@ def _set(text: str) -> frozenset[str]:
 
 
 _VERBS = {
-    "walk": "walk go come move stroll march advance pass proceed wander",
+    "walk": "walk go come move stroll march advance pass proceed wander stride saunter amble travel",
     "step": "step sidestep",
-    "turn": "turn rotate pivot swivel",
+    "turn": "turn rotate pivot swivel revolve",
     "spin": "spin whirl twirl",
     "wave": "wave greet",
-    "raise": "raise lift",
+    "raise": "raise lift elevate hoist",
     "spread": "spread",
     "lower": "lower",
-    "reach": "reach stretch",
+    "reach": "reach stretch extend",
     "point": "point",
     "squat": "squat crouch duck",
-    "jump": "jump leap",
-    "bow": "bow bend",
+    "jump": "jump leap hop bounce",
+    "bow": "bow bend stoop",
     "lean": "lean",
     "sit": "sit",
     "rise": "rise straighten",
     "kick": "kick",
     "clap": "clap applaud",
-    "punch": "punch jab hit",
-    "look": "look glance",
+    "punch": "punch jab hit strike",
+    "look": "look glance gaze stare peek peer",
     "nod": "nod",
     "shake head": "shake",
     "dance": "dance",
@@ -54,17 +54,18 @@ _VERBS = {
     "push": "push shove slide",
     "nudge": "nudge",
     "open": "open",
-    "pick up": "pick grab grasp get collect retrieve",
-    "touch": "touch tap pat press",
-    "hold": "hold keep",
-    "place": "put place set lay stack",
-    "carry": "carry bring deliver",
+    "close": "close shut",
+    "pick up": "pick grab grasp get collect retrieve gather seize snatch remove",
+    "touch": "touch tap pat press poke feel",
+    "hold": "hold keep grip",
+    "place": "put place set lay stack deposit position rest leave",
+    "carry": "carry bring deliver transport haul transfer",
     "sweep": "sweep mop",
-    "wipe": "wipe scrub rub clean",
-    "stand": "stand wait stay pause stop",
+    "wipe": "wipe scrub rub clean polish dust",
+    "stand": "stand wait stay pause stop halt remain",
     "approach": "approach",
-    "avoid": "avoid",
-    "circle": "circle",
+    "avoid": "avoid bypass",
+    "circle": "circle orbit",
     "face": "face",
     "take": "take",
     "return": "return",
@@ -87,6 +88,7 @@ def by_form(verbs: Mapping[str, str]) -> dict[str, str]:
 _VERB_PHRASES = {
     "rise": "stand up, stands up, standing up, get up, gets up, straighten up, stand back up, stand straight up, "
     "stand right up, rise up",
+    "walk": "make your way, take a walk, go for a walk",
     "stand": "stand still, stands still, standing still, stay still, hold still, keep still, stand straight, "
     "stand up straight, stand upright, stand tall, do nothing, don't move, do not move, freeze",
     "spread": "t pose, make a t pose, do a t pose, strike a t pose",
@@ -97,14 +99,14 @@ _VERB_PHRASES = {
     "shake head": "say no",
     "bow": "bend over, bends over, bending over",
     "clap": "give a round of applause, give me a round of applause",
-    "sit": "take a seat, have a seat",
+    "sit": "take a seat, have a seat, be seated",
     "hold": ", ".join(f"{verb} {to}" for verb in ("hand", "give", "pass") for to in ("me", "us", "him", "her"))
     + ", hold out, hand over, show me, show us",
     "look": "take a look, have a look",
     "look around": "look around, look all around, look both ways",
     "pick up": "pickup, pick up, picks up, picking up",
     "wipe": "wipe down, wipe off, wipe up, clean off",
-    "back up": "back up",
+    "back up": "back up, back off, back away",
     "face": "turn to face, turn and face",
     "high five": "high five, give a high five, give me a high five, give high fives",
 }
@@ -136,52 +138,70 @@ DIRECTION = {
 }
 DIRECTION = {word: name for name, words in DIRECTION.items() for word in words.split()}
 
-HAND_WORDS = _set("hand hands arm arms fist fists")
+HAND_WORDS = _set("hand hands arm arms fist fists palm palms")
 FOOT_WORDS = _set("foot feet leg legs")
 HEAD_WORDS = _set("head gaze eyes")
 BODY_PARTS = HAND_WORDS | FOOT_WORDS | HEAD_WORDS | _set("knee knees waist shoulders")
-HAND_KINDS = _set("wave raise reach point clap punch push open touch carry hold place sweep wipe salute knock") | {
-    "pick up", "high five", "hands on hips", "hands on head",
+HAND_KINDS = _set("wave raise lower reach point clap punch push open close touch carry hold place sweep wipe") | {
+    "salute", "knock", "pick up", "high five", "hands on hips", "hands on head",
 }  # fmt: skip
 SIDE_FIRST = _set("wave raise kick punch")
 """Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
 
 OBJECTS = SHOWN | _set("object thing something wall door shelf button handle target floor ground")
 _SYNONYMS = {
-    "table": "desk, counter, workbench, coffee table, kitchen table, dining table, side table",
-    "box": "crate, carton, cardboard box, obstacle, package, parcel, cube",
+    "table": "desk, counter, workbench, coffee table, kitchen table, dining table, side table, tabletop, countertop",
+    "box": "crate, carton, cardboard box, obstacle, package, parcel, cube, block",
     "chair": "seat, armchair, office chair",
-    "cup": "mug, glass, coffee cup, coffee mug, cup of coffee, cup of tea, teacup",
-    "basket": "bucket",
-    "bin": "trash can, trash bin, rubbish bin, waste bin, wastebasket, dustbin, trash, garbage can, garbage bin",
-    "bottle": "water bottle, bottle of water",
-    "bar": "hurdle, pole, beam",
-    "bag": "punching bag, sandbag",
+    "cup": "mug, glass, coffee cup, coffee mug, cup of coffee, cup of tea, teacup, tumbler",
+    "basket": "bucket, hamper, pail",
+    "bin": "trash can, trash bin, rubbish bin, waste bin, wastebasket, waste basket, dustbin, trash, garbage can, "
+    "garbage bin, garbage, recycling bin, rubbish",
+    "bottle": "water bottle, bottle of water, flask",
+    "bar": "hurdle, pole, beam, rod, crossbar, limbo bar",
+    "bag": "punching bag, sandbag, boxing bag",
     "ball": "football, soccer ball, basketball",
+    "cone": "traffic cone, pylon",
+    "door": "doorway",
+    "drawer": "drawer of the cabinet, cabinet drawer, kitchen drawer",
     "floor": "ground",
 }
 SYNONYM = {name: kind for kind, names in _SYNONYMS.items() for name in names.split(", ")}
 """Other names of what can be shown."""
+
+
+def plural(noun: str) -> str:
+    """Several of what a noun names: boxes, shelves, cups of tea."""
+    first, of, rest = noun.partition(" of ")
+    first = f"{first[:-1]}ves" if first.endswith("lf") else f"{first}{'es' if first.endswith(('x', 'h', 's')) else 's'}"
+    return first + of + rest
+
+
 _NOT_DONE = {
     "throw toss drop catch": "a hand lets go only of what stands: say 'put the ball on the floor'",
     "give hand_it": "say 'hand me the bottle'",
+    "thumbs_up thumbs_down": "no finger moves by itself: say 'raise your right hand'",
     "fetch": "say 'pick up the bottle and walk back to the start'",
     "run jog sprint": "one foot stays on the floor: say 'walk quickly' or 'march in place'",
-    "hop skip": "both feet take off and land: say 'jump twice'",
+    "skip": "both feet take off and land: say 'jump twice'",
     "jumping_jack jumping_jacks star_jump star_jumps": "both feet land where they stood: say 'jump twice'",
     "climb stair stairs upstairs downstairs": "the floor is flat",
     "kneel crawl lie": "the mannequin stays on its feet: say 'squat down'",
     "push_up push_ups pushups sit_up sit_ups burpee burpees plank": "the mannequin stays on its feet: say "
     "'squat five times'",
     "flip backflip somersault cartwheel handstand": "the mannequin stays on its feet",
-    "pull drag": "objects are pushed or carried",
-    "close shut": "doors are pushed open only",
-    "drawer": "no drawer is opened",
+    "pull drag tug": "drawers alone are pulled: say 'push the box' or 'carry the box two metres'",
+    "on_its_side on_his_side on_her_side upside_down": "what hands put down stays upright: say 'put the bottle on the "
+    "table'",
     "pour drink eat sip cook fill": "objects are touched, moved and carried only",
     "shake_hands shake_my_hand shake_his_hand shake_her_hand": "say 'reach forward with your right hand'",
     "hug embrace cuddle": "say 'raise both arms forward'",
     "scratch": "say 'put your right hand on your head'",
     "toes ankles": "say 'reach down with both hands'",
+    "cross_your_legs crossing_your_legs": "say 'cross your arms'",
+    "stomp stamp": "say 'march in place'",
+    "lean_on lean_against": "say 'put both hands on the table'",
+    "let_go release": "a hand lets go only of what stands: say 'put the ball on the floor'",
     "nose mouth ear ears chin cheek belly stomach chest": "hands go to the hips and the head only",
     "thumb thumbs finger fingers peace_sign": "no finger moves by itself",
     "swing": "say 'march in place' or 'flap your arms'",
@@ -212,7 +232,7 @@ NOT_DONE = {
 }
 ON, TOWARDS = "on onto upon", "to towards toward"
 OBJECT_AFTER: dict[str, str] = {
-    "walk": f"{TOWARDS} through", "open": "-",
+    "walk": f"{TOWARDS} through", "open": "-", "close": "-",
     "turn": TOWARDS, "reach": f"- for {TOWARDS}", "point": f"at {TOWARDS}", "kick": "- against",
     "nudge": "- against", "knock": "on at against",
     "sit": "on in onto", "punch": "- against", "look": f"at {TOWARDS}", "push": "- against", "pick up": "-",
@@ -221,12 +241,12 @@ OBJECT_AFTER: dict[str, str] = {
 }  # fmt: skip
 """By kind, the words after which stands what it is done to; '-': none."""
 AT_AFTER: dict[str, str] = {
-    "reach": ON, "point": ON, "push": "on", "pick up": "on off from", "touch": "on", "hold": "on",
-    "place": f"{ON} in into inside", "carry": TOWARDS, "walk": TOWARDS, "sweep": "off from",
+    "reach": ON, "point": ON, "push": "on", "pick up": "on in off from", "touch": "on", "hold": "on",
+    "look": "on", "place": f"{ON} in into inside to", "carry": TOWARDS, "walk": TOWARDS, "sweep": "off from",
 }  # fmt: skip
 """Likewise for what that stands on, or is brought to."""
 UNDER = ("under", "underneath", "beneath", "below")
-_BEFORE_OBJECTS = f"{ON} in into inside from off at for against around round past over through {TOWARDS}"
+_BEFORE_OBJECTS = f"{ON} in into inside from off at for against around round past over through behind {TOWARDS}"
 PREPOSITIONS = _set(_BEFORE_OBJECTS).union(UNDER)
 FUNCTION_WORDS = PREPOSITIONS | _set("the a an your my his her its their that this with by of do does take make me you")
 """Where other words are not understood either, these need not be named."""
@@ -254,7 +274,7 @@ UNITS: dict[str, dict[str, float]] = {
         **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1.0),
         **dict.fromkeys(("minute", "minutes", "min"), 60.0),
     },
-    "count": dict.fromkeys(("time", "times"), 1.0),
+    "count": dict.fromkeys(("time", "times", "x"), 1.0),
     "steps": dict.fromkeys(("step", "steps"), 1.0),
 }
 SMALLER_UNITS = [
@@ -265,7 +285,10 @@ SMALLER_UNITS = [
 """Units after a greater one: '20 feet 6 inches', 'one minute 30 seconds'."""
 POLYGONS = {"square": 4, "triangle": 3}
 TIMES = {"once": 1, "twice": 2, "thrice": 3}
-PACE = dict.fromkeys(("slowly", "slow", "gently", "carefully"), 0.75) | dict.fromkeys(("quickly", "fast", "quick"), 1.1)
+_SLOW = "slowly slow gently carefully calmly softly leisurely cautiously gradually slower"
+_QUICK = "quickly fast quick rapidly briskly swiftly hurriedly speedily energetically faster"
+PACE = {word: pace for words, pace in ((_SLOW, 0.75), (_QUICK, 1.1)) for word in words.split()}
+PACE |= {"at a slow pace": 0.75, "in slow motion": 0.75, "at a brisk pace": 1.1, "at a fast pace": 1.1}
 SLIGHT_AMOUNT: dict[str, dict[str, Any]] = {
     "walk": {"distance": 0.5},
     "turn": {"angle": 30.0},
@@ -318,6 +341,8 @@ def quantity(text: str) -> float:
     whole, _, part = text.partition(" and a ")
     if part in ("half", "quarter"):
         return quantity(whole) + quantity(part)
+    if "dozen" in words:
+        return 6.0 if "half" in words else 12.0
     if "half" in words or "quarter" in words:
         return 0.5 if "half" in words else 0.25
     if "couple" in words:

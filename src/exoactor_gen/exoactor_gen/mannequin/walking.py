@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from exoactor_core.arrays import smoothstep
+from exoactor_core.arrays import smoothstep, unit
 from exoactor_core.errors import BadInput
 from exoactor_core.scene import MAX_STEP_HEIGHT
 from exoactor_gen.mannequin.locomotion import (
@@ -22,7 +22,7 @@ from exoactor_gen.mannequin.locomotion import (
 )
 from exoactor_gen.mannequin.movement import Movement, category_of
 from exoactor_gen.mannequin.objects import Opened, RoomObject
-from exoactor_gen.mannequin.placement import WALK_DISTANCE, object_named
+from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_free, is_known, object_named
 from exoactor_gen.mannequin.score import USUAL_STEP, Score, other
 from exoactor_gen.mannequin.whole_body import MEAN_STATURE
 
@@ -38,8 +38,14 @@ BALANCE_SECONDS = 0.6
 """Of standing still before it."""
 HEADROOM, BACK_LENGTH = 0.05, 0.80
 """m: above who walks under something, and from the hips to the top of the head."""
+MIN_BACKWARD_BEARING = 170.0
+"""Degrees off straight ahead of where somebody walks backward to, at least."""
+SIDE_ANGLE = 50.0
+"""Degrees off straight ahead of what is imagined on a side."""
 BEHIND_BAR_DISTANCE = 0.7
 """From a bar to where who walks over or under it ends, m."""
+PASSAGE, MIN_PASSAGE = 1.1, 0.7
+"""m between two objects that are imagined to be walked between, and at least between those of a scene."""
 CIRCLE_RADIUS = 0.9
 """Radius of the circle that is walked about nothing, m."""
 
@@ -49,15 +55,22 @@ def walk_to(score: Score, movement: Movement) -> None:
     if movement.direction == "around":
         walk_around(score, movement)
         return
+    if movement.direction == "between":
+        walk_between(score, movement)
+        return
     if movement.direction in ("over", "under"):
         walk_across(score, movement)
         return
     if movement.direction == "forward" and category_of(movement.name) == "door":
         walk_through(score, movement)
         return
-    if movement.direction in ("backward", "left", "right"):
+    if movement.direction == "backward":
         raise BadInput(f"The mannequin walks to the {movement.object} forward, not {movement.direction}.")
-    obj = object_named(score, movement.name, (movement.distance or WALK_DISTANCE) + gap_to(score, movement.name))
+    away = (movement.distance or WALK_DISTANCE) + gap_to(score, movement.name)
+    aside = {"left": SIDE_ANGLE, "right": -SIDE_ANGLE}.get(movement.direction or "", 0.0)
+    obj = object_named(score, movement.name, away, movement.at, aside)
+    if aside and bearing_of(score, obj.pose)[1] * aside <= 0.0:
+        raise BadInput(f"The {obj.name} is not on the {movement.direction} of the person.")
     if movement.object in score.held.values():
         raise BadInput(f"The person holds the {movement.object} and cannot walk to it.")
     if movement.side:
@@ -107,6 +120,43 @@ def walk_across(score: Score, movement: Movement) -> None:
         score.bend(score.now, score.now + 1.0)
         score.now += 1.0
     score.walk_distance("forward", BEHIND_BAR_DISTANCE - past, movement.pace)
+
+
+def walk_between(score: Score, movement: Movement) -> None:
+    """Walk through between two objects, and on behind them."""
+    one, two = (_beside_the_way(score, name or "", s) for name, s in ((movement.object, 1.0), (movement.at, -1.0)))
+    across = two.pose[:2] - one.pose[:2]
+    yaw = math.atan2(across[1], across[0])
+    near, far = one.pose[:2] + one.edge(yaw) * unit(across), two.pose[:2] - two.edge(yaw) * unit(across)
+    gap, middle = float((far - near) @ unit(across)), (near + far) / 2.0
+    if gap < MIN_PASSAGE * score.scale:
+        raise BadInput(f"The {one.name} and the {two.name} are {max(gap, 0.0):.1f} m apart: nobody gets through there.")
+    ahead = np.array([-across[1], across[0]]) / np.linalg.norm(across)
+    ahead *= math.copysign(1.0, float((middle - score.pose[:2]) @ ahead))
+    for away in (-BEHIND_DISTANCE, BEHIND_DISTANCE):
+        if (middle + away * ahead - score.pose[:2]) @ ahead > 0.1:
+            walk_route(score, middle + away * ahead, movement.pace, one, past=True)
+
+
+def _beside_the_way(score: Score, name: str, s: float) -> RoomObject:
+    """One of two objects to walk between; where it is new, it stands to the left (s = 1) or right (-1) of the way."""
+    new = name not in score.objects and score.imagines and is_known(score, name)
+    if new:
+        imagined = RoomObject.imagined(name, np.zeros(4))
+        aside = s * (PASSAGE / 2.0 + imagined.size[1] / 2.0)
+        obj = imagined.at(np.array([*score.ahead(WALK_DISTANCE + 0.3, aside), 0.0, score.pose[2]]))
+        if not is_free(score, obj):
+            raise BadInput(f"There is no room for the {obj.name} beside the way: go elsewhere first.")
+        score.objects[name] = obj
+    return object_named(score, name, WALK_DISTANCE)
+
+
+def walk_back_to(score: Score, point: np.ndarray, pace: float) -> None:
+    """Walk backward, straight to a point (2,) of the floor behind the person."""
+    distance, bearing = bearing_of(score, point)
+    if distance > 0.1 and abs(bearing) < MIN_BACKWARD_BEARING:
+        raise BadInput("The start is not right behind the person: say 'walk back to the start'.")
+    score.walk_distance("backward", distance, pace)
 
 
 def walk_around(score: Score, movement: Movement) -> None:
