@@ -57,11 +57,12 @@ _BODY, _MIN_INSIDE = slice(11, 33), 0.25
 _ACROSS = np.array([[11, 12], [23, 24]])
 """Left and right shoulder, left and right hip."""
 _JOINTS = np.r_[11:17, 23:29]
-"""Shoulders, elbows and wrists; hips, knees and ankles."""
+"""Shoulders, elbows and wrists; hips, knees and ankles; each left, then right."""
 UNSURE_TURN_DEG = 40.0
 """Turn of shoulders or hips since the heavy model looked last from which the full model may mix up front and back..."""
-UNSURE_JUMP = 0.08
-"""...lengths of the body by which a joint is off its straight way, from which it may mix up left and right..."""
+UNSURE_SWAP = 0.08
+"""...lengths of the body by which the joints of a pair are nearer to where the other one is expected, from which it may
+mix up left and right..."""
 UNSURE_VISIBILITY = 0.75
 """...mean visibility of the joints below which it is unsure..."""
 UNSURE_SIZE_PX = 150.0
@@ -208,15 +209,18 @@ class MediapipeDetector:
 
 
 def _unsure(points: np.ndarray, track: _Track, frames: int) -> bool:
-    """Whether landmarks (33, 6) so many frames after a look show little, jump, or are turned from the heavy model's."""
+    """Whether landmarks (33, 6) so many frames after a look show little, or are swapped or turned from heavy's."""
     assert track.across is not None  # the heavy model looks first
-    jump = (points - track.points - frames * track.velocity)[_JOINTS, :2] / track.length
     cosine = (_across(points) * track.across).sum(axis=1)
-    return bool(
-        _hidden(points)
-        or (track.looks > 1 and np.linalg.norm(jump, axis=1).max() > UNSURE_JUMP)
-        or cosine.min() < np.cos(np.radians(UNSURE_TURN_DEG))
-    )
+    turned = bool(cosine.min() < np.cos(np.radians(UNSURE_TURN_DEG)))
+    return _hidden(points) or turned or (track.looks > 1 and _swapped(points, track, frames))
+
+
+def _swapped(points: np.ndarray, track: _Track, frames: int) -> bool:
+    """Whether the left and the right joint of a pair have changed places, by landmarks (33, 6) so many frames later."""
+    expected, at = (p[_JOINTS, :2].reshape(-1, 2, 2) for p in (track.points + frames * track.velocity, points))
+    own, other = (np.linalg.norm(at - e, axis=-1).sum(axis=1) for e in (expected, expected[:, ::-1]))
+    return bool((own - other).max() > UNSURE_SWAP * track.length)
 
 
 def _hidden(points: np.ndarray) -> bool:

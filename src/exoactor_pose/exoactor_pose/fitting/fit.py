@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from exoactor_core.body import BodyModel
 from exoactor_core.constants import GRAVITY
 from exoactor_core.motion import HumanMotion
-from exoactor_core.stages import Progress, no_progress
+from exoactor_core.stages import Progress, no_progress, sub_progress
 from exoactor_pose.detection.anatomy import LANDMARK_TRUST, SEGMENTS, joint_ranges
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.banded import Banded
@@ -50,6 +50,9 @@ UNSURE_SHARE = 1 / 3
 """Of the frames, that a detector has face the other way than the rest: more, and the rest may be the wrong ones."""
 CHUNK = 256
 """Frames whose derivatives are held at a time."""
+COMPARISON_RATE, COMPARISON_ITERATIONS = 7.5, (6, 6)
+"""Frames per second, at about which a step takes half a second, and iterations of fits of which only the costs count:
+their differences settle long before the body does."""
 
 
 @dataclass(frozen=True)
@@ -168,13 +171,23 @@ def fit(
         # A background that passes by looks much like one before which the camera turns.
         readings += [(replace(reading, camera_rotation=None), count) for reading, count in readings]
 
-    def solve(reading: Landmarks, swapped_frames: int, progress: Progress) -> Fit:
-        result = _Problem(reading, camera, body, person_height, weights or Weights(), previous).solve(progress)
-        return replace(result, swapped_frames=swapped_frames, seen=reading)
+    weights = weights or Weights()
 
+    def solve(readings: list[tuple[Landmarks, int]], weights: Weights, progress: Progress) -> list[Fit]:
+        def one(reading: Landmarks, swapped_frames: int, progress: Progress) -> Fit:
+            result = _Problem(reading, camera, body, person_height, weights, previous).solve(progress)
+            return replace(result, swapped_frames=swapped_frames, seen=reading)
+
+        return in_parallel([partial(one, *reading) for reading in readings], progress)
+
+    step = 1 if previous else max(1, round(seen.fps / COMPARISON_RATE))
     with threadpool_limits(1, user_api="blas"):  # small blocks: more threads only wait for each other
-        found = in_parallel([partial(solve, *each) for each in readings], progress)
-    return min(found, key=lambda result: result.cost)
+        if len(readings) > 1 and step > 1 and seen.found[::step].any():
+            few = [(reading.every(step), count) for reading, count in readings]
+            compared = solve(few, replace(weights, iterations=COMPARISON_ITERATIONS), sub_progress(progress, 0.0, 0.2))
+            readings = [readings[int(np.argmin([result.cost for result in compared]))]]
+            progress = sub_progress(progress, 0.2, 1.0)
+        return min(solve(readings, weights, progress), key=lambda result: result.cost)
 
 
 def _huber(x: np.ndarray, scale: float = 2.0) -> tuple[np.ndarray, np.ndarray]:

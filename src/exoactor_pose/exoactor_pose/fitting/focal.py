@@ -16,15 +16,11 @@ from exoactor_core.body import BodyModel
 from exoactor_core.stages import Progress, no_progress
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.camera import Camera
-from exoactor_pose.fitting.fit import Weights, fit
+from exoactor_pose.fitting.fit import COMPARISON_ITERATIONS, COMPARISON_RATE, Weights, fit
 from exoactor_pose.fitting.parallel import in_parallel
 
 RATIOS = np.array([0.6, 1.0, 1.9])
 """Focal lengths that are tried, as shares of the assumed one."""
-FIT_RATE = 7.5
-"""Frames per second of the fits: a step takes half a second."""
-ITERATIONS = (6, 6)
-"""Of a fit: the costs' differences settle long before the body does."""
 MAX_SECONDS = 20.0
 """So much of a stretch is looked at."""
 OBSERVATIONS = 7.0
@@ -50,10 +46,10 @@ def focal_ratio(
     if not camera.focal_std:
         return 1.0, camera.focal_std
     stop = seen.start + min(len(seen), round(MAX_SECONDS * seen.fps))
-    few = seen.part(seen.start, stop).every(max(1, round(seen.fps / FIT_RATE)))
+    few = seen.part(seen.start, stop).every(max(1, round(seen.fps / COMPARISON_RATE)))
     if not few.found.any():
         return 1.0, camera.focal_std
-    weights = Weights(iterations=ITERATIONS)
+    weights = Weights(iterations=COMPARISON_ITERATIONS)
 
     def cost(ratio: float, progress: Progress) -> float:
         return fit(few, camera.zoomed(ratio, 0.0), body, person_height, weights, progress).cost
