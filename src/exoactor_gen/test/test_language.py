@@ -154,7 +154,7 @@ def test_understood(text, actions):
         ("walk foward", "(did you mean 'forward'?)"),
         ("step over the box", "does not walk over the box"),
         ("push the chair to the table", "say how far"),
-        ("push the box to the left", "cannot push 'left'"),
+        ("push to the left", "needs an object"),
         ("put the box behind the table", "'behind'"),
         (
             "throwing nothing, punch three times",

@@ -202,7 +202,7 @@ def test_every_kind_of_action_has_a_description():
         if kind != "rise":
             more = {
                 "turn": " left",
-                "look": " left",
+                **dict.fromkeys(("look", "twist"), " left"),
                 **dict.fromkeys(("touch", "place", "carry", "hold", "nudge", "open", "close", "wipe"), " the box"),
             }
             verb = {"hands on hips": "put ", "hands on head": "put ", "lower": "raise both arms, nod and "}.get(

@@ -299,7 +299,7 @@ def test_two_things_are_put_into_one_basket_beside_each_other():
 @pytest.mark.parametrize(
     ("task", "said"),
     [
-        ("walk to the shelf", "no shelf to walk to"),
+        ("walk to the handle", "no handle to walk to"),
         ("pick up the chair", "cannot pick up the chair"),
         ("kick the table", "does not kick the table"),
         ("pick up the box and put it into the basket", "does not fit"),
@@ -311,7 +311,7 @@ def test_two_things_are_put_into_one_basket_beside_each_other():
         ("push the bottle one metre", "fall off the table"),
         ("push the table, then walk to the chair, then put the box on the chair, then sit down", "box is on the chair"),
         ("point up at the chair", "does not stand that high"),
-        ("look at the shelf", "no shelf to look at"),
+        ("look at the handle", "no handle to look at"),
     ],
 )
 def test_what_cannot_be_done_with_objects(task, said):

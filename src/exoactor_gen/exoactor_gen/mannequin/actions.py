@@ -25,7 +25,7 @@ _SAY = {
     "lean": "leans{way}{much} and straightens up again",
     "sit": "sits down{object}, stays seated{stay} and stands up again",
     "hop": "hops on {foot} alone{much}",
-    "kick": "kicks forward with {foot}{object}{much}",
+    "kick": "kicks{way} with {foot}{object}{much}",
     "clap": "claps both hands in front of the chest{much}",
     "clap up": "claps both hands above the head{much}",
     "punch": "punches forward with {fist}{object}{much}",
@@ -35,6 +35,7 @@ _SAY = {
     "dance": "dances in place{much}",
     "lift knee": "lifts the {side} knee and lowers it again{much}",
     "lunge": "lunges forward with {foot}{much}",
+    "twist": "turns the upper body{way}{much} and back",
     "salute": "salutes with {hand}{much}",
     "high five": "holds {hand} up for a high five{much}",
     "cross arms": "crosses the arms in front of the chest{much}",
@@ -45,8 +46,8 @@ _SAY = {
     "cheer": "cheers with both arms up{much}",
     "flap": "flaps both arms like wings{much}",
     "knock": "knocks{object} with {fist}{much}",
-    "push": "pushes{object}{at} forward{much} with {hand}",
-    "nudge": "pushes{object} forward{much} with {foot}",
+    "push": "pushes{object}{at}{way}{much} with {hand}",
+    "nudge": "pushes{object}{way}{much} with {foot}",
     "open": "{opens}{object} open with {hand}",
     "close": "pushes{object} shut with {hand}",
     "hold": "holds{object}{at} with {hand}",
@@ -58,6 +59,8 @@ _SAY = {
     "sweep": "sweeps{object}{at}{much}",
     "wipe": "wipes{object} with {hand}{much}",
 }
+_AHEAD = ("walk", "step", "reach", "point", "push", "nudge", "kick")
+"""What is done forward where no direction is given."""
 _WAY = {
     "left": " to the left",
     "right": " to the right",
@@ -114,7 +117,7 @@ def describe(movement: Movement) -> str:
         name: f"both {plural}" if side == "both" else f"the {side} {name}"
         for name, plural in (("hand", "hands"), ("arm", "arms"), ("fist", "fists"), ("foot", "feet"))
     }
-    way = movement.direction or ("forward" if kind in ("walk", "step", "reach", "point") else None)
+    way = movement.direction or ("forward" if kind in _AHEAD else None)
     if kind == "turn" and movement.angle and way == "around":
         way = None
     much = _amounts(movement)

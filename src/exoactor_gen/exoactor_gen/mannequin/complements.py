@@ -227,6 +227,8 @@ def object_of(refs: References, movement: Movement, phrase: Phrase, verb: Phrase
             f"The mannequin pushes straight ahead, not '{phrase.text}': say how far, as in 'push the {movement.object} "
             "one metre'."
         )
+    if name == "floor" and before in ("off", "from") and kind in ("lift knee", "jump", "hop"):
+        return movement
     if kind == "walk" and movement.object and movement.direction is None and before in ON.split():
         return with_detail(movement, "at", name, phrase)  # where it stands
     if movement.object is None and before in OBJECT_AFTER.get(kind, "").split() and name != "floor":

@@ -19,6 +19,7 @@ from exoactor_gen.mannequin.vocabulary import (
     PACE,
     SLIGHT_AMOUNT,
     TIMES,
+    TRUNK_WORDS,
     UNITS,
     VERB_KIND,
     quantity,
@@ -26,8 +27,9 @@ from exoactor_gen.mannequin.vocabulary import (
 
 _RANGES = {"distance": (0.05, 20.0), "angle": (1.0, 720.0), "count": (1, 30), "seconds": (0.2, 60.0)}
 _NAMED_PARTS = frozenset(
-    (("squat", "knee"), ("squat", "knees"), ("bow", "waist"), ("shrug", "shoulders"), ("cross arms", "arms"),
-     ("cheer", "arms"), ("cheer", "hands"), ("flap", "arms"), ("flap", "hands"))
+    (("squat", "knee"), ("squat", "knees"), ("shrug", "shoulders"), ("cross arms", "arms"),
+     *((kind, part) for kind in ("bow", "twist") for part in TRUNK_WORDS),
+     *((kind, part) for kind in ("cheer", "flap") for part in ("arms", "hands")))
 )  # fmt: skip
 """Body parts that may be named with a kind, and say nothing more."""
 _UNIT_NAMES = {"distance": "metres", "angle": "degrees", "count": "times", "seconds": "seconds"}

@@ -248,6 +248,15 @@ def _bend_aside(score: Score, movement: Movement) -> None:
             score.now += 1.0 / movement.pace + stay
 
 
+def _twist(score: Score, movement: Movement) -> None:
+    """Turn the trunk to the left or right over the hips, and back."""
+    angle = sign(movement.direction or "left") * (movement.angle or 30.0)
+    for _ in range(movement.count or 1):
+        for target, stay in ((angle, movement.seconds or 0.6), (0.0, 0.1)):
+            score.trunk.move(score.now, score.now + 1.0 / movement.pace, [0.0, 0.0, target])
+            score.now += 1.0 / movement.pace + stay
+
+
 def _go_down(
     score: Score,
     movement: Movement,
@@ -425,6 +434,7 @@ GESTURES: dict[str, Callable[[Score, Movement], None]] = {
     "kick": _kick,
     "lift knee": _lift_knee,
     "lunge": _lunge,
+    "twist": _twist,
     "punch": _punch,
     "push": _push,
     "pick up": _pick_up,

@@ -23,6 +23,7 @@ from exoactor_gen.mannequin.vocabulary import (
     OBJECTS,
     ONES,
     PACE,
+    PAST,
     POLYGONS,
     PREPOSITIONS,
     SMALLER_UNITS,
@@ -89,7 +90,8 @@ _PATTERNS = (
                 rf"|(?:the )?(?:two |both )?(?P<several>{_SEVERAL}))\b"),
     ("other side", r"(?:to|on) the (?:other|far|opposite) side\b(?! of)"),
     ("upright", r"upright\b"),
-    ("again", r"(?:again|do (?:it|that|this) again|once (?:more|again)|one more time)\b"),
+    ("again", r"(?:again|do (?:it|that|this) again|once (?:more|again)|one more time"
+              r"|another(?=$| ?[,.;!]| and\b| then\b| to\b| forward| backward))\b"),
     (START, r"(?:back )?to (?:(?:the|your|its|his|her) "
             r"(?:start|(?:starting|initial|original) (?:point|position|place|spot)|beginning|origin)"
             r"|where (?:you|it|he|she|they) (?:started|began|came from))\b"),
@@ -126,7 +128,7 @@ _PATTERNS = (
              rf"(?:(?P<both>left and (?:your |the )?right|right and (?:your "
              rf"|the )?left|(?:both|two)(?: of)?"
              rf"(?: your| the)?)|(?P<side>left|right|one|other))? ?\b(?P<part>{_either(BODY_PARTS)})\b"
-             rf"|(?:with (?:the|your|his|her|its)|your|his|her|its|the) (?P<only>left|right)\b"
+             rf"|(?:with (?:the|your|his|her|its)|your|his|her|its|the) (?P<only>left|right)(?: one)?\b"
              rf"|(?:with )?the (?P<rest>other)(?: one)?\b"
              rf"(?! {_COLOR}(?:{_NAMED}|side)\b)"),
     ("behind you", r"behind (?:you|yourself)\b"),
@@ -150,7 +152,7 @@ _PATTERNS = (
               rf"|(?P<other>(?:the (?:other|second)|another) (?={_COLOURED}\b))?"
               rf"(?:any |some )?{DETERMINER}(?:nearest |closest )?(?:(?P<color>{_either(COLORS)}) (?={_COLOURED}\b))?"
               rf"(?P<object>{_NAMED})|(?:the )?(?P<one>{_either(COLORS)}) one"
-              rf"|the (?P<another>other)(?: one)?|(?P<it>it)|(?P<them>them))\b"),
+              rf"|the (?P<another>other)(?: one)?(?! side\b)|(?P<it>it)|(?P<them>them))\b"),
     ("out", r"out\b"),
     ("there", r"there\b"),
     ("way", rf"(?P<way>{_either(DIRECTION)})\b"),
@@ -253,13 +255,21 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (rf"\b(?:hold|hand) {_WHAT}(?:out|over)\b(?! to\b)", r"hold out \1"),
     (rf"\b((?:put|place|set|lay)(?:s|ting|ing)? {_WHAT})back (?=(?:down|(?:on|in)(?:to)?)\b)", r"\1"),
     (rf"\bdrop(?:s|ping)? {_WHAT}(?=in(?:to|side)?\b)", r"put \1"),
-    (r"\b(?:do|make) an? (?:full )?(90|180|270|360)\b", r"turn \1"),
+    (r"\b(?:do|make) an? (?:full )?(\d+)(?: degrees?)?(?: (?:spin|turn|rotation))?\b", r"turn \1"),
     (
         rf"\b(\w+) ({_UNIT}|turn|rotation) and (a (?:half|quarter))\b",
         lambda m: f"{'one' if m[1] in ('a', 'an') else m[1]} and {m[3]} {m[2]}",
     ),
     (r"\b(counter|anti) clockwise", r"\1clockwise"),
+    (
+        rf"\b(?:another|more) ((?:{_FIGURE} )?)({_UNIT}|steps?|turn|jump|squat)\b",
+        lambda m: f"{m[1] or 'one '}{m[2]} another",
+    ),
     # where and until when
+    (
+        rf"\b(?:after|once|when|as soon as) (?:you have|you|having) ({_either(PAST)})\b",
+        lambda m: f"after {PAST[m[1]]}",
+    ),
     (rf",? (?:until|till) you {_THERE} ", " to "),
     (r",? (?:when|once|as soon as|after) (?:you (?:are|get|arrive) there|you have arrived|there|arriving)\b", ", then"),
     (r"\b(?:when|once|as soon as|after) you (?:are|have) (?:done|finished)\b(?: (?:that|so|this)\b)?", "then"),

@@ -15,6 +15,7 @@ from exoactor_gen.mannequin.locomotion import (
     bearing_of,
     face,
     gap_to,
+    go_behind,
     is_clear,
     step_away,
     walk_along,
@@ -245,23 +246,25 @@ def push(score: Score, movement: Movement) -> None:
     name, kind = movement.name, category_of(movement.name)
     if kind == "bag":
         raise BadInput("The mannequin does not push the bag, which is too heavy: it punches it.")
+    if kind in ("shelf", "wall"):
+        raise BadInput(f"The mannequin does not push the {name}, which does not give way: say 'touch the {name}'.")
     if kind == "door":
         open_door(score, movement)
         return
     foot = movement.kind == "nudge"
     sides = sides_of(movement.side, "right" if foot or _is_one_handed(score, name) else "both")
     new = name not in score.objects
-    obj = object_named(
-        score,
-        name,
-        gap_to(score, name),
-        movement.at or ("floor" if foot else table_of(score) if score.imagines and kind in ONE_HANDED else None),
-        side=sides[0],
-    )
+    on = table_of(score) if score.imagines and kind in ONE_HANDED else None
+    on = "floor" if foot or (movement.direction in SIDES and on is None) else on
+    obj = object_named(score, name, gap_to(score, name), movement.at or on, side=sides[0])
     if foot and obj.pose[2] > 0.1:
         raise BadInput(f"The {obj.name} stands too high to be pushed with a foot: push it with a hand.")
     if new and kind == "chair":
         obj.start[3] += math.pi  # it is pushed by its back
+    if movement.direction in SIDES:
+        if obj.pose[2] > 0.1:
+            raise BadInput(f"The {obj.name} stands on something: there it is pushed forward only.")
+        go_behind(score, obj, movement.direction, movement.pace)
     usual = (0.6 if obj.one_handed or obj.kind == "ball" else 1.0) * PUSH_LENGTH * score.scale
     low = foot or (movement.side is None and _is_low(score, obj))
     distance = movement.distance or usual * (movement.count or 1)

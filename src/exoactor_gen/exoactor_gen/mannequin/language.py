@@ -32,7 +32,7 @@ from exoactor_gen.mannequin.movement import (
 )
 from exoactor_gen.mannequin.references import References, found_in, names_of, told_apart
 from exoactor_gen.mannequin.score import sides_of
-from exoactor_gen.mannequin.verbs import is_bare, is_nearby, kind_by_details, opened, verb_of
+from exoactor_gen.mannequin.verbs import is_bare, is_nearby, is_of_head, kind_by_details, opened, rounds_of, verb_of
 from exoactor_gen.mannequin.vocabulary import (
     FUNCTION_WORDS,
     HAND_WORDS,
@@ -176,7 +176,7 @@ class _Reader:
         details = self._preceded(kind, verb, details, source)
         kind, details = kind_by_details(kind, verb, details, source)
         if (kind in ("hold", "stand") and self._stays(verb, details)) or (
-            kind == "lower" and self._lowers(verb, details)
+            kind == "lower" and not is_of_head(details) and self._lowers(verb, details)
         ):
             return
         if (
@@ -198,8 +198,13 @@ class _Reader:
         if kind == "walk" and any(p.sort == "figure eight" for p in details):
             self._figure_eight(verb, [p for p in details if p.sort != "figure eight"])
             return
-        for one in self._each(details):
+        rounds, details = rounds_of(kind, details)
+        for one in self._each(details) * rounds:
             self.movements.append(self._with_goal(filled(self.refs, opened(kind, verb, one), one, verb)))
+            if rounds > 1:
+                self.movements[-1] = replace(self.movements[-1], angle=360.0)
+        if kind == "fetch":
+            self.movements.append(Movement("walk", object=START))
 
     def _each(self, details: list[Phrase]) -> list[list[Phrase]]:
         """The details for each of the objects that 'them' or a plural names, one by one."""

@@ -13,7 +13,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.rotations import wrap
 from exoactor_gen.mannequin.movement import START, category_of
 from exoactor_gen.mannequin.objects import TALL_HEIGHT, RoomObject
-from exoactor_gen.mannequin.score import AHEAD, Score, other
+from exoactor_gen.mannequin.score import AHEAD, Score, other, sign
 
 _GAP = {
     "table": 0.32,
@@ -32,6 +32,8 @@ _GAP = {
 }
 """From the middle of the person who uses it to the edge of an object, m; 0.31 for others."""
 
+CORNER_GAP = 0.36
+"""From the middle of the person who walks past an object to its corners, m."""
 _STEP_ASIDE = 0.4
 """m up to which one who faces the right way steps to a point, forward, back or aside, instead of turning to it."""
 
@@ -113,6 +115,15 @@ def approach(score: Score, obj: RoomObject, pace: float) -> None:
         raise BadInput(f"The person does not get to the {obj.name}: other objects stand in the way.")
 
 
+def go_behind(score: Score, obj: RoomObject, side: str, pace: float) -> None:
+    """Go where an object is straight ahead to the left or right of how the person faces now, and face it."""
+    yaw = score.pose[2] + sign(side) * math.pi / 2.0
+    way = np.array([math.cos(yaw), math.sin(yaw)])
+    away = obj.extent(yaw) + max(gap_to(score, obj.kind), CORNER_GAP)
+    walk_route(score, obj.pose[:2] - away * way, pace, obj, past=True)
+    face(score, yaw, pace)
+
+
 _LEFT_OF = {"forward": "left", "left": "backward", "backward": "right", "right": "forward"}
 
 
@@ -164,7 +175,7 @@ def route(
     for obj in score.objects.values():
         if obj is not goal and obj.item.id not in score.held.values():
             c, s = math.cos(obj.pose[3]), math.sin(obj.pose[3])
-            half = obj.size[:2] / 2.0 + 0.36
+            half = obj.size[:2] / 2.0 + CORNER_GAP
             corners = [obj.pose[:2] + np.array([[c, -s], [s, c]]) @ (half * sign) for sign in product((-1, 1), (-1, 1))]
             nodes += [corner for corner in corners if is_clear(score, corner[None], goal)]
     length = np.zeros((len(nodes), len(nodes)))

@@ -74,7 +74,7 @@ KINDS: dict[str, Kind] = {
     "bow": _kind("forward down left right", "count seconds angle"),
     "sit": _kind("down", "count seconds object"),
     "rise": _kind("up", ""),
-    "kick": _kind("forward", "side count object"),
+    "kick": _kind("forward left right", "side count object"),
     "clap": _kind("up", "count seconds", "both"),
     "punch": _kind("forward", "side count object"),
     "look": _kind("left right up down forward", "angle seconds count object at"),
@@ -83,6 +83,7 @@ KINDS: dict[str, Kind] = {
     "dance": _kind("", "seconds"),
     "lift knee": _kind("up", "side count seconds"),
     "lunge": _kind("forward", "side count"),
+    "twist": _kind("left right", "angle count seconds"),
     "salute": _kind("", "side count seconds"),
     "high five": _kind("", "side count seconds"),
     "cross arms": _kind("", "count seconds", "both"),
@@ -93,8 +94,8 @@ KINDS: dict[str, Kind] = {
     "cheer": _kind("up", "count seconds", "both"),
     "flap": _kind("", "count seconds", "both"),
     "knock": _kind("", "side count seconds object"),
-    "push": _kind("forward", "side count seconds distance object at", "both"),
-    "nudge": _kind("forward", "side count distance object"),
+    "push": _kind("forward left right", "side count seconds distance object at", "both"),
+    "nudge": _kind("forward left right", "side count distance object"),
     "open": _kind("forward", "side object"),
     "close": _kind("", "side object"),
     "pick up": _kind("up", "side count object at", "both"),
@@ -110,10 +111,11 @@ KINDS: dict[str, Kind] = {
 
 KNOWN = (
     "walk, step, march in place, dance, turn, wave, raise, reach, point, salute, high five, knock, cross the arms, "
-    "hands on the hips or the head, shrug, cheer, flap, squat, jump, hop, bow, lunge, lift a knee, sit down and stand "
-    "up, kick, clap, punch, look, nod, shake the head, push, open, close, touch, pick up, hold, carry, place, sweep, "
-    "wipe, stand or wait; objects to walk to, around, between, over, under or through, to use, to point at and to sit "
-    "on are a table, chair, stool, bottle, cup, basket, bin, box, ball, cone, door, drawer, bar and punching bag"
+    "hands on the hips or the head, shrug, cheer, flap, squat, jump, hop, bow, lunge, twist, lift a knee, sit down and "
+    "stand up, kick, clap, punch, look, nod, shake the head, push, open, close, touch, pick up, hold, carry, place, "
+    "sweep, wipe, stand or wait; objects to walk to, around, between, over, under or through, to use, to point at and "
+    "to sit on are a table, chair, stool, bottle, cup, basket, bin, box, ball, cone, door, drawer, shelf, wall, bar "
+    "and punching bag"
 )
 
 FOOT_KINDS = frozenset(("kick", "hop", "nudge", "walk", "step", "march", "lunge", "lift knee"))
@@ -135,8 +137,9 @@ _REPEATING = frozenset(("wave", "clap", "nod", "shake head", "knock", "cheer", "
 START = "start"
 """Where the person began, as something to walk to."""
 SHOWN = frozenset(
-    ("table", "chair", "stool", "bottle", "cup", "basket", "bin", "box", "ball", "bag", "bar", "cone", "door", "drawer")
-)
+    ("table", "chair", "stool", "bottle", "cup", "basket", "bin", "box", "ball", "bag", "bar", "cone", "door", "drawer",
+     "shelf", "wall")
+)  # fmt: skip
 """What the mannequin can imagine in the room."""
 OTHER = "other"
 """Before the category in the name of another object than one that was named: other_table."""
@@ -223,6 +226,10 @@ def _faults(m: Movement) -> Iterator[str]:
             shown = f"'{shown}'" if isinstance(getattr(m, name), str) else shown
             what = "object to do it at" if name == "at" else name
             yield f"'{kind}' takes no {what} ({shown}): it takes {', '.join(sorted(takes)) or 'no details'}."
+    if kind in ("push", "kick") and m.direction in ("left", "right") and not (m.object and can_be_shown(m.object)):
+        yield f"'{kind} {m.direction}' needs an object: say for example '{kind} the ball to the {m.direction}'."
+    if kind == "twist" and m.direction is None:
+        yield "'twist' needs a direction: say for example 'twist to the left'."
     if kind == "turn" and m.direction is None and m.angle is None and m.object is None:
         yield "'turn' needs a direction or an angle: say for example 'turn left 90 degrees'."
     if kind in ("touch", "place", "carry", "hold", "nudge", "open", "close", "wipe") and m.object is None:
@@ -280,6 +287,8 @@ def _largest_angle(movement: Movement) -> float:
     """Largest angle of a movement, degrees."""
     if movement.kind == "bow":
         return 30.0 if movement.direction in ("left", "right") else 80.0
+    if movement.kind == "twist":
+        return 60.0
     if movement.kind == "look":
         return {"up": 40.0, "down": 45.0}.get(movement.direction or "", 75.0)
     return math.inf

@@ -24,7 +24,7 @@ from exoactor_gen.mannequin.handling import (
     touch,
     wipe,
 )
-from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, turn_to, walk_along, walk_route
+from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, go_behind, turn_to, walk_along, walk_route
 from exoactor_gen.mannequin.movement import START, Movement, category_of
 from exoactor_gen.mannequin.objects import LOOSE, Held, Kicked, RoomObject
 from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_free, is_known, object_named, objects_on, shown
@@ -249,7 +249,9 @@ def _kick(score: Score, movement: Movement) -> None:
         raise BadInput(f"The mannequin does not kick the {obj.name}: it kicks {', '.join(LOOSE)}.")
     if obj.pose[2] > 0.1:
         raise BadInput(f"The {obj.name} stands too high for a kick: put it on the floor first.")
-    if not score.past[1:] and len(score.objects) == 1 and not obj.events:
+    if movement.direction in SIDES:
+        go_behind(score, obj, movement.direction, movement.pace)
+    elif not score.past[1:] and len(score.objects) == 1 and not obj.events:
         obj.start[:2] = score.ahead(0.34 + obj.size[0] / 2.0, s * 0.10)
     else:
         approach(score, obj, movement.pace)

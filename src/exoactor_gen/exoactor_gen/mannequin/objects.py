@@ -33,6 +33,10 @@ PALM_DEPTH = 0.02
 """From the middle of the hand to what the palm lies on, m."""
 
 
+_IMAGINED_SIZE = {"shelf": (0.30, 0.80, 0.74)}
+"""m, of what is imagined otherwise than usual: a shelf that arms reach the top of."""
+
+
 @dataclass(frozen=True)
 class Held:
     """Hands hold it for a while, and leave it somewhere."""
@@ -85,7 +89,8 @@ class RoomObject:
         if name == BROOM:
             return cls(_broom(), pose)
         given: dict[str, Any] = {"color": COLORS[color]} if (color := color_of(name)) else {}
-        return cls(everyday(category_of(name), name, size=size, **given), pose)
+        kind = category_of(name)
+        return cls(everyday(kind, name, size=size or _IMAGINED_SIZE.get(kind), **given), pose)
 
     @classmethod
     def given(cls, item: SceneObject) -> RoomObject:

@@ -195,7 +195,9 @@ class References:
             return kind, f"{OTHER}_{kind}"
         if len(alike) < 2 or (two and len(alike) != 2):
             known = f"{'they are' if self.scene else 'named were'} {', '.join(alike) or 'none'}".replace("_", " ")
-            raise BadInput(f"It is not clear which {nouns} are meant ({known}): name them one by one.")
+            raise BadInput(
+                f"It is not clear which {nouns} are meant ({known}): name them one by one, or say 'both {nouns}'."
+            )
         return alike
 
     def one_of(self, nouns: str) -> str:

@@ -148,7 +148,8 @@ def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> 
     elif kind == "wipe":
         checks["wiped", name] = Check(kind="wiped", object=name)
     elif kind == "kick":
-        checks["kicked", name] = Check(kind="kicked", object=name)
+        way = _way_of(obj) if movement.direction in SIDES else None
+        checks["kicked", name] = Check(kind="kicked", object=name, place=way)
     elif kind in ("touch", "knock", "reach", "punch"):
         for side in sides_of(movement.side):
             body = HANDS[SIDES.index(side)]
@@ -162,18 +163,24 @@ def _slid(obj: RoomObject) -> float | None:
     return CLOSED_SHARE * DRAW_LENGTH if joint and joint.kind == "slide" else None
 
 
-def _pushed(movement: Movement, obj: RoomObject) -> Check:
+def _way_of(obj: RoomObject) -> tuple[float, float] | None:
+    """x, y in m by which an object is pushed or kicked in all; None: it is not."""
     slid = [
         event.after for event in obj.events if isinstance(event, Kicked) or (isinstance(event, Held) and event.slides)
     ]
-    way = (slid[-1] - obj.start)[:2] if slid else None
+    x, y = (slid[-1] - obj.start)[:2] if slid else (0.0, 0.0)
+    return (float(x), float(y)) if slid else None
+
+
+def _pushed(movement: Movement, obj: RoomObject) -> Check:
+    way = _way_of(obj)
     far = movement.distance if way is None else float(np.linalg.norm(way))
     return Check(
         kind="moved",
         object=obj.item.id,
         amount=far,
         tolerance=PUSH_TOLERANCE * far if far else None,
-        place=None if way is None else (float(way[0]), float(way[1])),
+        place=way,
     )
 
 

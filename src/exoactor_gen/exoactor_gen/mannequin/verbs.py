@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exoactor_core.errors import BadInput
 from exoactor_core.everyday import EVERYDAY
-from exoactor_gen.mannequin.details import unfit
+from exoactor_gen.mannequin.details import unfit, with_amount
 from exoactor_gen.mannequin.grammar import Clause, Phrase
 from exoactor_gen.mannequin.movement import START, Movement
 from exoactor_gen.mannequin.vocabulary import (
@@ -14,6 +14,7 @@ from exoactor_gen.mannequin.vocabulary import (
     HEAD_WORDS,
     NOUN_KIND,
     SYNONYM,
+    TRUNK_WORDS,
     UNITS,
     VERB_KIND,
 )
@@ -110,8 +111,12 @@ def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
     if (kind == "raise" and parts & {"knee", *FOOT_WORDS}) or any(p.sort == "on one leg" for p in details):
         on_one = "hop" if kind == "jump" else "lift knee" if kind in ("raise", "stand", "lift knee") else kind
         return Movement(on_one)
-    if kind == "turn" and any(p.said.get("part") in HEAD_WORDS for p in details):
+    if kind == "turn" and is_of_head(details):
         return Movement("look")
+    if kind == "turn" and parts & TRUNK_WORDS:
+        return Movement("twist")
+    if kind in ("raise", "bow", "lower") and parts & HEAD_WORDS:
+        return Movement("look", direction="up" if kind == "raise" else "down")
     if verb.text.startswith("stretch") and not details:
         return Movement("reach", side="both", direction="up")
     if kind == "reach" and limbs and any(p.said.get("aside", "").startswith("side") for p in details):
@@ -120,6 +125,7 @@ def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
         return Movement("turn")
     return {
         "approach": Movement("walk"),
+        "fetch": Movement("pick up"),
         "avoid": Movement("walk", direction="around"),
         "face": Movement("turn"),
         "turn back": Movement("turn", direction="around"),
@@ -140,3 +146,21 @@ def is_nearby(phrase: Phrase) -> bool:
 def is_bare(phrase: Phrase) -> bool:
     """Whether an object stands there without 'to', 'on' and the like."""
     return not {"to", "preposition", "beside", "next", "front", "behind"} & set(phrase.said)
+
+
+def is_of_head(details: list[Phrase]) -> bool:
+    """Whether the head is what is moved."""
+    return any(p.said.get("part") in HEAD_WORDS for p in details)
+
+
+def rounds_of(kind: str, details: list[Phrase]) -> tuple[int, list[Phrase]]:
+    """How often one walks around something or in a circle, and the details without that."""
+    often = next(
+        (p for p in details if p.sort == "amount" and ({"word"} & set(p.said) or p.said["unit"] in UNITS["count"])),
+        None,
+    )
+    around = any(p.sort == "circle" or p.said.get("preposition") in ("around", "round") for p in details)
+    if kind not in ("walk", "circle") or often is None or not around:
+        return 1, details
+    number = with_amount(Movement("squat"), often).count or 1
+    return number, [p for p in details if p is not often]

@@ -44,6 +44,7 @@ _VERBS = {
     "shake head": "shake",
     "dance": "dance",
     "lunge": "lunge",
+    "twist": "twist",
     "salute": "salute",
     "cross arms": "cross fold",
     "shrug": "shrug",
@@ -69,8 +70,9 @@ _VERBS = {
     "face": "face",
     "take": "take",
     "return": "return",
+    "fetch": "fetch",
 }
-"""Words by the movement that they name; lean and the last six name one together with what follows (`_Reader`)."""
+"""Words by the movement that they name; lean and the last seven name one together with what follows (`_Reader`)."""
 
 
 def verb_forms(word: str) -> tuple[str, ...]:
@@ -78,6 +80,18 @@ def verb_forms(word: str) -> tuple[str, ...]:
     ends_in_es = word.endswith(("h", "o", "s", "x"))
     third = f"{word[:-1]}ies" if word.endswith("ry") else f"{word}es" if ends_in_es else f"{word}s"
     return word, third, f"{word.removesuffix('e')}ing", f"{word}{word[-1]}ing"
+
+
+_IRREGULAR = {
+    "went": "go", "gone": "go", "taken": "take", "sat": "sit", "stood": "stand", "got": "get", "brought": "bring",
+    "bent": "bend", "kept": "keep", "held": "hold", "put": "put", "set": "set", "shaken": "shake", "swept": "sweep",
+    "hit": "hit", "laid": "lay",
+}  # fmt: skip
+
+
+def _pasts(word: str) -> tuple[str, ...]:
+    """What a regular verb's past may be."""
+    return f"{word.removesuffix('e')}ed", f"{word}{word[-1]}ed"
 
 
 def by_form(verbs: Mapping[str, str]) -> dict[str, str]:
@@ -112,6 +126,9 @@ _VERB_PHRASES = {
 }
 """Likewise phrases."""
 VERB_KIND = by_form(_VERBS)
+PAST = {past: verb_forms(word)[2] for words in _VERBS.values() for word in words.split() for past in _pasts(word)}
+PAST |= {past: verb_forms(word)[3 if word in _set("sit get put set hit") else 2] for past, word in _IRREGULAR.items()}
+"""By the past of verbs, their participle: what 'after you have waved' says is 'after waving'."""
 VERB_KIND |= {phrase: kind for kind, phrases in _VERB_PHRASES.items() for phrase in phrases.split(", ")}
 NOUN_KIND = {
     noun + end: noun
@@ -141,14 +158,15 @@ DIRECTION = {word: name for name, words in DIRECTION.items() for word in words.s
 HAND_WORDS = _set("hand hands arm arms fist fists palm palms")
 FOOT_WORDS = _set("foot feet leg legs")
 HEAD_WORDS = _set("head gaze eyes")
-BODY_PARTS = HAND_WORDS | FOOT_WORDS | HEAD_WORDS | _set("knee knees waist shoulders")
+TRUNK_WORDS = _set("torso trunk waist") | {"upper body"}
+BODY_PARTS = HAND_WORDS | FOOT_WORDS | HEAD_WORDS | TRUNK_WORDS | _set("knee knees shoulders")
 HAND_KINDS = _set("wave raise lower reach point clap punch push open close touch carry hold place sweep wipe") | {
     "salute", "knock", "pick up", "high five", "hands on hips", "hands on head",
 }  # fmt: skip
 SIDE_FIRST = _set("wave raise kick punch")
 """Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
 
-OBJECTS = SHOWN | _set("object thing something wall door shelf button handle target floor ground")
+OBJECTS = SHOWN | _set("object thing something button handle target floor ground")
 _SYNONYMS = {
     "table": "desk, counter, workbench, coffee table, kitchen table, dining table, side table, tabletop, countertop",
     "box": "crate, carton, cardboard box, obstacle, package, parcel, cube, block",
@@ -163,7 +181,8 @@ _SYNONYMS = {
     "ball": "football, soccer ball, basketball",
     "cone": "traffic cone, pylon",
     "door": "doorway",
-    "drawer": "drawer of the cabinet, cabinet drawer, kitchen drawer",
+    "shelf": "bookshelf, bookcase, rack, low shelf",
+    "drawer": "drawer of the cabinet, top drawer, cabinet drawer, kitchen drawer",
     "floor": "ground",
 }
 SYNONYM = {name: kind for kind, names in _SYNONYMS.items() for name in names.split(", ")}
@@ -181,7 +200,6 @@ _NOT_DONE = {
     "throw toss drop catch": "a hand lets go only of what stands: say 'put the ball on the floor'",
     "give hand_it": "say 'hand me the bottle'",
     "thumbs_up thumbs_down": "no finger moves by itself: say 'raise your right hand'",
-    "fetch": "say 'pick up the bottle and walk back to the start'",
     "run jog sprint": "one foot stays on the floor: say 'walk quickly' or 'march in place'",
     "skip": "both feet take off and land: say 'jump twice'",
     "jumping_jack jumping_jacks star_jump star_jumps": "both feet land where they stood: say 'jump twice'",
@@ -297,7 +315,7 @@ SLIGHT_AMOUNT: dict[str, dict[str, Any]] = {
 }
 """What 'a bit' is."""
 POSES = _set("squat bow raise reach point sit look salute") | {
-    "lift knee", "high five", "cross arms", "hands on hips", "hands on head",
+    "lift knee", "twist", "high five", "cross arms", "hands on hips", "hands on head",
 }  # fmt: skip
 """What can be held."""
 
