@@ -261,14 +261,15 @@ def test_more_clips_than_robots_are_tracked_once_each():
 
 def test_the_best_network_by_validation_is_exported(tmp_path, monkeypatch):
     paths, known = written(tmp_path / "data"), {"walk_0_0.npz": 0}
-    scores = iter([9.0, 1.0, 2.0, 1.5])  # of the teacher, of the student as it begins and after each update
+    scores = iter([9.0, 1.0, 2.0, 1.5])  # of the teacher, of the student as it begins, on its way and in the end
     monkeypatch.setattr(Validation, "measure", lambda *_: next(scores))
     exported = []
     monkeypatch.setattr(Trainer, "_export", lambda trainer: exported.append(trainer.samples))
     validation = Validation(paths, LAYOUT, tmp_path / "validation.csv", 1)
-    settings = replace(TINY, validate_every=1)
-    Trainer([FOLDER / "exoactor.onnx"], LAYOUT, Clips(paths, known), tmp_path, 0, settings, 1, validation).run(48)
-    assert exported == [0, 24]
+    settings = replace(TINY, validate_every=40)
+    Trainer([FOLDER / "exoactor.onnx"], LAYOUT, Clips(paths, known), tmp_path, 0, settings, 1, validation).run(72)
+    assert exported == [0, 48]
+    assert next(scores, None) is None
 
 
 def test_a_validation_judges_the_nominal_robot_and_disturbed_ones(tmp_path):
