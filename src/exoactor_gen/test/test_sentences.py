@@ -464,6 +464,12 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ("walk around the table twice", [do("walk", direction="around", object="table", angle=360.0)] * 2),
     ("walk one metre, bow, then walk another metre", [do("walk", distance=1.0), do("bow"), do("walk", distance=1.0)]),
     ("fetch the ball from the floor", [do("pick up", object="ball", at="floor"), do("walk", object="start")]),
+    ("make a full turn to the right", [do("turn", direction="right", angle=360.0)]),
+    (
+        "lift your right arm sideways and lower it slowly",
+        [do("raise", side="right", direction="side"), do("lower", side="right", pace=0.75)],
+    ),
+    ("bend forward at the waist and stay for three seconds", [do("bow", direction="forward", seconds=3.0)]),
     ("rotate in place twice", [do("turn", angle=720.0)]),
     ("bow politely, then give the ball a kick", [do("bow"), do("kick", object="ball")]),
     ("step to the left, then back to the right", [do("step", direction=d) for d in ("left", "right")]),

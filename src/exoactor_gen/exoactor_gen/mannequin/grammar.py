@@ -47,7 +47,8 @@ _DIGITS = r"(?<![\w.,:/+−-])(?:\d+(?:\.\d+|,\d{1,2})?|\.\d+)(?![.,:/−-]?\d)"
 _FIGURE = rf"(?:{_DIGITS}|\b(?:(?:an?|{_either(ONES)}) hundred(?: (?:and )?{_ONE_WORD})?|{_ONE_WORD})\b)"
 _QUANTITY = (
     rf"(?:(?:an? |one )?(?:half|quarter)(?: of)?(?: an?)?|an? couple(?: of)?|an? few|several|(?:an? |half an? )dozen"
-    rf"|{_FIGURE}(?: and an? (?:half|quarter))?|an?|(?:an? |one )?full)"
+    rf"|(?:an? |one )?(?:full|complete)"
+    rf"|{_FIGURE}(?: and an? (?:half|quarter))?|an?)"
 )
 _WHO = r"(?:(?:the |a )?(?:robot|person|human|man|woman|humanoid|g1))"
 _UNIT = _either(unit for name, units in UNITS.items() if name != "steps" for unit in units)
@@ -106,7 +107,7 @@ _PATTERNS = (
     ("everyone", r"(?:(?:to|at) )?(?:everyone|everybody|someone|somebody|(?:the )?people"
                  r"|the (?:audience|camera|crowd)|me|us)\b"),
     ("deed", rf"(?:(?:takes?|does|do|makes?|performs?"
-             rf"|gives?|by) )?(?:(?P<number>{_QUANTITY}) (?:full |(?P<pace>slow|quick|fast) "
+             rf"|gives?|by) )?(?:(?P<number>{_QUANTITY}) (?:(?P<pace>slow|quick|fast) "
              rf"|(?P<slight>little|small|slight|short) )?"
              rf"(?P<noun>{_either(NOUN_KIND)})"
              r"|an? (?P<way>left|right) turn)\b"),
@@ -137,7 +138,8 @@ _PATTERNS = (
     ("direction", rf"(?:straight |out |back )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front"
                   rf"|sides?)(?: hand)?(?: side)?\b(?!(?: hand)?(?: side)? of\b)"
                   rf"|(?:straight )?(?P<way>{_either(DIRECTION)})\b"
-                  rf"(?! to\b| towards?\b| it\b| of\b| {DETERMINER}{_COLOR}{_NAMED}\b)"
+                  rf"(?! to\b| towards?\b| it\b| of\b| {DETERMINER}{_COLOR}{_NAMED}\b"
+                  rf"| (?:(?:the )?two |both |all )?(?:the )?{_COLOR}{_SEVERAL}\b)"
                   rf"|(?:straight |out )?in front(?: of (?:you|yourself))?\b(?! of\b)"
                   rf"|(?P<straight>in a straight line\b|straight\b)(?! to\b)"),
     ("object", rf"(?P<which>{_WHICH}(?=(?:on|in|inside|next to|beside|near)\b))?"
@@ -223,7 +225,8 @@ _END = r"(?=$| ?[,.;!]| and\b| then\b)"
 _WHAT = r"(it |them |(?:the|an?|that|this) (?:\w+ ){1,2}?)"
 _ARMS = rf"((?:(?:your|his|her|the|both|both of your|both your) )(?:left |right )?(?:{_either(HAND_WORDS)}))"
 _THERE = (
-    r"(?:reach(?:ing)?|get(?:ting)? to|arriv(?:e|ing) at|com(?:e|ing) to|have reached|are (?:at|near|next to|close to))"
+    r"(?:reach(?:ing)?|get(?:ting)? to|arriv(?:e|ing) at|com(?:e|ing) to|have reached"
+    r"|are (?:at|near|next to|close to|beside|in front of))"
 )
 _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(?<=[a-z])-(?=[a-z])|(?<=\d)-(?=[a-z])", " "),  # 'forty-five', '90-degree'
@@ -284,6 +287,8 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bfrom side to side\b", "left and right"),
     (r"\bback and forth\b", "forward and backward"),
     (r"\bsway(?:s|ing)? (left and right)\b", "lean left, then lean right"),
+    (r"\b((?:bend|lean|bow)\w*(?: forward| over| down)?) (?:at|from) (?:the|your) (?:waist|hips)\b", r"\1"),
+    (rf"\bthrow {_ARMS} (?:up )?(?=(?:in the air|up)\b)", r"raise \1 "),
     # what arms do meanwhile
     (
         rf"\bwith {_ARMS} (?:(?:held |raised )?(?:up|high|in the air|overhead|above your head)|raised)\b",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -77,8 +78,8 @@ SHOVE_LENGTH = 0.20
 """m that the hand goes with it."""
 AJAR_ANGLE, AJAR_DISTANCE = 0.6, 0.3
 """rad by which a door that is to be closed stands open towards the person, and how much farther away it is, m."""
-DRAWER_HEIGHT, DRAW_LENGTH = 0.60, 0.20
-"""m over the floor of the underside of a drawer, and by which it is drawn out."""
+DRAWER_HEIGHT, DRAWER_GAP, DRAW_LENGTH = 0.60, 0.01, 0.20
+"""m over the floor of the top of what a drawer is in, from there to the drawer, and by which it is drawn out."""
 MIN_PUSH_HEIGHT = 0.16
 """m over the floor, which hands get to and still push forward."""
 MIN_SWEEP_HEIGHT = 0.07
@@ -246,6 +247,9 @@ def push(score: Score, movement: Movement) -> None:
     name, kind = movement.name, category_of(movement.name)
     if kind == "bag":
         raise BadInput("The mannequin does not push the bag, which is too heavy: it punches it.")
+    if kind == "wall" and not movement.distance and movement.direction not in SIDES:
+        touch(score, replace(movement, kind="touch", side=movement.side or "both"))
+        return
     if kind in ("shelf", "wall"):
         raise BadInput(f"The mannequin does not push the {name}, which does not give way: say 'touch the {name}'.")
     if kind == "door":
@@ -394,7 +398,9 @@ def close(score: Score, movement: Movement) -> None:
     if kind not in ("door", "drawer"):
         raise BadInput(f"The mannequin does not close the {movement.name}: it closes doors and drawers.")
     if movement.object in score.objects:
-        raise BadInput(f"The {movement.name} does not stand open on the side of the person: it cannot be pushed shut.")
+        opened = any(isinstance(event, Opened) for event in score.objects[movement.name].events)
+        why = "was opened in the same task" if opened else "does not stand open towards the person"
+        raise BadInput(f"The {movement.name} {why}, and is not closed then: make 'close the {kind}' a task of its own.")
     if kind == "drawer":
         _push_in(score, movement)
         return
@@ -467,7 +473,7 @@ def _drawer(score: Score, movement: Movement) -> RoomObject:
         size = np.array(EVERYDAY["drawer"].size)
         stand = object_named(score, "stand", gap_to(score, "drawer"), size=(*size[:2], DRAWER_HEIGHT * score.scale))
         approach(score, stand, movement.pace)
-        pose = np.array([*stand.pose[:2], stand.size[2], score.pose[2] + math.pi])
+        pose = np.array([*stand.pose[:2], stand.size[2] + DRAWER_GAP, score.pose[2] + math.pi])
         score.objects[movement.name] = RoomObject.imagined(movement.name, pose)
     drawer = object_named(score, movement.name, gap_to(score, "drawer"))
     joint = drawer.item.articulation

@@ -314,7 +314,8 @@ class _Reader:
             for p in details
             if p.sort in ("there", "pose") or {"it", "them"} & set(p.said) or p.sort == "direction" or p.sort == "limb"
         ]
-        if not pronoun and VERB_KIND[verb.text] != "hold":
+        stays = VERB_KIND[verb.text] == "hold" or verb.text.startswith(("stay", "remain"))
+        if not pronoun and not (stays and any(p.sort == "amount" for p in details)):
             return False
         if any(p.said.get("object") for p in details):
             return False
@@ -341,7 +342,8 @@ class _Reader:
         last = self.movements[-1] if self.movements else Movement(verb.text)
         limbs = [p for p in details if p.sort == "limb"]
         others = [p for p in details if p.sort not in ("limb", "again") and not {"it", "them"} & set(p.said)]
-        if not others and (lowered := self._left_up(limbs)):
+        paces = [p for p in others if p.sort == "pace"]
+        if others == paces and (lowered := self._left_up(limbs, paces)):
             self.movements.append(lowered)
             return True
         if last.kind not in ("raise", "reach", "point", "lift knee"):
@@ -353,17 +355,20 @@ class _Reader:
             raise unfit(verb.text, (others or limbs)[0])
         return True
 
-    def _left_up(self, limbs: list[Phrase]) -> Movement | None:
-        """Lowering arms that were raised before the last movement, if these are the limbs that are lowered."""
+    def _left_up(self, limbs: list[Phrase], paces: list[Phrase]) -> Movement | None:
+        """Lowering of arms that stay up until then, if these are the limbs that are lowered; else None.
+
+        What was raised last comes down by itself, but for a pace at which it does.
+        """
         up: set[str] = set()
         for movement in self.movements:
             used = movement.kind in ARMS_USED
             sides = set(sides_of(movement.side, KINDS[movement.kind].side)) if used else set()
             up = up | sides if movement.kind == "raise" else up - sides
         last = self.movements[-1] if self.movements else None
-        lower = filled(self.refs, Movement("lower"), limbs, Phrase("verb", "lower"))
+        lower = filled(self.refs, Movement("lower"), [*limbs, *paces], Phrase("verb", "lower"))
         down = set(sides_of(lower.side)) if lower.side else up
-        alone = last is not None and last.kind == "raise" and down <= set(sides_of(last.side))
+        alone = not paces and last is not None and last.kind == "raise" and down <= set(sides_of(last.side))
         if alone or not down or not down <= up:
             return None
         return replace(lower, side="both" if len(down) == 2 else "left" if "left" in down else "right")

@@ -141,7 +141,7 @@ def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> 
         checks["opened", name] = Check(kind="opened", object=name, amount=_slid(obj))
     elif kind == "close":
         checks["opened", name] = Check(kind="closed", object=name, amount=_slid(obj) or CLOSED_SHARE * AJAR_ANGLE)
-    elif kind in ("push", "nudge"):
+    elif kind in ("push", "nudge") and obj.kind != "wall":
         checks["moved", name] = _pushed(movement, obj)
     elif kind == "sweep":
         checks["placed", name] = Check(kind="on", object=name)
@@ -150,8 +150,8 @@ def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> 
     elif kind == "kick":
         way = _way_of(obj) if movement.direction in SIDES else None
         checks["kicked", name] = Check(kind="kicked", object=name, place=way)
-    elif kind in ("touch", "knock", "reach", "punch"):
-        for side in sides_of(movement.side):
+    elif kind in ("touch", "knock", "reach", "punch", "push"):
+        for side in sides_of(movement.side, "both" if kind == "push" else "right"):
             body = HANDS[SIDES.index(side)]
             checks["touched", name, side] = Check(kind="touched", object=name, body=body)
     return checks
