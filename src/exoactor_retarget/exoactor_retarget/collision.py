@@ -33,22 +33,21 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.einsum("i...,i...->...", a, b)
 
 
-def _reach(description: Description, pairs: np.ndarray) -> np.ndarray:
-    """How far apart (P,) m the middles of pairs (P, 2) of capsules that touch are at most."""
-    ways = np.diff(description.capsule_ends, axis=1)[:, 0]
-    return (0.5 * np.linalg.norm(ways, axis=1) + description.capsule_radius)[pairs].sum(axis=1)
-
-
 class CapsulePairs:
     """Pairs (P, 2) of a robot's capsules, whose distances are asked for."""
 
     def __init__(self, description: Description, pairs: np.ndarray):
+        self.description, self.pairs = description, pairs
         capsules, index = np.unique(pairs, return_inverse=True)
         self._index = index.reshape(pairs.shape).T
         self._body, ends = description.capsule_body[capsules], description.capsule_ends[capsules]
         self._start, self._way = ends[:, 0], ends[:, 1] - ends[:, 0]
         self._square = np.sum(self._way**2, axis=1) + 1e-12
-        self._radii, self._reach = description.capsule_radius[pairs].sum(axis=1), _reach(description, pairs)
+        self._radii = description.capsule_radius[pairs].sum(axis=1)
+        self._reach = self._radii + 0.5 * np.linalg.norm(self._way, axis=1)[self._index].sum(axis=0)
+
+    def __getitem__(self, which: np.ndarray) -> CapsulePairs:
+        return CapsulePairs(self.description, self.pairs[which])
 
     def __len__(self) -> int:
         return len(self._radii)
@@ -84,17 +83,16 @@ class CapsulePairs:
         first, second, normal = (a[:, near] for a in (first, second, away / np.maximum(length, 1e-6)))
         return Distances(pair[near], frame[near], bodies, distance[near], first, second, normal)
 
-
-def near_pairs(description: Description, poses: Poses, margin: float) -> np.ndarray:
-    """Pairs (P, 2) of capsules that come nearer to each other than ``margin`` (m) in any frame."""
-    pairs = description.pairs
-    if not len(pairs):
-        return pairs
-    middles = poses.points(description.capsule_body, description.capsule_ends.mean(axis=1)) - poses.pos[0]
-    middles = np.ascontiguousarray(middles.transpose(2, 0, 1))
-    square, one = np.sum(middles**2, axis=2, keepdims=True), np.ones((*middles.shape[:2], 1))
-    # (a - b)^2 = (-2 a, a^2, 1) . (b, 1, b^2)
-    left, right = (np.concatenate(parts, axis=2) for parts in ((-2.0 * middles, square, one), (middles, one, square)))
-    least = np.min(left @ right.swapaxes(1, 2), axis=0)[pairs[:, 0], pairs[:, 1]]
-    pairs = pairs[least < (_reach(description, pairs) + margin) ** 2]
-    return pairs[np.unique(CapsulePairs(description, pairs).distances(poses, margin).pair)]
+    def near(self, poses: Poses, margin: float) -> np.ndarray:
+        """Which of the pairs (N,) come nearer than ``margin`` (m) in any frame."""
+        if not len(self):
+            return np.zeros(0, dtype=int)
+        middles = poses.points(self._body, self._start + 0.5 * self._way) - poses.pos[0]
+        middles = np.ascontiguousarray(middles.transpose(2, 0, 1))
+        square, one = np.sum(middles**2, axis=2, keepdims=True), np.ones((*middles.shape[:2], 1))
+        # (a - b)^2 = (-2 a, a^2, 1) . (b, 1, b^2)
+        left = np.concatenate([-2.0 * middles, square, one], axis=2)
+        right = np.concatenate([middles, one, square], axis=2)
+        least = np.min(left @ right.swapaxes(1, 2), axis=0)
+        maybe = np.flatnonzero(least[self._index[0], self._index[1]] < (self._reach + margin) ** 2)
+        return maybe[np.unique(self[maybe].distances(poses, margin).pair)]

@@ -65,12 +65,12 @@ def _steady(choices: np.ndarray, cost: np.ndarray) -> np.ndarray:
 
     ``choices`` (B, T, C, 3) and ``cost`` (B, T, C) give (B, T, 3).
     """
-    steps = np.sum((choices[:, 1:, :, None] - choices[:, :-1, None]) ** 2, axis=-1)
-    total, back = cost[:, 0].copy(), np.zeros(cost.shape, dtype=int)
-    for t in range(1, cost.shape[1]):
-        step = steps[:, t - 1] + total[:, None]
-        back[:, t] = step.argmin(axis=-1)
-        total = step.min(axis=-1) + cost[:, t]
+    change = choices[:, 1:, :, None] - choices[:, :-1, None]
+    steps = np.swapaxes(np.sum(change**2, axis=-1) + cost[:, 1:, :, None], 0, 1)
+    total, back = cost[:, 0], np.zeros(cost.shape, dtype=int)
+    for t, step in enumerate(steps, start=1):
+        way = step + total[:, None]
+        back[:, t], total = way.argmin(axis=-1), way.min(axis=-1)
     triples = np.arange(len(choices))
     path = np.empty(cost.shape[:2], dtype=int)
     path[:, -1] = total.argmin(axis=-1)

@@ -109,11 +109,11 @@ class Poses:
     def __getitem__(self, frames: slice | np.ndarray) -> Poses:
         return Poses(*(a[..., frames] for a in (self.rot, self.pos, self.axis, self.anchor)))
 
-    def turned(self, body: int | Sequence[int] | np.ndarray, vector: np.ndarray) -> np.ndarray:
+    def turned(self, body: int | slice | Sequence[int] | np.ndarray, vector: np.ndarray) -> np.ndarray:
         """Vectors (..., 3, T) in world axes, from those (..., 3) of one body or of one body each."""
         return np.matmul(vector[..., None, None, :], self.rot[body])[..., 0, :]
 
-    def points(self, body: int | Sequence[int] | np.ndarray, local: np.ndarray) -> np.ndarray:
+    def points(self, body: int | slice | Sequence[int] | np.ndarray, local: np.ndarray) -> np.ndarray:
         """World positions (..., 3, T) of points (..., 3) of one body or of one body each."""
         return self.turned(body, local) + self.pos[body]
 
@@ -239,40 +239,41 @@ class Kinematics:
             out[..., :3] = np.eye(3)
         return out.reshape(len(out), -1, len(block))
 
-    def velocities(self, poses: Poses, block: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How a step (T, n) of a block turns and moves the bodies.
+    def velocities(
+        self, poses: Poses, bodies: np.ndarray, block: np.ndarray, step: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """How a step (T, n) of a block turns and moves K bodies, one of which may be the world.
 
         Returns
         -------
         turn, move
-            (3, B + 1, T) each: a point p of a body, or of the world, moves by ``move + turn x p``, to first order.
+            (3, K, T) each: a point p of a body moves by ``move + turn x p``, to first order.
         """
-        turns = self.turns[:, block].astype(np.float64)
+        turns = self.turns[bodies][:, block].astype(np.float64)
         axis, anchor = (a[block].transpose(1, 0, 2) for a in (poses.axis, poses.anchor))
         turning = axis * step.T
         turn, move = turns @ turning, turns @ cross(anchor, turning, axis=0)
         if block[0] == 0:
-            move[:, : self.world] += step.T[:3, None]
+            move[:, bodies != self.world] += step.T[:3, None]
         return turn, move
 
-    def center_of_mass(self, poses: Poses) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Centre of mass (3, T), and the masses (B,) and mass times centre (B, 3, T) of all that each body carries."""
+    def _moments(self, poses: Poses) -> np.ndarray:
+        """Mass times centre (B, 3 T) of each body."""
         d = self.description
-        mass = d.mass.copy()
-        moment = np.einsum("bijt,bj->bit", poses.rot, d.center) + poses.pos
-        moment *= mass[:, None, None]
-        for j in reversed(range(len(d.parent))):
-            moment[d.parent[j]] += moment[j + 1]
-            mass[d.parent[j]] += mass[j + 1]
-        return moment[0] / mass[0], mass, moment
+        return (d.mass[:, None, None] * poses.points(slice(None), d.center)).reshape(len(d.mass), -1)
 
-    def center_jacobian(self, poses: Poses, mass: np.ndarray, moment: np.ndarray, block: np.ndarray) -> np.ndarray:
-        """Jacobian (T, 3, n) of the centre of mass, from what `center_of_mass` gives."""
-        out = np.zeros((poses.pos.shape[-1], 3, len(block)))
-        turning = block[block >= 3]
-        body = np.maximum(turning - ROOT + 1, 0)
-        arm = moment[body] - mass[body, None, None] * poses.anchor[turning]
-        out[:, :, block >= 3] = cross(poses.axis[turning], arm).transpose(2, 1, 0) / mass[0]
+    def center_of_mass(self, poses: Poses) -> np.ndarray:
+        """Centre of mass (3, T), m."""
+        return self._moments(poses).sum(axis=0).reshape(3, -1) / self.description.mass.sum()
+
+    def center_jacobian(self, poses: Poses, block: np.ndarray) -> np.ndarray:
+        """Jacobian (T, 3, n) of the centre of mass."""
+        mass, turning = self.description.mass, block[block >= 3]
+        turned = self.turns[: self.world, turning].T.astype(np.float64)
+        anchor = poses.anchor[turning]
+        arm = (turned @ self._moments(poses)).reshape(anchor.shape) - (turned @ mass)[:, None, None] * anchor
+        out = np.zeros((anchor.shape[-1], 3, len(block)))
+        out[:, :, block >= 3] = cross(poses.axis[turning], arm).transpose(2, 1, 0) / mass.sum()
         if block[0] == 0:
             out[:, :, :3] = np.eye(3)
         return out

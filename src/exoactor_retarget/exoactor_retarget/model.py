@@ -13,6 +13,7 @@ from exoactor_core.arrays import perpendicular
 from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput
 from exoactor_description import urdf_path
+from exoactor_retarget.collision import CapsulePairs
 from exoactor_retarget.description import read_urdf
 from exoactor_retarget.kinematics import ROOT, Kinematics, Poses, State, cross
 from exoactor_retarget.surroundings import probes_of
@@ -49,6 +50,7 @@ class Model:
         self.description = d = read_urdf(path, feet)
         self.kinematics = Kinematics(d)
         self.size = self.kinematics.size
+        self.capsules = CapsulePairs(d, d.pairs)
         self.pelvis, self.torso = d.body(links["pelvis"]), d.body(links["torso"])
         if self.pelvis != 0:
             raise BadInput(f"The link '{links['pelvis']}' is not the base of the robot's tree.")

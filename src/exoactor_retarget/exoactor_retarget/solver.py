@@ -24,7 +24,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter1d, minimum_filter1d
 
 from exoactor_retarget import terms
-from exoactor_retarget.collision import CapsulePairs, near_pairs
+from exoactor_retarget.collision import CapsulePairs
 from exoactor_retarget.human import smooth_between, turns_between
 from exoactor_retarget.initial import initial_state
 from exoactor_retarget.kinematics import ROOT, Poses, State, log
@@ -92,8 +92,20 @@ class _Point:
     gaps: terms.Gaps
     too_near: np.ndarray
     """(T,) bool: parts of the robot all but touch each other."""
+    own: np.ndarray
+    """(T,) cost of each frame by itself."""
     joins: Joins
-    cost: np.ndarray
+
+    @property
+    def cost(self) -> np.ndarray:
+        """(T,)."""
+        return self.own + self.joins.cost
+
+    def within(self, frames: np.ndarray, joins: Joins) -> _Point:
+        """Some frames of it, joined anew."""
+        body, arms = ([term[frames] for term in its] for its in self.found)
+        gaps, too_near = self.gaps.within(frames), self.too_near[frames]
+        return _Point(self.away[frames], (body, arms), gaps, too_near, self.own[frames], joins)
 
 
 def _portion(report: Callable[[float], None], first: float, last: float, share: float) -> None:
@@ -245,10 +257,11 @@ class Solver:
             keep = maximum_filter1d(active, 2 * margin + 1)[frames] > 0
             if not keep.any():
                 break
-            point = trial if taken.all() and keep.all() else None
+            point = trial if taken.all() else None
             if not keep.all():
                 frames, here, inputs, damping = frames[keep], here[keep], inputs[keep], damping[keep]
                 stretch = np.r_[0, np.cumsum(np.diff(frames) > 1)]
+                point = point and point.within(np.flatnonzero(keep), self._between(here, stretch, fps))
         return state
 
     @staticmethod
@@ -270,10 +283,11 @@ class Solver:
         poses = poses[sampled]
         solids = None if targets.solids is None else targets.solids[sampled]
         around = near_solids(model.probes, poses, solids, _WATCHED_CLEARANCE)
-        pairs = np.zeros((0, 2), dtype=int) if free else near_pairs(model.description, poses, _WATCHED_DISTANCE)
+        near = np.zeros(0, dtype=int) if free else model.capsules.near(poses, _WATCHED_DISTANCE)
+        pairs = model.capsules[near]
         apart = np.full(len(pairs), float(self.mapping["limits"]["clearance"]))
         if solids is not None:
-            ends = model.description.capsule_body[pairs]
+            ends = model.description.capsule_body[pairs.pairs]
             legs = model.of_leg[ends].any(axis=1) & ~(model.of_leg[ends] | (ends == model.pelvis)).all(axis=1)
             apart[legs | (model.of_arm[ends].sum(axis=1) == 1)] = _SELF_CLEARANCE
             apart[np.isin(ends, model.bodies["hand"]).any(axis=1) & model.of_hips[ends].any(axis=1)] = (
@@ -282,9 +296,7 @@ class Solver:
         floor = np.where(model.probes.foot[around[:, 0]] >= 0, _SOLE_CLEARANCE, _FLOOR_CLEARANCE)
         on_floor, weights = around[:, 1] == FLOOR, self.mapping["weights"]
         weight = np.where(on_floor, weights["floor"], weights["objects"])
-        return _Watched(
-            CapsulePairs(model.description, pairs), apart, around, np.where(on_floor, floor, _OBJECT_CLEARANCE), weight
-        )
+        return _Watched(pairs, apart, around, np.where(on_floor, floor, _OBJECT_CLEARANCE), weight)
 
     def _weights(self, led: bool) -> dict[str, Any]:
         """Of the terms; with objects, which pull the stronger, what must hold counts for more."""
@@ -314,8 +326,8 @@ class Solver:
         body += terms.balance(model, poses, inputs.stand, weights["center_of_mass"])
         body += terms.bearing(model, poses, targets, weights["bearing"], model.body_block)
         arms += terms.bearing(model, poses, targets, weights["bearing"], model.arms_block)
-        away, joins = inputs.guess - state.joint_pos, self._between(state, stretch, fps)
-        cost = away**2 @ self.posture + joins.cost
+        away = inputs.guess - state.joint_pos
+        cost = away**2 @ self.posture
         for term in (*body, *arms):
             cost += np.sum(term.weight * term.residual**2, axis=1)
         clear = clearances(model.probes, poses, watched.around, targets.solids, targets.contact)
@@ -326,22 +338,23 @@ class Solver:
             too_near[near.frame[near.distance < _TOO_NEAR * self.mapping["limits"]["clearance"]]] = True
             gaps = gaps.join(terms.parts_apart(model, poses, near, watched.apart, weights["clearance"]))
         cost += np.bincount(gaps.frame, gaps.weight * np.maximum(gaps.short, 0.0) ** 2, len(state))
-        return _Point(away, (body, arms), gaps, too_near, joins, cost)
+        return _Point(away, (body, arms), gaps, too_near, cost, self._between(state, stretch, fps))
 
     def _problem(self, point: _Point, block: np.ndarray, its: list[terms.Term], damping: np.ndarray) -> Problem:
         """What a step of a block solves."""
-        t, rows, n = len(point.cost), sum(term.residual.shape[1] for term in its), len(block)
+        t, rows, n = len(point.own), sum(term.residual.shape[1] for term in its), len(block)
         hessian, gradient = np.empty((t, n, n)), np.empty((t, n))
         for first in range(0, t, _CHUNK):
             frames, row = slice(first, first + _CHUNK), 0
-            jacobian, residual = np.empty((min(t - first, _CHUNK), rows, n)), np.empty((min(t - first, _CHUNK), rows))
+            jacobian = np.empty((min(t - first, _CHUNK), rows, n))
+            weighted, pull = np.empty_like(jacobian), np.empty(jacobian.shape[:2])
             for term in its:
-                part = slice(row, row := row + term.residual.shape[1])
-                root = np.sqrt(term.weight[frames])
-                np.multiply(term.residual[frames], root, out=residual[:, part])
-                np.multiply(term.jacobian(frames), root[:, :, None], out=jacobian[:, part])
+                part, weight = slice(row, row := row + term.residual.shape[1]), term.weight[frames]
+                jacobian[:, part] = term.jacobian(frames)
+                np.multiply(jacobian[:, part], weight[:, :, None], out=weighted[:, part])
+                np.multiply(term.residual[frames], weight, out=pull[:, part])
             across = jacobian.swapaxes(1, 2)
-            hessian[frames], gradient[frames] = across @ jacobian, (across @ residual[:, :, None])[:, :, 0]
+            hessian[frames], gradient[frames] = across @ weighted, (across @ pull[:, :, None])[:, :, 0]
         joints = block[block >= ROOT] - ROOT
         first = n - len(joints)
         gradient[:, first:] += self.posture[joints] * point.away[:, joints]
@@ -351,11 +364,11 @@ class Solver:
     def _between(self, state: State, stretch: np.ndarray, fps: float) -> Joins:
         """Smoothness, and joint speeds and accelerations beyond their limits; none across stretches (T,) of time."""
         t, model, weight = len(state), self.model, self.mapping["weights"]["limits"]
-        root = np.empty((max(t - 1, 0), ROOT))
-        root[:, :3] = np.diff(state.root_pos, axis=0)
-        root[:, 3:] = log(state.root_rot[1:] @ state.root_rot[:-1].transpose(0, 2, 1))
-        speed = np.concatenate([root, np.diff(state.joint_pos, axis=0)], axis=1)
-        smooth = np.diff(speed, axis=0)
+        speed = np.empty((max(t - 1, 0), model.size))
+        speed[:, :3] = state.root_pos[1:] - state.root_pos[:-1]
+        speed[:, 3:ROOT] = log(state.root_rot[1:] @ state.root_rot[:-1].swapaxes(1, 2))
+        speed[:, ROOT:] = state.joint_pos[1:] - state.joint_pos[:-1]
+        smooth = speed[1:] - speed[:-1]
         smooth_weight = np.tile(self.smooth * (fps / _SMOOTH_FPS) ** 4, (len(smooth), 1))
         # A limit's cost w (x - x_max)^2 joins the smoothing s x^2 as one weight s + w and one residual.
         over = _beyond(smooth[:, ROOT:], model.acceleration / fps**2)

@@ -41,8 +41,11 @@ class Term:
     """(T, r)."""
     weight: np.ndarray
     """(T, r) or (T, 1)."""
-    jacobian: Callable[[slice], np.ndarray]
+    jacobian: Callable[[slice | np.ndarray], np.ndarray]
     """Gives (t, r, n) for t of the frames."""
+
+    def __getitem__(self, frames: np.ndarray) -> Term:
+        return Term(self.residual[frames], self.weight[frames], lambda part: self.jacobian(frames[part]))
 
 
 @dataclass(frozen=True)
@@ -97,19 +100,18 @@ def support(targets: Targets, model: Model, balance: dict[str, Any], poses: Pose
     still *= np.isinf(targets.bearing).all(axis=1)  # what is supported otherwise need not be balanced
     still = gaussian_filter1d(still, 0.1 * fps, mode="nearest") * (feet > 0)
     stand = Support(axes, first, last, still)
-    off, _ = _outside(stand[frames], model, poses)
+    off = _outside(stand[frames], model, poses)
     doubt = np.clip(np.linalg.norm(off, axis=0) / _BALANCED_OFFSET - 1.0, 0.0, 1.0) * (
         1.0 - targets.holding[frames].max(axis=1)
     )
     return replace(stand, weight=still * (1.0 - np.interp(np.arange(len(still)), frames, doubt)))
 
 
-def _outside(stand: Support, model: Model, poses: Poses) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """How far (2, T) the centre of mass would have to move to be over the support, and masses and moments."""
-    center, mass, moment = model.kinematics.center_of_mass(poses)
-    at = np.einsum("atj,jt->at", stand.axes, center[:2])
+def _outside(stand: Support, model: Model, poses: Poses) -> np.ndarray:
+    """How far (2, T) the centre of mass would have to move to be over the support."""
+    at = np.einsum("atj,jt->at", stand.axes, model.kinematics.center_of_mass(poses)[:2])
     with np.errstate(invalid="ignore"):
-        return np.where(stand.weight > 0, np.clip(at, stand.first, stand.last) - at, 0.0), (mass, moment)
+        return np.where(stand.weight > 0, np.clip(at, stand.first, stand.last) - at, 0.0)
 
 
 def _turns(
@@ -166,10 +168,10 @@ def balance(model: Model, poses: Poses, stand: Support, weight: float) -> Iterat
     """Centre of mass over the feet while these stand and the root is slow."""
     if not stand.weight.any():
         return
-    off, (mass, moment) = _outside(stand, model, poses)
+    off = _outside(stand, model, poses)
 
-    def jacobian(frames: slice) -> np.ndarray:
-        whole = model.kinematics.center_jacobian(poses[frames], mass, moment[..., frames], model.body_block)
+    def jacobian(frames: slice | np.ndarray) -> np.ndarray:
+        whole = model.kinematics.center_jacobian(poses[frames], model.body_block)
         return stand.axes[:, frames].swapaxes(0, 1) @ whole[:, :2]
 
     if off.any():
@@ -188,7 +190,7 @@ def bearing(model: Model, poses: Poses, targets: Targets, weight: float, block: 
         which = probes[lowest.argmin(axis=0)]
         residual = np.where(rests, wanted - lowest.min(axis=0), 0.0)
 
-        def jacobian(frames: slice, which: np.ndarray = which) -> np.ndarray:
+        def jacobian(frames: slice | np.ndarray, which: np.ndarray = which) -> np.ndarray:
             probe, frame = which[frames], np.arange(len(which))[frames]
             body, up = model.probes.body[probe], np.zeros((3, len(probe)))
             up[2] = 1.0
@@ -213,7 +215,7 @@ def reach(model: Model, poses: Poses, targets: Targets, weight: float, k: int) -
     off = length - np.clip(length, _MIN_REACH_SHARE * arm, _MAX_REACH_SHARE * arm)
     along = way / np.maximum(length, 1e-6)[:, None]
 
-    def jacobian(frames: slice) -> np.ndarray:
+    def jacobian(frames: slice | np.ndarray) -> np.ndarray:
         whole = model.kinematics.point_jacobian(poses[frames], [body], shoulder[None, :, frames], model.body_block)
         return along[frames, None] @ whole
 
@@ -247,7 +249,7 @@ def directions(model: Model, poses: Poses, targets: Targets, weights: dict[str, 
     free = np.maximum((1.0 - targets.holding) ** 2, _LED_ARM_SHARE)  # how much an arm follows the person's
     weight = np.concatenate([weights["upper_arm"] * free, weights["forearm"] * free], axis=1)
 
-    def jacobian(frames: slice) -> np.ndarray:
+    def jacobian(frames: slice | np.ndarray) -> np.ndarray:
         whole = model.kinematics.point_jacobian(poses[frames], bodies, at[..., frames], model.arms_block)
         return whole[:, 6:] - whole[:, :-6]
 
@@ -269,7 +271,7 @@ def hands_meet(model: Model, poses: Poses, targets: Targets, weights: dict[str, 
     for k in range(2):  # wrists, then tips
         at = poses.points(bodies, model.hand_points[:, k])
 
-        def jacobian(frames: slice, at: np.ndarray = at) -> np.ndarray:
+        def jacobian(frames: slice | np.ndarray, at: np.ndarray = at) -> np.ndarray:
             both = model.kinematics.point_jacobian(poses[frames], bodies, at[..., frames], block)
             return both[:, :3] - both[:, 3:]
 
@@ -309,6 +311,13 @@ class Gaps:
         part: dict[str, Any] = {name: getattr(self, name)[..., cases] for name in _CASES}
         return replace(self, **part)
 
+    def within(self, frames: np.ndarray) -> Gaps:
+        """Cases of some frames, which are all that is left."""
+        new = np.full(self.poses.pos.shape[-1], -1)
+        new[frames] = np.arange(len(frames))
+        left = self[new[self.frame] >= 0]
+        return replace(left, frame=new[left.frame], poses=self.poses[frames])
+
     def join(self, other: Gaps) -> Gaps:
         """Cases of both."""
         both: dict[str, Any] = {n: np.concatenate([getattr(self, n), getattr(other, n)], axis=-1) for n in _CASES}
@@ -321,8 +330,11 @@ class Gaps:
 
     def opening(self, step: np.ndarray) -> np.ndarray:
         """How much the distances (K,) grow by a step (T, n), to first order."""
-        turn, move = (a.reshape(3, -1) for a in self.kinematics.velocities(self.poses, self.block, step))
-        at = [body * len(step) + self.frame for body in self.bodies]
+        counts = np.bincount(self.bodies.ravel(), minlength=self.kinematics.world + 1)
+        bodies, place = np.flatnonzero(counts), np.cumsum(counts > 0) - 1
+        velocities = self.kinematics.velocities(self.poses, bodies, self.block, step)
+        turn, move = (a.reshape(3, -1) for a in velocities)
+        at = place[self.bodies] * len(step) + self.frame
         first, second = (
             move.take(k, axis=1) + cross(turn.take(k, axis=1), point, axis=0)
             for k, point in zip(at, self.points, strict=True)

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_core import robot
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import RobotMotion
-from exoactor_retarget.collision import CapsulePairs, near_pairs
+from exoactor_retarget.collision import CapsulePairs
 from exoactor_retarget.description import read_urdf
 from exoactor_retarget.initial import three_angles
 from exoactor_retarget.kinematics import State
@@ -39,7 +39,7 @@ def motion_of(state):
 def test_poses_and_centre_of_mass_are_pinocchios(model):
     state = random_state(5)
     poses = model.kinematics.poses(state)
-    center, _, _ = model.kinematics.center_of_mass(poses)
+    center = model.kinematics.center_of_mass(poses)
     reference = robot.pinocchio_model()
     data = reference.createData()
     for t, q in enumerate(robot.configurations(motion_of(state))):
@@ -58,14 +58,13 @@ def test_jacobians_are_derivatives(model):
     body, local = model.bodies["hand"][0], np.array([0.1, 0.02, -0.03])
     point = poses.points(body, local)
     linear = kinematics.point_jacobian(poses, [body], point[None], everything)
-    center, mass, moment = kinematics.center_of_mass(poses)
-    balance = kinematics.center_jacobian(poses, mass, moment, everything)
+    center, balance = kinematics.center_of_mass(poses), kinematics.center_jacobian(poses, everything)
     for i in everything:
         step = np.zeros((3, kinematics.size))
         step[:, i] = size
         moved = kinematics.poses(state.moved(step, -FREE, FREE))
         np.testing.assert_allclose((moved.points(body, local) - point).T / size, linear[:, :, i], atol=1e-5)
-        shifted = kinematics.center_of_mass(moved)[0]
+        shifted = kinematics.center_of_mass(moved)
         np.testing.assert_allclose((shifted - center).T / size, balance[:, :, i], atol=1e-5)
 
 
@@ -82,14 +81,15 @@ def test_capsules_cover_the_shapes(model):
     state = random_state(300)
     poses, description = model.kinematics.poses(state), model.description
     judged, _ = robot.self_collision_depth(motion_of(state))
-    every = CapsulePairs(description, description.pairs).distances(poses, np.inf)
+    pairs = CapsulePairs(description, description.pairs)
+    every = pairs.distances(poses, np.inf)
     found = -every.distance.reshape(len(description.pairs), -1).min(axis=0)
     assert (judged > 0.002).sum() > 50
     # a box's edges stand out of its capsules by less than the clearance that the solver keeps
     assert (judged - np.maximum(found, 0))[judged > 0].max() < 0.012
-    near = near_pairs(description, poses, 0.02)
+    near = description.pairs[pairs.near(poses, 0.02)]
     assert {*map(tuple, near)} == {*map(tuple, description.pairs[every.pair[every.distance < 0.02]])}
-    some = CapsulePairs(description, description.pairs).distances(poses, 0.02)
+    some = pairs.distances(poses, 0.02)
     np.testing.assert_array_equal(some.distance, every.distance[every.distance < 0.02])
 
 

@@ -139,7 +139,7 @@ def test_who_bends_down_to_a_box_stays_over_the_feet_and_does_not_bow(retarget):
     taken = round(motion.object_contacts[0].start * motion.fps)
     turns = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()
     kinematics, state = retarget.model.kinematics, State(motion.root_pos, turns, motion.joint_pos)
-    center = kinematics.center_of_mass(kinematics.poses(state))[0][:, taken]
+    center = kinematics.center_of_mass(kinematics.poses(state))[:, taken]
     ankles = robot.forward_kinematics(motion, ["left_ankle_roll_link", "right_ankle_roll_link"])[taken]
     assert center[0] - ankles[:, 0].mean() < 0.10  # the toes are 12 cm ahead of the ankles
 
@@ -865,7 +865,7 @@ def test_who_takes_a_box_off_a_table_hardly_bends_and_has_the_load_over_the_feet
     assert np.arcsin(-torso[:, 2, 0]).max() < np.radians(22.0)
     mass, load = retarget.model.description.mass.sum(), targets.load[work]
     np.testing.assert_allclose(load[-1], 1.0 + EXTRA_MASS)
-    center = retarget.model.kinematics.center_of_mass(poses)[0][:2].T[work]
+    center = retarget.model.kinematics.center_of_mass(poses)[:2].T[work]
     held = np.einsum("tk,tkj->tj", load, targets.palms(retarget.model)[work, :, :2])
     whole = (mass * center + held) / (mass + load.sum(axis=1, keepdims=True))
     ahead = (whole - targets.foot_pos[work, :, :2].mean(axis=1)) @ [1.0, 0.0]  # it faces +x
