@@ -38,7 +38,8 @@ _SAID_ANYWAY = frozenset(
     (("again", "rise"), ("again", "place"), ("in place", "march"), ("in place", "turn"), ("in place", "jump"),
      ("broom", "sweep"), ("out", "reach"), ("moment", "stand"), ("there", "stand"),
      *((sort, kind) for sort in ("everyone", "manner") for kind in _TO_PEOPLE), ("manner", "place"), ("manner", "sit"),
-     ("together", "clap"), ("in place", "hop"), *(("upright", kind) for kind in ("pick up", "hold", "carry")))
+     ("together", "clap"), ("in place", "hop"), *(("upright", kind) for kind in ("pick up", "hold", "carry")),
+     *(("in turn", kind) for kind in (*HANDLED, "touch", "look", "point")))
 )  # fmt: skip
 """Sorts of phrases that may be said with a kind, and say nothing more."""
 _CARRIED_LOW = ("pick up", "hold")
@@ -203,6 +204,8 @@ def object_of(refs: References, movement: Movement, phrase: Phrase, verb: Phrase
         return movement
     if kind == "touch" and name == "floor" and movement.object is None:
         raise BadInput("The floor is not touched: say 'reach down with your right hand'.")
+    if kind == "turn" and before == "-" and VERB_KIND.get(verb.text) == "turn" and name != "floor":
+        raise BadInput(f"The mannequin turns itself, not the {name}: say 'turn to the {name}', or 'push the {name}'.")
     if kind == "rise":
         _rise_from(refs, name, before, phrase, verb)
         return movement

@@ -122,10 +122,11 @@ _PATTERNS = (
     ("pace", rf"{_either(PACE)}\b"),
     ("slight", r"(?:a (?:little )?bit|a (?:short|small|little) (?:distance|way)|a little|slightly)\b"),
     ("together", r"together\b"),
+    ("in turn", r"in turn\b"),
     ("pose", r"(?:in )?(?:that|this|the) (?:pose|position|posture|stance)\b|like (?:that|this)\b"),
     ("above", r"(?:in the air|(?:up )?(?:above|over) (?:your|the|his|her|its) head)\b"),
     ("limb", rf"(?P<pair>both)(?: of them)?(?=$| ?[,.;!]| and\b| again\b| down\b)"
-             rf"|(?:(?:starting |beginning |leading )?(?:with|using|by) )?{DETERMINER}"
+             rf"|(?:(?:starting |beginning |leading )?(?:with|using|by|in) )?{DETERMINER}"
              rf"(?:(?P<both>left and (?:your |the )?right|right and (?:your "
              rf"|the )?left|(?:both|two)(?: of)?"
              rf"(?: your| the)?)|(?P<side>left|right|one|other))? ?\b(?P<part>{_either(BODY_PARTS)})\b"
@@ -141,7 +142,7 @@ _PATTERNS = (
                   rf"(?! to\b| towards?\b| it\b| of\b| {DETERMINER}{_COLOR}{_NAMED}\b"
                   rf"| (?:(?:the )?two |both |all )?(?:the )?{_COLOR}{_SEVERAL}\b)"
                   rf"|(?:straight |out )?in front(?: of (?:you|yourself))?\b(?! of\b)"
-                  rf"|(?P<straight>in a straight line\b|straight\b)(?! to\b)"),
+                  rf"|(?P<straight>in a straight line\b|straight\b(?! to\b))"),
     ("object", rf"(?P<which>{_WHICH}(?=(?:on|in|inside|next to|beside|near)\b))?"
               rf"(?:(?:(?:all the way )?(?:back|up|over|straight|right|closer|all the way|near) )?(?P<to>to|towards?) "
               rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
@@ -190,6 +191,11 @@ class Phrase:
     said: dict[str, str] = field(default_factory=dict)
     """What the pattern's groups matched."""
 
+    @property
+    def is_means(self) -> bool:
+        """Whether it says what something is done with: 'with your left hand'."""
+        return self.text.startswith(("with ", "using ", "by ", "in "))
+
 
 @dataclass
 class Clause:
@@ -214,10 +220,9 @@ class Clause:
         if self.verbs or not self.phrases:
             return False
         limb, *rest = self.phrases
-        hand = (
-            limb.sort == "limb" and limb.said.get("part") in HAND_WORDS and not limb.text.startswith(("with", "using"))
-        )
-        return hand and any(p.sort in ("direction", "way", "above", "out", "own body") for p in rest)
+        hand = limb.sort == "limb" and limb.said.get("part") in HAND_WORDS and not limb.is_means
+        there = ("direction", "way", "above", "out", "own body")
+        return hand and any(p.sort in there or p.said.get("preposition") == "on" for p in rest)
 
 
 _VERB = rf"{_either(VERB_KIND)}\b"
@@ -268,6 +273,9 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         rf"\b(?:another|more) ((?:{_FIGURE} )?)({_UNIT}|steps?|turn|jump|squat)\b",
         lambda m: f"{m[1] or 'one '}{m[2]} another",
     ),
+    (r"\bhalf ?way around\b", "around"),
+    (rf"\b(?:go|come|walk) (?:over )?(?:in order )?to (?={_VERB}(?! ?[,.;!]|$))", ""),  # nothing to go to
+    (r"\bone (?:after the other|after another|by one)\b", "in turn"),
     # where and until when
     (
         rf"\b(?:after|once|when|as soon as) (?:you have|you|having) ({_either(PAST)})\b",

@@ -37,7 +37,7 @@ def verb_of(clause: Clause) -> Phrase:
 
 def kind_by_details(kind: str, verb: Phrase, details: list[Phrase], source: Phrase | None) -> tuple[str, list[Phrase]]:
     """The kind of movement that a verb with its details means, and the details that are left of it."""
-    limb = next((p for p in details if p.sort == "limb" and not p.text.startswith(("with", "using"))), None)
+    limb = next((p for p in details if p.sort == "limb" and not p.is_means), None)
     if kind == "walk" and limb and verb.text.startswith("mov"):
         kind = _moved_limb(limb, details)
     if verb.text.startswith("turn your back") and details:  # 'turn your back to the table'
@@ -86,7 +86,7 @@ def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
         return Movement("hands on head")
     if kind in ("place", "hold") and limbs and body:
         return Movement("hands on head" if body == "head" else "hands on hips")
-    if kind in ("place", "hold") and limbs and not limbs[0].text.startswith(("with", "using")):
+    if kind in ("place", "hold") and limbs and not limbs[0].is_means:
         return Movement("touch" if objects else "raise")
     moved = kind == "walk" and verb.text.startswith("mov") and objects and is_bare(objects[0])
     if kind == "take" or moved or verb.text.startswith("transfer"):

@@ -121,7 +121,7 @@ _VERB_PHRASES = {
     "pick up": "pickup, pick up, picks up, picking up",
     "wipe": "wipe down, wipe off, wipe up, clean off",
     "back up": "back up, back off, back away",
-    "face": "turn to face, turn and face",
+    "face": "turn to face, turn and face, turn to look at",
     "high five": "high five, give a high five, give me a high five, give high fives",
 }
 """Likewise phrases."""
@@ -211,7 +211,7 @@ _NOT_DONE = {
     "pull drag tug": "drawers alone are pulled: say 'push the box' or 'carry the box two metres'",
     "on_its_side on_his_side on_her_side upside_down": "what hands put down stays upright: say 'put the bottle on the "
     "table'",
-    "pour drink eat sip cook fill": "objects are touched, moved and carried only",
+    "pour drink eat sip cook fill": "objects are touched, moved and carried only: say 'hold the cup'",
     "shake_hands shake_my_hand shake_his_hand shake_her_hand": "say 'reach forward with your right hand'",
     "hug embrace cuddle": "say 'raise both arms forward'",
     "scratch": "say 'put your right hand on your head'",
@@ -220,7 +220,8 @@ _NOT_DONE = {
     "stomp stamp": "say 'march in place'",
     "lean_on lean_against": "say 'put both hands on the table'",
     "let_go release": "a hand lets go only of what stands: say 'put the ball on the floor'",
-    "nose mouth ear ears chin cheek belly stomach chest": "hands go to the hips and the head only",
+    "nose mouth ear ears chin cheek belly stomach chest": "hands go to the hips and the head only: say 'put your "
+    "hands on your hips'",
     "thumb thumbs finger fingers peace_sign": "no finger moves by itself",
     "swing": "say 'march in place' or 'flap your arms'",
     "speak talk sing shout count tell say": "the mannequin moves and says nothing",
@@ -236,7 +237,7 @@ _NOT_DONE = {
     "are not told apart: say the colour, as in 'the red box'",
     "nearest closest leftmost rightmost": "where no scene is given, by colour: 'walk to the red box'",
     "deep deeply low": "say how far: 'bow 70 degrees'",
-    "behind_your_back": "hands go to the hips and the head only",
+    "behind_your_back": "hands go to the hips and the head only: say 'put your hands on your hips'",
     "don't not never without": "say only what is to be done",
     "behind between": "say 'to the left of' or 'to the right of'",
     "very m/s km/h mph": "say 'slowly' or 'quickly'",
