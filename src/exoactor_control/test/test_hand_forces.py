@@ -153,6 +153,13 @@ def test_two_hands_press_enough_to_hold_and_fingers_hold_by_themselves():
     assert wanted_forces(contact, box, 1) == (0.0, pytest.approx(WEIGHT))
 
 
+def test_a_drawer_is_pressed_on_as_it_slides_and_a_door_swings_by_itself():
+    reference, _ = box_between_the_hands(kind="push")
+    contact = reference.motion.object_contacts[0]
+    assert wanted_forces(contact, everyday("door"), 1) == (0.0, 0.0)
+    assert wanted_forces(contact, everyday("drawer"), 1)[0] >= 5.0
+
+
 def test_a_push_overcomes_friction_and_bears_nothing():
     reference, scene = box_between_the_hands(mass=2.0, kind="push")
     press, load = wanted_forces(reference.motion.object_contacts[0], scene["box"], 2)

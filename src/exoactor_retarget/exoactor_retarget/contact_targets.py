@@ -96,7 +96,9 @@ class ContactTargets:
         obj, k = self._scene[contact.object], self._scene.ids.index(contact.object)
         hands = self._planner.plan(group, self._targets, self._palms)
         if contact.kind == "push" and obj.articulation:
-            self.poses[:, k] = swung(obj, hands[0], self._times)
+            begin, end = self._frames(contact)
+            far = float(np.linalg.norm(np.diff(self._palms[[begin, end], hands[0].side, :2], axis=0)))
+            self.poses[:, k] = swung(obj, hands[0], self._times, far)
             self._touch[self._times >= contact.start, k] = True  # it gives way
             hands = [within_reach(one, self.poses[:, k], self._targets, self._model) for one in hands]
         self._hand_contacts += hands

@@ -149,7 +149,8 @@ class HandContactPlanner:
         if palm:
             y = normal if side == 0 else -normal
             x = forward - (forward @ y) * y
-            x = unit(x) if np.linalg.norm(x) > 0.3 else unit(np.array([0.0, 0.0, -1.0 if low else 1.0]) - y[2] * y)
+            down = low or (drawn and obj.articulation is not None)  # into a drawer from above
+            x = unit(x) if np.linalg.norm(x) > 0.3 else unit(np.array([0.0, 0.0, -1.0 if down else 1.0]) - y[2] * y)
             beside = _DEX3_FIST_DOWN if taken_low else _DEX3_FIST
             local = beside * [1.0, out, 1.0] if fist else self.model.palms[side]
         else:

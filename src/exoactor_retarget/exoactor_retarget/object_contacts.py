@@ -160,7 +160,8 @@ def _is_behind(contact: Contact, obj: SceneObject, body: np.ndarray) -> bool:
     """Whether a hand is to touch an object on the side away from the body at (3,) m, and so draws it near."""
     if contact.pos_object is None:
         return False
-    outward = obj.rotation.apply(np.array(contact.pos_object) - obj.bounds.mean(axis=0))[:2]
+    inner = contact.normal_object or np.array(contact.pos_object) - obj.bounds.mean(axis=0)
+    outward = obj.rotation.apply(inner)[:2]
     return bool(unit(outward) @ unit((obj.pos - body)[:2]) > _BEHIND)
 
 

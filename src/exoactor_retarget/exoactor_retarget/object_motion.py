@@ -337,13 +337,18 @@ def pushed(rest: np.ndarray, contact: Contact, natural: np.ndarray, fps: float, 
     return out
 
 
-def swung(obj: SceneObject, touch: HandContact, times: np.ndarray) -> np.ndarray:
-    """Poses (T, 7) of a door or drawer that a hand pushes on, and lets swing."""
+def swung(obj: SceneObject, touch: HandContact, times: np.ndarray, far: float) -> np.ndarray:
+    """Poses (T, 7) of a door that a hand pushes on, and lets swing, or of a drawer that goes ``far`` m with it."""
     joint = obj.articulation
     assert joint is not None
     lever = np.cross(joint.axis, touch.pos - joint.pos) if joint.kind == "hinge" else np.array(joint.axis)
     way = float(np.sign(-touch.normal @ lever))
-    opened = np.clip(joint.initial + way * _OPEN_ANGLE * ramp(times, touch.contact.start, _SWING_TIME), *joint.limits)
+    if joint.kind == "slide":
+        start = touch.contact.start + PRESS_TIME
+        moved = far * ramp(times, start, touch.contact.end - start)
+    else:
+        moved = _OPEN_ANGLE * ramp(times, touch.contact.start, _SWING_TIME)
+    opened = np.clip(joint.initial + way * moved, *joint.limits)
     return np.array([articulated(obj, value).pose for value in opened])
 
 

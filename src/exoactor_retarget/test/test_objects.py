@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from exoactor_retarget.human import POINTS, posture, resample
 from exoactor_retarget.interaction import InteractionTargets, _less_bent
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.object_contacts import find_contacts, with_idle_arms_hanging
-from exoactor_retarget.object_motion import Destination, carried, destinations, place_for, pushed
+from exoactor_retarget.object_motion import Destination, carried, destinations, place_for, pushed, swung
 from exoactor_retarget.obstacles import past_obstacles, round_seat
 from exoactor_retarget.reaching import LEAD_TIME
 from exoactor_retarget.relocation import Stance, along_steps, moved, standing_frame, steps_needed
@@ -1056,3 +1057,13 @@ def test_feet_keep_apart_on_the_way_to_something_that_was_moved_aside(retarget):
     soles = robot.sole_points(there).mean(axis=2)
     apart = np.linalg.norm(np.diff(soles[..., :2], axis=1)[:, 0], axis=1)
     assert apart[(there.contacts > 0.5).all(axis=1)].min() > 0.11
+
+
+@pytest.mark.parametrize(("normal", "far", "slid"), [(-1.0, 0.2, 0.2), (-1.0, 2.0, 0.36), (1.0, 0.2, 0.0)])
+def test_a_drawer_goes_as_far_as_the_hand_where_its_articulation_lets_it(normal, far, slid):
+    drawer = everyday("drawer", pos=(1.0, 0.0, 0.7), yaw=np.pi)  # its front towards the robot
+    contact = Contact(body="right_hand", object="drawer", kind="push", start=1.0, end=2.4)
+    touch = SimpleNamespace(contact=contact, pos=np.array([0.21, 0.0, 0.12]), normal=np.array([normal, 0.0, 0.0]))
+    x = swung(drawer, touch, np.arange(90) / 30.0, far)[:, 0]
+    assert np.all(x[:30] == 1.0)
+    assert x[-1] == pytest.approx(1.0 - slid)

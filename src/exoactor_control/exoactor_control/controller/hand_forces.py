@@ -160,7 +160,7 @@ def wanted_forces(contact: Contact, obj: SceneObject, hands: int) -> tuple[float
     if contact.kind == "support":
         return _MIN_PRESS, 0.0
     if contact.kind == "push" and obj.articulation:  # a door swings by itself
-        return 0.0, 0.0
+        return 0.0 if obj.articulation.kind == "hinge" else _MIN_PRESS, 0.0
     if contact.kind == "push":
         return min(obj.friction * weight / hands, _MAX_PRESS), 0.0
     if hands == 1:  # held by fingers, which press on it by themselves

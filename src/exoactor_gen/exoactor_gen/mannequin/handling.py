@@ -512,7 +512,7 @@ def _slide(score: Score, drawer: RoomObject, far: float, movement: Movement) -> 
     score.fingers[side].move(begin, begin + 0.6, [4.0, 4.0])
     lean(score, point, begin, reached)
     score.now = reached + 0.2 + 1.4 / movement.pace
-    score.contact(f"{side}_hand", drawer, "push", reached, score.now, point)
+    score.contact(f"{side}_hand", drawer, "push", reached, score.now, point, (-math.copysign(1.0, far), 0.0, 0.0))
     score.reach(side, "world", point + far * out, reached + 0.2, score.now)
     drawer.events.append(Opened(reached + 0.2, score.now, far, drawer.turned(far)))
     lower_hands(score, (side,), movement.pace, 1.2 / movement.pace, 0.08)

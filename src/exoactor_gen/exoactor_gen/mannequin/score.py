@@ -321,17 +321,28 @@ class Score:
         return np.array([x + c * forward - s * left, y + s * forward + c * left])
 
     def contact(
-        self, body: str, obj: RoomObject, kind: ContactKind, start: float, end: float, point: ArrayLike | None = None
+        self,
+        body: str,
+        obj: RoomObject,
+        kind: ContactKind,
+        start: float,
+        end: float,
+        point: ArrayLike | None = None,
+        normal: tuple[float, float, float] | None = None,
     ) -> None:
-        """Plan a contact; ``point`` (3,) m is where in the world the object is touched at the start."""
+        """Plan a contact; ``point`` (3,) m is where in the world the object is touched at the start.
+
+        ``normal`` is that of the surface there, in the object's frame, where it is not the nearest one.
+        """
         pos = None
         if point is not None:
             turn = Rotation.from_euler("z", -obj.pose[3])
             local = turn.apply(np.asarray(point) - obj.pose[:3]) + obj.underside
             at = np.clip(local, *obj.item.nearest_box(local))  # the palm is before the middle of the hand
             pos = tuple(at.tolist())
+        times = {"start": start, "end": end}
         self.contacts.append(
-            Contact(body=body, object=obj.item.id, kind=kind, start=start, end=end, pos_object=pos)  # type: ignore[arg-type]
+            Contact(body=body, object=obj.item.id, kind=kind, **times, pos_object=pos, normal_object=normal)  # type: ignore[arg-type]
         )
 
     def gesture(self, begin: float) -> None:
