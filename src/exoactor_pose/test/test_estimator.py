@@ -254,7 +254,7 @@ def test_a_person_lost_in_a_later_frame_is_looked_for_in_each(monkeypatch):
 
 
 def test_the_heavy_model_looks_where_full_is_unsure(monkeypatch):
-    """That is at first, and where full has the person turned, small, hidden or lost, or a pair of limbs swapped.
+    """That is as soon as somebody is followed, and where full has them turned, small, hidden or lost, or limbs swapped.
 
     Not where a joint is only quick.
     """
@@ -282,6 +282,7 @@ def test_the_heavy_model_looks_where_full_is_unsure(monkeypatch):
         person = pose.person
         return list(looked)
 
+    assert look() == ["full"]
     assert look() == ["heavy"]
     assert look() == ["full"]
     facing = -1.0

@@ -528,7 +528,7 @@ def test_others_are_looked_for_in_one_frame_of_a_batch_and_take_over_at_once(mon
     tracker([image] * 2)
     assert detector.looks == [2], "whoever is not followed yet may be in any frame"
     monkeypatch.setattr(tracker.follower, "better_match", lambda *_: other)
-    for _ in range(2):
+    for _ in range(3):
         tracker([image] * 2)
     tracker.close()
     assert detector.looks == [2, 1]

@@ -74,7 +74,7 @@ _WIDE = 1.5
 for the detector in the whole of it, and it finds people that are none in the squares."""
 MAX_STEP = 4
 """Frames after a look at which to look again, at most."""
-MAX_DEVIATION = 0.005
+MAX_DEVIATION = 0.0075
 """Lengths of the body by which landmarks may bend off the straight way from one look to the next: more, and the frames
 in between are looked at, too."""
 
@@ -198,8 +198,9 @@ class MediapipeDetector:
         region, across = _person(track).region[0], track.across
         first, *heavy = self._models
         clear = across is not None and track.length >= UNSURE_SIZE_PX and not _hidden(track.points)
-        placed = first(frame, region) if clear or not heavy else None
-        if heavy and (placed is None or _unsure(placed[0], track, frames)):
+        once = not track.looks  # so far: of people found, all but one are not looked at again
+        placed = first(frame, region) if clear or once or not heavy else None
+        if heavy and (placed is None or (track.looks > 1 and _unsure(placed[0], track, frames))):
             placed = heavy[0](frame, region)
             across = None if placed is None else _across(placed[0])
         if placed is None:
@@ -210,10 +211,10 @@ class MediapipeDetector:
 
 def _unsure(points: np.ndarray, track: _Track, frames: int) -> bool:
     """Whether landmarks (33, 6) so many frames after a look show little, or are swapped or turned from heavy's."""
-    assert track.across is not None  # the heavy model looks first
+    assert track.across is not None  # the heavy model looks as soon as somebody is followed
     cosine = (_across(points) * track.across).sum(axis=1)
     turned = bool(cosine.min() < np.cos(np.radians(UNSURE_TURN_DEG)))
-    return _hidden(points) or turned or (track.looks > 1 and _swapped(points, track, frames))
+    return _hidden(points) or turned or _swapped(points, track, frames)
 
 
 def _swapped(points: np.ndarray, track: _Track, frames: int) -> bool:

@@ -41,7 +41,7 @@ HandFinder = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(frame, its 33 landmarks) -> both hands' 21 landmarks (2, 21, 3): x px, y px, confidence; and (2, 21, 3) m."""
 SEARCH_SECONDS = 0.5
 """How often to look whether others are there..."""
-COMPANY_SEARCH_SECONDS = 0.15
+COMPANY_SEARCH_SECONDS = 0.25
 """...and where others are."""
 VISIBILITY_MARGIN = 0.1
 """Mean visibility by which more must be seen of somebody found for a track on which little is seen to go on there."""
@@ -226,7 +226,10 @@ class Tracker:
         found = self.follower.find(frame, people, number / self.fps) if self._doubtful else None
         if found is None:
             return None
-        tracked, seen = map(_visibility, self._find_landmarks([frame, frame], [self._next, found]))
+        first = self._find_landmarks([frame], [found])[0]  # which may be a quick look, by another model
+        if first is None or first.person is None:
+            return None
+        tracked, seen = map(_visibility, self._find_landmarks([frame, frame], [self._next, first.person]))
         return found if seen > tracked + VISIBILITY_MARGIN else None
 
     def _leave_out(self, start: int, stop: int) -> None:
@@ -238,8 +241,8 @@ class Tracker:
         self._left_out.append((start, stop))
 
     def _search_sides(self, number: int, frame: np.ndarray, person: Person, image: np.ndarray) -> None:
-        """Look from time to time for somebody on either side of the person, each for itself."""
-        if number - self._sides_searched < SEARCH_SECONDS * self.fps:
+        """Look now and then for somebody on either side of the person, each for itself; not where others are known."""
+        if self.company or number - self._sides_searched < SEARCH_SECONDS * self.fps:
             return
         self._sides_searched = number
         parts, least = side_images(frame, image, person.size), COMPARABLE_SIZE_RATIO * person.size
