@@ -39,6 +39,7 @@ _SAID_ANYWAY = frozenset(
      ("broom", "sweep"), ("out", "reach"), ("moment", "stand"), ("there", "stand"),
      *((sort, kind) for sort in ("everyone", "manner") for kind in _TO_PEOPLE), ("manner", "place"), ("manner", "sit"),
      ("together", "clap"), ("in place", "hop"), *(("upright", kind) for kind in ("pick up", "hold", "carry")),
+     *(("unspilt", kind) for kind in HANDLED),
      *(("in turn", kind) for kind in (*HANDLED, "touch", "look", "point")))
 )  # fmt: skip
 """Sorts of phrases that may be said with a kind, and say nothing more."""

@@ -91,6 +91,7 @@ _PATTERNS = (
                 rf"|(?:the )?(?:two |both )?(?P<several>{_SEVERAL}))\b"),
     ("other side", r"(?:to|on) the (?:other|far|opposite) side\b(?! of)"),
     ("upright", r"upright\b"),
+    ("unspilt", r"without (?:spilling|dropping|tilting|tipping)(?: it| them| anything)?\b"),
     ("again", r"(?:again|do (?:it|that|this) again|once (?:more|again)|one more time"
               r"|another(?=$| ?[,.;!]| and\b| then\b| to\b| forward| backward))\b"),
     (START, r"(?:back )?to (?:(?:the|your|its|his|her) "
@@ -274,6 +275,7 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         lambda m: f"{m[1] or 'one '}{m[2]} another",
     ),
     (r"\bhalf ?way around\b", "around"),
+    (r"\b(march\w* (?:in place|on the spot)),? (?:lifting|raising|with) your knees(?: high| up)?\b", r"\1"),
     (rf"\b(?:go|come|walk) (?:over )?(?:in order )?to (?={_VERB}(?! ?[,.;!]|$))", ""),  # nothing to go to
     (r"\bone (?:after the other|after another|by one)\b", "in turn"),
     # where and until when

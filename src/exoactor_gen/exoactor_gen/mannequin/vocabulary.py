@@ -113,7 +113,7 @@ _VERB_PHRASES = {
     "shake head": "say no",
     "bow": "bend over, bends over, bending over",
     "clap": "give a round of applause, give me a round of applause",
-    "sit": "take a seat, have a seat, be seated",
+    "sit": "take a seat, have a seat, be seated, lower yourself, sit yourself",
     "hold": ", ".join(f"{verb} {to}" for verb in ("hand", "give", "pass") for to in ("me", "us", "him", "her"))
     + ", hold out, hand over, show me, show us",
     "look": "take a look, have a look",
