@@ -221,20 +221,20 @@ class Kinematics:
 
     def turn_jacobian(self, poses: Poses, bodies: Sequence[int], block: np.ndarray) -> np.ndarray:
         """Jacobian (T, 3 K, n) of the angular velocities of K bodies for the coordinates of a block."""
-        axis = np.ascontiguousarray(poses.axis[block].transpose(2, 1, 0))
-        out = axis[:, None] * self.turns[bodies][:, None, block]
-        return out.reshape(len(axis), -1, len(block))
+        which, column = np.nonzero(self.turns[bodies][:, block])
+        out = np.zeros((poses.pos.shape[-1], len(bodies), 3, len(block)))
+        out[:, which, :, column] = poses.axis[block[column]].swapaxes(1, 2)
+        return out.reshape(len(out), -1, len(block))
 
     def point_jacobian(
         self, poses: Poses, bodies: Sequence[int] | np.ndarray, points: np.ndarray, block: np.ndarray
     ) -> np.ndarray:
         """Jacobian (T, 3 K, n) of world points (K, 3, T) that move with K bodies."""
-        turns = self.turns[bodies][:, block]
-        columns = np.flatnonzero(turns.any(axis=0))
-        moved = cross(poses.axis[block[columns]], points[:, None] - poses.anchor[block[columns]])
-        moved *= turns[:, columns, None, None]
+        which, column = np.nonzero(self.turns[bodies][:, block])
+        turning = block[column]
+        moved = cross(poses.axis[turning], points[which] - poses.anchor[turning])
         out = np.zeros((points.shape[-1], len(points), 3, len(block)))
-        out[..., columns] = moved.transpose(3, 0, 2, 1)
+        out[:, which, :, column] = moved.swapaxes(1, 2)
         if block[0] == 0:
             out[..., :3] = np.eye(3)
         return out.reshape(len(out), -1, len(block))
