@@ -21,10 +21,10 @@ from exoactor_core.stages import load_backend
 _ARMS = slice(15, 29)
 _LEGS_AND_WAIST = slice(0, 15)
 _OTHER_SIDE = {"left": "right", "right": "left"}
-_MIRRORED = np.array(
+MIRRORED_JOINTS = np.array(
     [JOINT_NAMES.index("_".join(_OTHER_SIDE.get(part, part) for part in name.split("_"))) for name in JOINT_NAMES]
 )
-_SIGNS = np.array([-1.0 if "_roll_" in name or "_yaw_" in name else 1.0 for name in JOINT_NAMES])
+MIRRORED_SIGNS = np.array([-1.0 if "_roll_" in name or "_yaw_" in name else 1.0 for name in JOINT_NAMES])
 
 
 def random_task(rng: np.random.Generator) -> str:
@@ -156,9 +156,9 @@ def mirror(motion: RobotMotion) -> RobotMotion:
     correction = motion.correction
     if correction is not None:
         correction = np.concatenate(
-            [correction[:, :6] * (1, -1, 1, -1, 1, -1), correction[:, 6:][:, _MIRRORED] * _SIGNS], axis=1
+            [correction[:, :6] * (1, -1, 1, -1, 1, -1), correction[:, 6:][:, MIRRORED_JOINTS] * MIRRORED_SIGNS], axis=1
         )
-    joints = motion.joint_pos[:, _MIRRORED] * _SIGNS
+    joints = motion.joint_pos[:, MIRRORED_JOINTS] * MIRRORED_SIGNS
     return RobotMotion(motion.fps, motion.root_pos * (1.0, -1.0, 1.0), quat, joints, correction=correction)
 
 
