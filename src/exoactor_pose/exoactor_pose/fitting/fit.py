@@ -48,6 +48,9 @@ SWING = 0.3
 """m/s of a sole point from which on it counts ever less as standing."""
 UNSURE_SHARE = 1 / 3
 """Of the frames, that a detector has face the other way than the rest: more, and the rest may be the wrong ones."""
+FOOT_WIDTH = 0.09
+"""m, below which the middles of two feet are not apart: a foot is 0.10 m wide at the ball, 0.07 at the heel (Gordon et
+al., "ANSUR II", 2014)."""
 CHUNK = 256
 """Frames whose derivatives are held at a time."""
 COMPARISON_RATE, COMPARISON_ITERATIONS = 7.5, (6, 6)
@@ -75,6 +78,8 @@ class Weights:
     """The same in the last pass, when the contacts are sure."""
     floor: float = 0.01
     """m, height of a sole point in contact, or depth of any sole point under the floor."""
+    overlap: float = 0.02
+    """m, of the feet in each other."""
     airborne: float = 0.05
     """m, height of the lowest sole point; robust, since people jump."""
     balance: float = 0.03
@@ -420,6 +425,7 @@ class _Problem:
         self._image_terms(rows, state, points, frames)
         self._direction_terms(rows, points, frames)
         self._sole_terms(rows, state, points, None if contacts is None else contacts[frames])
+        self._overlap_terms(rows, points)
         if contacts is not None and sway is not None:
             self._balance_terms(rows, state, points, contacts[frames], sway[frames])
         rows.add_to(equations, frames)
@@ -480,6 +486,29 @@ class _Problem:
         tilted = soles @ tilts.T
         by_variable, by_shape = (up @ values[:, LANDMARKS:] for values in (points.by_variable, points.by_shape))
         rows.add(height, by_variable, by_shape, {0: tilted[..., 0], 1: tilted[..., 1], 2: 1.0}, weight)
+
+    def _overlap_terms(self, rows: _Rows, points: Points) -> None:
+        """No foot in the other: seen from the side, the image hardly tells how far apart they are."""
+        along = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])  # heel, middle, toe
+
+        def between_feet(values: np.ndarray) -> np.ndarray:
+            """(F, 9, ...) differences of points along the left and along the right foot."""
+            heels_and_toes = values[:, LANDMARKS:].reshape(len(values), 2, 2, *values.shape[2:])
+            left, right = np.moveaxis(np.einsum("ij,tkj...->tki...", along, heels_and_toes), 1, 0)
+            return (left[:, :, None] - right[:, None]).reshape(len(values), 9, *values.shape[2:])
+
+        gap = between_feet(points.positions)
+        distance = np.linalg.norm(gap, axis=-1).clip(min=1e-3)
+        overlap = (FOOT_WIDTH - distance).clip(min=0.0)
+        if not overlap.any():
+            return
+        loss, weight = _huber(overlap / self.weights.overlap)
+        rows.cost += float(loss.sum())
+        towards = -(gap / distance[..., None])[..., None, :].astype(np.float32)
+        by_variable, by_shape = (
+            (towards @ between_feet(values))[..., 0, :] for values in (points.by_variable, points.by_shape)
+        )
+        rows.add(overlap, by_variable, by_shape, {}, weight * (overlap > 0) / self.weights.overlap**2)
 
     def _balance_terms(self, rows: _Rows, state: State, points: Points, contacts: np.ndarray, sway: np.ndarray) -> None:
         """The zero-moment point, ``sway`` (F, 3) m from the foot of the centre of mass, lies among the contacts (F, 4).
