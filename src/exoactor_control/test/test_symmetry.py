@@ -11,8 +11,9 @@ from exoactor_control.policy.spec import FOLDER, SHIPPED
 from exoactor_control.reference.trajectory import STANDING_FRAME
 from exoactor_control.training.anchored import OBSERVATION_WIDTH as ANCHORED_WIDTH
 from exoactor_control.training.environment import OBSERVATION_WIDTH
+from exoactor_control.training.references import mirrored_joints
 from exoactor_control.training.student import Student, to_onnx
-from exoactor_control.training.symmetry import mirrored_action, mirrored_observation, symmetric
+from exoactor_control.training.symmetry import mirrored_observation, symmetric
 from exoactor_core.robot_state import RobotState
 
 _FLIP_POSITION, _FLIP_TURN = np.array([1.0, -1.0, 1.0]), np.array([-1.0, 1.0, -1.0])
@@ -48,8 +49,8 @@ def mirrored(state, frame):
     return (
         replace(
             state,
-            joint_pos=mirrored_action(state.joint_pos),
-            joint_vel=mirrored_action(state.joint_vel),
+            joint_pos=mirrored_joints(state.joint_pos),
+            joint_vel=mirrored_joints(state.joint_vel),
             quat_wxyz=state.quat_wxyz * (1.0, *_FLIP_TURN),
             ang_vel=state.ang_vel * _FLIP_TURN,
             position=state.position * _FLIP_POSITION,
@@ -60,7 +61,7 @@ def mirrored(state, frame):
             roll_pitch=frame.roll_pitch * _FLIP_TURN[:2],
             yaw=-frame.yaw,
             yaw_rate=-frame.yaw_rate,
-            joint_pos=mirrored_action(frame.joint_pos),
+            joint_pos=mirrored_joints(frame.joint_pos),
             position=frame.position * _FLIP_POSITION,
         ),
     )
@@ -94,7 +95,7 @@ def test_a_network_steps_to_its_worse_side_as_its_mirror_image(tmp_path, better_
     ]:
         for state, frame in states_and_frames((ahead, better_side * aside)):
             seen = whole.observe(state, frame)
-        own, image = network.run(seen)[0], mirrored_action(network.run(mirrored_observation(seen))[0])
+        own, image = network.run(seen)[0], mirrored_joints(network.run(mirrored_observation(seen))[0])
         assert np.allclose(whole.network.run(seen)[0], own + share * (image - own), atol=1e-4)
         assert not np.allclose(own, image, atol=1e-2)
 
@@ -104,4 +105,4 @@ def test_the_shipped_tracker_steps_alike_to_both_sides():
     for state, frame in states_and_frames((0.0, 0.15)):
         seen = policy.observe(state, frame)
     image = policy.network.run(mirrored_observation(seen))[0]
-    assert np.allclose(image, mirrored_action(policy.network.run(seen)[0]), atol=1e-4)
+    assert np.allclose(image, mirrored_joints(policy.network.run(seen)[0]), atol=1e-4)

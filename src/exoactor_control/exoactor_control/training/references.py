@@ -150,15 +150,20 @@ def _one(motions: Sequence[RobotMotion], rng: np.random.Generator) -> RobotMotio
     return mirror(motion) if rng.uniform() < 0.5 else motion
 
 
+def mirrored_joints(values: np.ndarray) -> np.ndarray:
+    """Values (..., 29) of joints in motor order, or actions, of the mirror image."""
+    return values[..., MIRRORED_JOINTS] * MIRRORED_SIGNS
+
+
 def mirror(motion: RobotMotion) -> RobotMotion:
     """Exchange left and right, in the plane y = 0."""
     quat = motion.root_quat_wxyz * (1.0, -1.0, 1.0, -1.0)
     correction = motion.correction
     if correction is not None:
         correction = np.concatenate(
-            [correction[:, :6] * (1, -1, 1, -1, 1, -1), correction[:, 6:][:, MIRRORED_JOINTS] * MIRRORED_SIGNS], axis=1
+            [correction[:, :6] * (1, -1, 1, -1, 1, -1), mirrored_joints(correction[:, 6:])], axis=1
         )
-    joints = motion.joint_pos[:, MIRRORED_JOINTS] * MIRRORED_SIGNS
+    joints = mirrored_joints(motion.joint_pos)
     return RobotMotion(motion.fps, motion.root_pos * (1.0, -1.0, 1.0), quat, joints, correction=correction)
 
 

@@ -59,11 +59,6 @@ def mirrored_observation(observation: np.ndarray) -> np.ndarray:
     return (observation[..., index] * signs).astype(observation.dtype)
 
 
-def mirrored_action(action: np.ndarray) -> np.ndarray:
-    """The mirror image of actions (..., 29)."""
-    return action[..., MIRRORED_JOINTS] * MIRRORED_SIGNS
-
-
 def symmetric(model: onnx.ModelProto, better_side: int) -> onnx.ModelProto:
     """Put a network ``input`` (batch, N) -> ``output`` (batch, 29) and its mirror image into one.
 

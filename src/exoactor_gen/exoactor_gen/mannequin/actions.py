@@ -128,13 +128,10 @@ def describe(movement: Movement) -> str:
     at = beside + place if beside else _AT.get(kind, " in the " if within else " on the ") + place if place else ""
     if kind == "walk" and movement.object:
         way, obj = None, _walked_to(movement, name)
-        at = (
-            f" and the {place}"
-            if movement.direction == "between"
-            else at
-            if movement.direction
-            else at and f" on the {place}"
-        )
+        if movement.direction == "between":
+            at = f" and the {place}"
+        elif at and not movement.direction:
+            at = f" on the {place}"
         much = ["in a full circle"] if movement.angle else much
     elif kind == "walk" and way == "around":
         way, much = None, [f"in a full circle to the {movement.side or 'left'}"]

@@ -24,11 +24,11 @@ from exoactor_gen.mannequin.actions import action_of, movements_of
 from exoactor_gen.mannequin.gestures import GESTURES
 from exoactor_gen.mannequin.handling import hands_for
 from exoactor_gen.mannequin.language import gesture_of, parse
-from exoactor_gen.mannequin.movement import ARM_GESTURES, ARMS_USED, HANDLED, KINDS, MOVES_FEET, START, Movement
+from exoactor_gen.mannequin.movement import ARM_GESTURES, HANDLED, KINDS, MOVES_FEET, START, Movement
 from exoactor_gen.mannequin.object_movements import handle
 from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
 from exoactor_gen.mannequin.references import found_in
-from exoactor_gen.mannequin.score import STAND_SECONDS, Score, sides_of
+from exoactor_gen.mannequin.score import STAND_SECONDS, Score, arms_used
 from exoactor_gen.mannequin.task import checks_of
 from exoactor_gen.mannequin.whole_body import MEAN_STATURE, solve, stature
 from exoactor_gen.plan import Plan
@@ -204,10 +204,10 @@ def choreograph(
 def _staying_up(movements: Sequence[Movement]) -> frozenset[str]:
     """Sides of the arms that the first movement raises and that stay up, until a later one lowers them."""
     first, *later = movements
-    up = set(sides_of(first.side, KINDS[first.kind].side)) if first.kind == "raise" else set()
+    up = set(arms_used(first)) if first.kind == "raise" else set()
     stay: set[str] = set()
     for movement in later:
-        used = set(sides_of(movement.side, KINDS[movement.kind].side)) if movement.kind in ARMS_USED else set()
+        used = arms_used(movement)
         stay |= up & used if movement.kind == "lower" else set()
         up -= used
     return frozenset(stay)

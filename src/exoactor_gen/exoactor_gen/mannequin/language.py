@@ -18,11 +18,9 @@ from exoactor_gen.mannequin.complements import filled, object_of
 from exoactor_gen.mannequin.details import unfit, with_amount
 from exoactor_gen.mannequin.grammar import Clause, Phrase, normalised, phrases_of
 from exoactor_gen.mannequin.movement import (
-    ARMS_USED,
     BESIDE,
     GESTURES_MEANWHILE,
     HANDLED,
-    KINDS,
     KNOWN,
     MOVES_FEET,
     START,
@@ -31,7 +29,7 @@ from exoactor_gen.mannequin.movement import (
     settled,
 )
 from exoactor_gen.mannequin.references import References, found_in, names_of, told_apart
-from exoactor_gen.mannequin.score import sides_of
+from exoactor_gen.mannequin.score import arms_used, sides_of
 from exoactor_gen.mannequin.verbs import is_bare, is_nearby, is_of_head, kind_by_details, opened, rounds_of, verb_of
 from exoactor_gen.mannequin.vocabulary import (
     FUNCTION_WORDS,
@@ -362,8 +360,7 @@ class _Reader:
         """
         up: set[str] = set()
         for movement in self.movements:
-            used = movement.kind in ARMS_USED
-            sides = set(sides_of(movement.side, KINDS[movement.kind].side)) if used else set()
+            sides = arms_used(movement)
             up = up | sides if movement.kind == "raise" else up - sides
         last = self.movements[-1] if self.movements else None
         lower = filled(self.refs, Movement("lower"), [*limbs, *paces], Phrase("verb", "lower"))

@@ -14,6 +14,7 @@ from exoactor_core.arrays import min_jerk
 from exoactor_core.constants import GRAVITY
 from exoactor_core.contacts import FLOOR, HANDS, SIDES, Contact, ContactKind
 from exoactor_core.errors import BadInput
+from exoactor_gen.mannequin.movement import ARMS_USED, KINDS, Movement
 from exoactor_gen.mannequin.objects import RoomObject
 from exoactor_gen.mannequin.timeline import Track
 
@@ -141,6 +142,12 @@ def sides_of(side: str | None, default: str = "right") -> tuple[str, ...]:
     """'left', 'right' or 'both' as a tuple."""
     side = side or default
     return SIDES if side == "both" else (side,)
+
+
+def arms_used(movement: Movement) -> frozenset[str]:
+    """Sides of the arms with which a movement is done; none where it is done without."""
+    used = movement.kind in ARMS_USED
+    return frozenset(sides_of(movement.side, KINDS[movement.kind].side)) if used else frozenset()
 
 
 def _centre(pose: ArrayLike, side: str, scale: float = 1.0) -> np.ndarray:
@@ -340,9 +347,16 @@ class Score:
             local = turn.apply(np.asarray(point) - obj.pose[:3]) + obj.underside
             at = np.clip(local, *obj.item.nearest_box(local))  # the palm is before the middle of the hand
             pos = tuple(at.tolist())
-        times = {"start": start, "end": end}
         self.contacts.append(
-            Contact(body=body, object=obj.item.id, kind=kind, **times, pos_object=pos, normal_object=normal)  # type: ignore[arg-type]
+            Contact(
+                body=body,  # type: ignore[arg-type]
+                object=obj.item.id,
+                kind=kind,
+                start=start,
+                end=end,
+                pos_object=pos,
+                normal_object=normal,
+            )
         )
 
     def gesture(self, begin: float) -> None:

@@ -125,13 +125,13 @@ def walk_across(score: Score, movement: Movement) -> None:
 def walk_between(score: Score, movement: Movement) -> None:
     """Walk through between two objects, and on behind them."""
     one, two = (_beside_the_way(score, name or "", s) for name, s in ((movement.object, 1.0), (movement.at, -1.0)))
-    across = two.pose[:2] - one.pose[:2]
+    across = unit(two.pose[:2] - one.pose[:2])
     yaw = math.atan2(across[1], across[0])
-    near, far = one.pose[:2] + one.edge(yaw) * unit(across), two.pose[:2] - two.edge(yaw) * unit(across)
-    gap, middle = float((far - near) @ unit(across)), (near + far) / 2.0
+    near, far = one.pose[:2] + one.edge(yaw) * across, two.pose[:2] - two.edge(yaw) * across
+    gap, middle = float((far - near) @ across), (near + far) / 2.0
     if gap < MIN_PASSAGE * score.scale:
         raise BadInput(f"The {one.name} and the {two.name} are {max(gap, 0.0):.1f} m apart: nobody gets through there.")
-    ahead = np.array([-across[1], across[0]]) / np.linalg.norm(across)
+    ahead = np.array([-across[1], across[0]])
     ahead *= math.copysign(1.0, float((middle - score.pose[:2]) @ ahead))
     for away in (-BEHIND_DISTANCE, BEHIND_DISTANCE):
         if (middle + away * ahead - score.pose[:2]) @ ahead > 0.1:
