@@ -179,10 +179,41 @@ def stage_bars(bars: Callable[[str], Callable[[float, str], None]]) -> Callable[
 
 def print_report(folder: Path, report: dict[str, Any]) -> None:
     """Print a one-screen report of a task."""
-    from exoactor.demo import report_lines
-
     for line in report_lines(report):
         stdout.print(line, soft_wrap=True)
     stdout.print(f"Run folder: {folder}", soft_wrap=True)
     if (folder / "demo.mp4").exists():
         stdout.print(f"Video:      {folder / 'demo.mp4'}", soft_wrap=True)
+
+
+REPORTED = (
+    ("generate", "judge_score", "judge's score of the video", "{:.2f}"),
+    ("generate", "videos_made", "videos made", "{}"),
+    ("estimate", "found_share", "person found in", "{:.0%} of frames"),
+    ("retarget", "foot_slide_mean", "planted feet slide", "{:.2f} mm a frame"),
+    ("rehearse", "policy", "tracker", "{}"),
+    ("rehearse", "min_pelvis_height", "lowest pelvis, rehearsal", "{:.2f} m"),
+    ("rehearse", "joint_error_mean", "joint error, rehearsal", "{:.3f} rad"),
+    ("rehearse", "end_position_error", "end position error, rehearsal", "{:.2f} m"),
+    ("rehearse", "task_success", "task done, rehearsal", "{}"),
+    ("track", "task_success", "task done, tracking", "{}"),
+    ("track", "min_pelvis_height", "lowest pelvis, tracking", "{:.2f} m"),
+    ("track", "joint_error_mean", "joint error, tracking", "{:.3f} rad"),
+)
+
+
+def report_lines(report: dict[str, Any]) -> list[str]:
+    """The report of a task on one screen."""
+    verdict = "Success" if report["success"] else f"Failed in '{report['failed_stage']}': {report['reason']}"
+    seconds = report.get("seconds", {})
+    rows = [("seconds", ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.items()))]
+    for stage, key, name, form in REPORTED:
+        value = report.get("metrics", {}).get(stage, {}).get(key)
+        if value is not None:
+            rows.append((name, form.format(value)))
+    rows += [(f"failed before in {one['failed_stage']}", one["reason"]) for one in report.get("tries", ())]
+    rows += [("warning", text) for text in report.get("warnings", ())]
+    metrics = report.get("metrics", {})
+    notes = metrics.get("generate", {}).get("note", ""), *metrics.get("estimate", {}).get("notes", ())
+    rows += [("video", note) for note in notes if note]
+    return [verdict, *(f"  {name:<30}{value}" for name, value in rows)]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import nullcontext, suppress
-from itertools import chain, pairwise, repeat
+from itertools import pairwise, zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -16,9 +15,6 @@ from exoactor_core.errors import BadInput, Cancelled, ExoActorError
 from exoactor_core.motion import RobotMotion
 from exoactor_core.stages import Progress, no_progress
 from exoactor_core.video import Video
-
-if TYPE_CHECKING:
-    from exoactor_core.scene import Scene
 
 PANEL = 480
 """Height of every panel, px."""
@@ -53,20 +49,28 @@ def write_demo(folder: RunFolder, progress: Progress = no_progress, failed: bool
 
 
 def _write(folder: RunFolder, out: Path, progress: Progress) -> None:
+    from exoactor_core.render import render_motion  # loads MuJoCo
+
     path = folder.path
     if not (path / "video.mp4").is_file():
         raise BadInput(f"{path} holds no video.mp4: it is not a run folder, or its first stage failed.")
     video = Video.load(path / "video.mp4")
-    panels = [_titled(_video_frames(video), "imagined")]
+    panels = [_titled(_video_panel(video.frames(), video.fps), "imagined")]
     keypoints = folder.keypoints()
     if keypoints is not None:
-        panels.append(_titled(_skeleton_frames(video, keypoints), "person found"))
+        found = (
+            draw_skeleton((frame * 0.6).astype(np.uint8), points)
+            for frame, points in zip(video.frames(), keypoints, strict=False)
+        )
+        panels.append(_titled(_video_panel(found, video.fps), "person found"))
     for title, files in (("retargeted G1", ("robot_motion",)), ("tracked G1", ("tracking", "rehearsal"))):
         file = next((path / f"{name}.npz" for name in files if (path / f"{name}.npz").is_file()), None)
         if file is not None:
             title += " (rehearsal)" if file.stem == "rehearsal" else ""
             motion = RobotMotion.load(file)
-            panels.append(_titled(_robot_frames(motion, folder.objects(file.stem, motion)), title))
+            objects = folder.objects(file.stem, motion)
+            drawn = render_motion(motion, width=PANEL, height=PANEL, fps=FPS, objects=objects)
+            panels.append(_titled(drawn, title))
     count = max(1, round(video.duration * FPS))
     Video.from_frames(_side_by_side(panels, count, progress), FPS).save(out)
 
@@ -74,34 +78,19 @@ def _write(folder: RunFolder, out: Path, progress: Progress) -> None:
 def _side_by_side(panels: list[Iterator[np.ndarray]], minimum: int, progress: Progress) -> Iterator[np.ndarray]:
     """Frames of all panels in a row until the last panel ends; a panel that is through keeps its last frame."""
     held: list[np.ndarray | None] = [None] * len(panels)
-    for n in range(100_000):
-        fresh = [next(panel, None) for panel in panels]
-        if all(frame is None for frame in fresh):
-            return
+    for n, fresh in enumerate(zip_longest(*panels)):
         held = [new if new is not None else old for new, old in zip(fresh, held, strict=True)]
         progress(min(1.0, n / minimum), f"frame {n}")
         yield np.hstack([frame for frame in held if frame is not None])
 
 
-def _at_rate(frames: Iterable[np.ndarray], fps: float) -> Iterator[np.ndarray]:
-    """Repeat or drop frames so that they come at `FPS`."""
+def _video_panel(frames: Iterable[np.ndarray], fps: float) -> Iterator[np.ndarray]:
+    """Repeat or drop frames so that they come at `FPS`, scaled to the panel's height, their middle at most 4:3."""
     shown = 0
     for n, frame in enumerate(frames):
         due = int((n + 1) * FPS / fps) - shown
-        yield from repeat(frame, due)
+        yield from (_fitted(frame) for _ in range(due))
         shown += due
-
-
-def _video_frames(video: Video) -> Iterator[np.ndarray]:
-    return (_fitted(frame) for frame in _at_rate(video.frames(), video.fps))
-
-
-def _skeleton_frames(video: Video, keypoints: np.ndarray) -> Iterator[np.ndarray]:
-    def drawn() -> Iterator[np.ndarray]:
-        for frame, points in zip(video.frames(), keypoints, strict=False):
-            yield draw_skeleton((frame * 0.6).astype(np.uint8), points)
-
-    return (_fitted(frame) for frame in _at_rate(drawn(), video.fps))
 
 
 def draw_skeleton(image: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -116,14 +105,7 @@ def draw_skeleton(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     return image
 
 
-def _robot_frames(motion: RobotMotion, objects: tuple[Scene, np.ndarray] | None) -> Iterator[np.ndarray]:
-    from exoactor_core.render import render_motion
-
-    return render_motion(motion, width=PANEL, height=PANEL, fps=FPS, objects=objects)
-
-
 def _fitted(frame: np.ndarray) -> np.ndarray:
-    """Scale to the panel's height; crop the middle to at most 4:3."""
     height, width = frame.shape[:2]
     new_width = max(2, round(width * PANEL / height) // 2 * 2)
     frame = cv2.resize(frame, (new_width, PANEL), interpolation=cv2.INTER_AREA)
@@ -137,36 +119,3 @@ def _titled(frames: Iterator[np.ndarray], title: str) -> Iterator[np.ndarray]:
         frame[:34] = frame[:34] // 3
         cv2.putText(frame, title, (12, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (255, 255, 255), 2, cv2.LINE_AA)
         yield frame
-
-
-REPORTED = (
-    ("generate", "judge_score", "judge's score of the video", "{:.2f}"),
-    ("generate", "videos_made", "videos made", "{}"),
-    ("estimate", "found_share", "person found in", "{:.0%} of frames"),
-    ("retarget", "foot_slide_mean", "planted feet slide", "{:.2f} mm a frame"),
-    ("rehearse", "policy", "tracker", "{}"),
-    ("rehearse", "min_pelvis_height", "lowest pelvis, rehearsal", "{:.2f} m"),
-    ("rehearse", "joint_error_mean", "joint error, rehearsal", "{:.3f} rad"),
-    ("rehearse", "end_position_error", "end position error, rehearsal", "{:.2f} m"),
-    ("rehearse", "task_success", "task done, rehearsal", "{}"),
-    ("track", "task_success", "task done, tracking", "{}"),
-    ("track", "min_pelvis_height", "lowest pelvis, tracking", "{:.2f} m"),
-    ("track", "joint_error_mean", "joint error, tracking", "{:.3f} rad"),
-)
-
-
-def report_lines(report: dict[str, Any]) -> list[str]:
-    """The report of a task on one screen."""
-    verdict = "Success" if report["success"] else f"Failed in '{report['failed_stage']}': {report['reason']}"
-    seconds = report.get("seconds", {})
-    rows = [("seconds", ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.items()))]
-    for stage, key, name, form in REPORTED:
-        value = report.get("metrics", {}).get(stage, {}).get(key)
-        if value is not None:
-            rows.append((name, form.format(value)))
-    rows += [(f"failed before in {one['failed_stage']}", one["reason"]) for one in report.get("tries", ())]
-    rows += [("warning", text) for text in report.get("warnings", ())]
-    metrics = report.get("metrics", {})
-    notes = metrics.get("generate", {}).get("note", ""), *metrics.get("estimate", {}).get("notes", ())
-    rows += [("video", note) for note in notes if note]
-    return [verdict, *chain(f"  {name:<30}{value}" for name, value in rows)]

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from exoactor import cli, inputs
-from exoactor.console import print_metrics, print_report
-from exoactor.demo import report_lines
+from exoactor.console import print_metrics, print_report, report_lines
 from exoactor.pipeline import InProcess, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput, Refused, TrackingFailed

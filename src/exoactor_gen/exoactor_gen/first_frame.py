@@ -6,7 +6,6 @@ known then, and the estimator is given both.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,35 +24,6 @@ _ASPECT_TOLERANCE = 0.02
 """Share by which a video may be wider or narrower than its first frame and still show all of it."""
 
 
-@dataclass(frozen=True)
-class FirstFrame:
-    """An image, who is in it, and what it was drawn with."""
-
-    image: np.ndarray
-    """(H, W, 3) uint8 RGB."""
-    intrinsics: Intrinsics
-    person_height: float
-    """m."""
-
-    @classmethod
-    def draw(cls, plan: Plan, scene: Scene, seed: int, width: int, height: int) -> FirstFrame:
-        """Draw a scene before anything of a plan has happened, and a person of the robot's stature at its origin.
-
-        Raises
-        ------
-        Missing
-            The renderer cannot be started.
-        """
-        interaction = interaction_of(plan, scene) or Interaction(scene)
-        return cls(*Mannequin(seed=seed, width=width, height=height).first_frame(interaction))
-
-    def record(self) -> dict[str, Any]:
-        """What is kept with the video, and `known_of` reads."""
-        height, width, _ = self.image.shape
-        known = {"intrinsics": list(self.intrinsics), "person_height": self.person_height}
-        return {"width": width, "height": height, **known}
-
-
 def first_image(
     request: GenerateRequest,
     plan: Plan,
@@ -64,7 +34,7 @@ def first_image(
     """The image, (H, W, 3) uint8 RGB, that a video begins with, None where it begins with none; and its record.
 
     A scene is drawn in a ``size`` (width and height, px); None: the model takes no image. Raises as `Embodiment` and
-    `FirstFrame.draw`.
+    `drawn`.
     """
     image = request.scene_image
     if embody:
@@ -74,8 +44,24 @@ def first_image(
     if image is not None or request.scene is None or size is None:
         return image, {}
     status.set(0.0, "Drawing the scene that the video begins with")
-    first = FirstFrame.draw(plan, request.scene, request.attempt, *size)
-    return first.image, {"first_frame": first.record()}
+    image, drawn_with = drawn(plan, request.scene, request.attempt, *size)
+    return image, {"first_frame": drawn_with}
+
+
+def drawn(plan: Plan, scene: Scene, seed: int, width: int, height: int) -> tuple[np.ndarray, dict[str, Any]]:
+    """A scene before anything of a plan has happened, and a person of the robot's stature at its origin.
+
+    Returns the image, (H, W, 3) uint8 RGB, and the record of what it was drawn with, which `known_of` reads.
+
+    Raises
+    ------
+    Missing
+        The renderer cannot be started.
+    """
+    interaction = interaction_of(plan, scene) or Interaction(scene)
+    image, intrinsics, stature = Mannequin(seed=seed, width=width, height=height).first_frame(interaction)
+    size = {"width": image.shape[1], "height": image.shape[0]}
+    return image, {**size, "intrinsics": list(intrinsics), "person_height": stature}
 
 
 def known_of(record: dict[str, Any], width: int, height: int) -> tuple[Intrinsics | None, float]:

@@ -100,7 +100,3 @@ class GeneratorNode(StageNode):
 def main() -> None:
     """Entry point of the node."""
     run(GeneratorNode)
-
-
-if __name__ == "__main__":
-    main()

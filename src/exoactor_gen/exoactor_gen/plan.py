@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from exoactor_core.errors import BadInput, reason
+from exoactor_core.errors import BadInput
 from exoactor_core.validation import FrozenModel, validated
 
 MAX_ACTIONS = 24
@@ -125,15 +124,6 @@ class Plan(Draft):
             It is no JSON, or no plan; the message names the first place that is wrong.
         """
         return validated(cls, data, name)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Plan:
-        """Read a plan's file; raises `BadInput` as `read`."""
-        try:
-            text = Path(path).read_bytes()
-        except OSError as error:
-            raise BadInput(f"Cannot read the plan {path}: {reason(error)}.") from None
-        return cls.read(text, str(path))
 
 
 def schema() -> dict[str, Any]:

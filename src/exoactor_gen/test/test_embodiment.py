@@ -25,6 +25,7 @@ from exoactor_gen.embodiment.embodiment import (
     load_embodiment,
     overlap,
 )
+from exoactor_gen.options import VideoModelOptions
 
 KEY = "sk-very-secret-1234567890"
 
@@ -201,15 +202,15 @@ def test_no_image():
         ({"embody": "openai"}, Missing, "set OPENAI_API_KEY"),
         ({"embody": "gemini"}, Missing, "set GEMINI_API_KEY"),
         ({"embody": "nobody/edits"}, Missing, "nobody/edits are not on this machine"),
-        ({"embody": "nobody/edits", "url": "http://localhost"}, BadInput, "runs here"),
-        ({"embody": "openai", "url": "http://localhost", "robot": "1,2,3"}, BadInput, "left,top,right,bottom"),
-        ({"embody": "openai", "url": "http://localhost", "robot": "9,0,3,4"}, BadInput, "left,top,right,bottom"),
+        ({"embody": "nobody/edits", "embody_url": "http://localhost"}, BadInput, "runs here"),
+        ({"embody": "openai", "embody_url": "http://localhost", "robot": "1,2,3"}, BadInput, "left,top,right,bottom"),
+        ({"embody": "openai", "embody_url": "http://localhost", "robot": "9,0,3,4"}, BadInput, "left,top,right,bottom"),
     ],
 )
 def test_bad_options(options, kind, said):
     with pytest.raises(kind, match=said):
-        load_embodiment(**options)
-    assert load_embodiment("") is None
+        load_embodiment(VideoModelOptions(**options))
+    assert load_embodiment(VideoModelOptions()) is None
     with pytest.raises(BadInput, match=r"embody_tries is 0.*from 1 to 20"):
         load_backend("generate", "sora", embody_tries=0)
 

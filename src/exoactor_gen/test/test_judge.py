@@ -11,7 +11,7 @@ from exoactor_core import stages
 from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
 from exoactor_core.stages import GenerateRequest, Generation, no_progress
 from exoactor_core.video import Video
-from exoactor_gen.video_judge.check import Check
+from exoactor_gen.video_judge.finding import Finding
 from exoactor_gen.video_judge.judge import Judge, Judged, Verdict, _objects
 
 VIDEOS = [Video.from_frames([np.full((16, 16, 3), 60 * k, np.uint8)] * 2, 30.0) for k in range(4)]
@@ -40,13 +40,13 @@ class ScriptedJudge:
     def __call__(self, video, plan, progress=no_progress):
         assert plan == PLAN
         score = next(self.scores)
-        return Verdict((Check("nod", score, score > self.bar, f"Nods {score}."), Check("cuts", 1.0, True, "None.")))
+        return Verdict((Finding("nod", score, score > self.bar, f"Nods {score}."), Finding("cuts", 1.0, True, "None.")))
 
 
 def test_what_was_not_checked_is_not_reported_as_passed():
-    checks = (Check("cuts", 0.8, True, "None."), *_objects({"actions": [{"objects": ["table", "start"]}]}))
+    found = (Finding("cuts", 0.8, True, "None."), *_objects({"actions": [{"objects": ["table", "start"]}]}))
     verdict = Verdict(
-        (*checks, Check("climb", 1.0, True, "Moves; whether the person climbs was not checked.", "climbs"))
+        (*found, Finding("climb", 1.0, True, "Moves; whether the person climbs was not checked.", "climbs"))
     )
     data = verdict.data()
     assert [c["passed"] for c in data["checks"]] == [True, None, None]

@@ -15,7 +15,7 @@ from exoactor_core.errors import BadInput, Refused
 from exoactor_core.stages import PersonDetection, load_backend
 from exoactor_gen.embodiment.editors import Edit, LocalEditor, load_editor
 from exoactor_gen.image import fitted
-from exoactor_gen.options import attempt_seed
+from exoactor_gen.options import VideoModelOptions, attempt_seed
 from exoactor_gen.waiting import Tick
 
 Box = tuple[float, float, float, float]
@@ -120,7 +120,7 @@ class Embodiment:
         return figures[0].box if figures else None
 
 
-def load_embodiment(embody: str, url: str = "", tries: int = 4, seed: int = 0, robot: str = "") -> Embodiment | None:
+def load_embodiment(options: VideoModelOptions) -> Embodiment | None:
     """The transfer that a generator's options name; None where ``embody`` is empty.
 
     Raises
@@ -130,18 +130,19 @@ def load_embodiment(embody: str, url: str = "", tries: int = 4, seed: int = 0, r
     Missing
         The editor's key, weights or library, or the detector, is not there.
     """
-    if not embody:
+    if not options.embody:
         return None
     box: Box | None = None
-    if robot.strip():
+    if options.robot.strip():
         try:
-            left, top, right, bottom = (float(v) for v in robot.split(","))
+            left, top, right, bottom = (float(v) for v in options.robot.split(","))
         except ValueError:
             left = top = right = bottom = 0.0
         if not (0 <= left < right and 0 <= top < bottom):
-            raise BadInput(f"The option robot is '{robot}', but left,top,right,bottom in pixels is needed.")
+            raise BadInput(f"The option robot is '{options.robot}', but left,top,right,bottom in pixels is needed.")
         box = left, top, right, bottom
-    return Embodiment(load_editor(embody, url), load_backend("people", "mediapipe"), tries, seed, box)
+    edit = load_editor(options.embody, options.embody_url)
+    return Embodiment(edit, load_backend("people", "mediapipe"), options.embody_tries, options.seed, box)
 
 
 def misfit(figures: list[PersonDetection], box: Box, mask: np.ndarray) -> str:

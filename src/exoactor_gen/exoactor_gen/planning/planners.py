@@ -54,8 +54,8 @@ a person does with the body: no thoughts, no camera, no second person. Each step
 - objects: the things that are touched, or walked to or around."""
 
 
-def load_planner(name: str, model: str = "", url: str = "") -> Planner:
-    """Get the planner that the options ``planner``, ``planner_model`` and ``planner_url`` name.
+def load_planner(options: VideoModelOptions) -> Planner:
+    """Get the planner that a generator's options name.
 
     Raises
     ------
@@ -64,6 +64,7 @@ def load_planner(name: str, model: str = "", url: str = "") -> Planner:
     Missing
         The local model, or a library for it, is not there.
     """
+    name, model = options.planner, options.planner_model
     if name == "auto":
         return lambda instruction, image, longest, tick: auto(instruction, longest)
     if name == "rules":
@@ -73,7 +74,7 @@ def load_planner(name: str, model: str = "", url: str = "") -> Planner:
     if not model:
         raise BadInput(f"The planner '{name}' needs the option planner_model: which language model it asks.")
     if name == "endpoint":
-        return Endpoint(model, url)
+        return Endpoint(model, options.planner_url)
     return optional_import("exoactor_gen.planning.local_planner", "The planner 'local'").LocalChat(model)
 
 
@@ -97,8 +98,7 @@ def plan_only(request: GenerateRequest, longest: float, options: VideoModelOptio
     ExoActorError
         As `plan_within`.
     """
-    planner = load_planner(options.planner, options.planner_model, options.planner_url)
-    return planned(request, planner, longest).within(longest).data()
+    return planned(request, load_planner(options), longest).within(longest).data()
 
 
 def plan_within(
@@ -175,13 +175,12 @@ def _understood(text: str) -> list[Action]:
         choreography = Choreography.of_instruction(text)
     except BadInput:
         return []
-    return [
-        action.model_copy(update={"seconds": round(stay + PERSON_PACE * max(action.seconds - stay, 0.5), 2)})
-        for action, stay in (
-            (action, movement.seconds or 0.0)
-            for action, movement in zip(choreography.plan.actions, choreography.movements, strict=True)
-        )
-    ]
+    actions = []
+    for action, movement in zip(choreography.plan.actions, choreography.movements, strict=True):
+        stay = movement.seconds or 0.0
+        seconds = round(stay + PERSON_PACE * max(action.seconds - stay, 0.5), 2)
+        actions.append(action.model_copy(update={"seconds": seconds}))
+    return actions
 
 
 def verbatim(instruction: str) -> Plan:

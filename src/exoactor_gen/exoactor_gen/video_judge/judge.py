@@ -22,7 +22,7 @@ from exoactor_core.stages import (
     sub_progress,
 )
 from exoactor_core.video import Video
-from exoactor_gen.video_judge.check import Check
+from exoactor_gen.video_judge.finding import Finding
 from exoactor_gen.video_judge.plan_adherence import check_plan_adherence
 from exoactor_gen.video_judge.video_quality import VideoQualityLimits, check_video_quality
 
@@ -34,32 +34,32 @@ _KEPT = ("seed", "job", "cost")
 class Verdict:
     """What a judge says of a video."""
 
-    checks: tuple[Check, ...]
+    findings: tuple[Finding, ...]
 
     @property
     def passed(self) -> bool:
         """Nothing is wrong."""
-        return all(check.passed for check in self.checks)
+        return all(finding.passed for finding in self.findings)
 
     @property
     def score(self) -> float:
         """Mean of the scores, in [0, 1], of what was checked."""
-        scores = [check.score for check in self.checks if not check.open]
+        scores = [finding.score for finding in self.findings if not finding.open]
         return sum(scores) / max(len(scores), 1)
 
     @property
     def unchecked(self) -> list[str]:
         """What of the plan could not be checked."""
-        return [check.unchecked for check in self.checks if check.open]
+        return [finding.unchecked for finding in self.findings if finding.open]
 
     @property
     def reasons(self) -> str:
         """What is wrong, in sentences."""
-        return " ".join(check.text for check in self.checks if not check.passed)
+        return " ".join(finding.text for finding in self.findings if not finding.passed)
 
     def data(self) -> dict[str, Any]:
         """The verdict as JSON-ready values."""
-        checks = [asdict(c) | ({"passed": None, "score": None} if c.open else {}) for c in self.checks]
+        checks = [asdict(f) | ({"passed": None, "score": None} if f.open else {}) for f in self.findings]
         return {"score": round(self.score, 3), "passed": self.passed, "unchecked": self.unchecked, "checks": checks}
 
 
@@ -103,19 +103,19 @@ class Judge(Configurable):
         try:
             seen = self._estimate(video.subsampled(self.options.fps), progress)
         except (BadInput, Refused) as error:  # nothing can be read from it
-            return Verdict((Check("readable", 0.0, False, str(error)),))
+            return Verdict((Finding("readable", 0.0, False, str(error)),))
         quality = check_video_quality(seen.metrics.get("video", {}), self.options)
         return Verdict((*quality, *check_plan_adherence(seen.motion, plan or {}), *_objects(plan or {})))
 
 
-def _objects(plan: dict[str, Any]) -> tuple[Check, ...]:
+def _objects(plan: dict[str, Any]) -> tuple[Finding, ...]:
     """The objects of a plan, which nobody looks for in the video."""
     names = [name for action in plan.get("actions", ()) for name in action.get("objects", ()) if name != "start"]
     if not names:
         return ()
     listed = ", ".join(dict.fromkeys(names))
     what = f"objects are there and used as planned: {listed}"
-    return (Check("objects", 1.0, True, f"Whether {what} was not checked.", what),)
+    return (Finding("objects", 1.0, True, f"Whether {what} was not checked.", what),)
 
 
 class Judged(Generator):

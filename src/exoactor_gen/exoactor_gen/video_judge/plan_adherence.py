@@ -18,8 +18,8 @@ import numpy as np
 
 from exoactor_core.body import BodyModel
 from exoactor_core.motion import HumanMotion
-from exoactor_gen.video_judge.check import Check
 from exoactor_gen.video_judge.expected_actions import UNCHECKED, ExpectedAction, read_plan
+from exoactor_gen.video_judge.finding import Finding
 from exoactor_gen.video_judge.measures import MEASURES, PASS_SCORE, measure
 from exoactor_gen.video_judge.motion_features import FEATURE_RATE, MotionFeatures, measure_motion
 
@@ -30,12 +30,12 @@ DURATION_WEIGHT = 0.2
 only between cuts that show the same."""
 
 
-def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any], body: BodyModel | None = None) -> list[Check]:
-    """Check a motion, as estimated from the video, against each action of the plan, in their order.
+def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any], body: BodyModel | None = None) -> list[Finding]:
+    """Finding a motion, as estimated from the video, against each action of the plan, in their order.
 
     ``plan`` has ``actions``: mappings with verb, description, seconds, side, direction, distance (m), angle (degrees),
     count and objects, as far as the plan has them. Of unknown verbs, and where fields are missing or odd, little is
-    expected. Returns a check for each action, by its verb; none for those that a body does not show, such as 'begins'
+    expected. Returns a finding for each action, by its verb; none for those that a body does not show, such as 'begins'
     or 'relaxes'. ``body`` is the body model; None: the neutral one.
     """
     actions = read_plan(plan)
@@ -43,7 +43,7 @@ def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any], body: Bod
         return []
     features = measure_motion(motion, body or BodyModel.load())
     cuts = align(features, actions)
-    checks = []
+    findings = []
     for k, (expected, (begin, end)) in enumerate(zip(actions, cuts, strict=True)):
         own, wide = features[begin : end + 1], _beside(features, actions, cuts, k)
         score, text = measure(own, expected)
@@ -59,10 +59,12 @@ def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any], body: Bod
         if expected.kind in UNCHECKED or expected.verbatim:
             unchecked = expected.text
         more = f"; whether the person {unchecked} was not checked" if unchecked and passed else ""
-        checks.append(
-            Check(expected.verb, round(float(score), 3), passed, f"{when} the person {text}{wanted}{more}.", unchecked)
+        findings.append(
+            Finding(
+                expected.verb, round(float(score), 3), passed, f"{when} the person {text}{wanted}{more}.", unchecked
+            )
         )
-    return checks
+    return findings
 
 
 def align(features: MotionFeatures, actions: list[ExpectedAction]) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exoactor_core.options import BaseOptions, Share
-from exoactor_gen.video_judge.check import Check
+from exoactor_gen.video_judge.finding import Finding
 
 STILL_CAMERA_DEG = 0.25
 """A camera that turns less stands still."""
@@ -33,7 +33,7 @@ class VideoQualityLimits(BaseOptions):
     along."""
 
 
-def check_video_quality(facts: Mapping[str, Any], limits: VideoQualityLimits | None = None) -> list[Check]:
+def check_video_quality(facts: Mapping[str, Any], limits: VideoQualityLimits | None = None) -> list[Finding]:
     """Judge what an estimator reports of a video (``Estimate.metrics["video"]``); what is not there is not judged."""
     limits = limits or VideoQualityLimits()
     checks = {
@@ -46,7 +46,7 @@ def check_video_quality(facts: Mapping[str, Any], limits: VideoQualityLimits | N
     return [check(facts, limits) for fact, check in checks.items() if fact in facts]
 
 
-def _one_person(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
+def _one_person(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Finding:
     found, others = facts["found_share"], facts.get("others_share", 0.0)
     wrong = []
     if found < limits.min_found:
@@ -59,35 +59,37 @@ def _one_person(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
             f"Somebody else is in the image for {others:.0%} of the time{_times(facts.get('others_s'), ', ')}; "
             "one person is wanted."
         )
-    return Check("one person", found * (1 - others), not wrong, " ".join(wrong) or "One person is seen throughout.")
+    return Finding("one person", found * (1 - others), not wrong, " ".join(wrong) or "One person is seen throughout.")
 
 
-def _whole_body(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
+def _whole_body(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Finding:
     whole = facts["whole_share"]
     text = f"Head, hands and feet are in the image in {whole:.0%} of the frames"
     if whole >= limits.min_whole:
-        return Check("whole body", whole, True, text + ".")
+        return Finding("whole body", whole, True, text + ".")
     text += f"{_times(facts.get('partly_s'), ', but not ')}; {limits.min_whole:.0%} are required."
-    return Check("whole body", whole, False, text)
+    return Finding("whole body", whole, False, text)
 
 
-def _no_cuts(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
+def _no_cuts(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Finding:
     cuts = facts["cuts_s"]
     if not cuts:
-        return Check("no cuts", 1.0, True, "The video is one shot.")
+        return Finding("no cuts", 1.0, True, "The video is one shot.")
     listed = ", ".join(f"{t:.1f} s" for t in cuts[:MAX_LISTED_TIMES]) + (
         " and later" if len(cuts) > MAX_LISTED_TIMES else ""
     )
-    return Check("no cuts", 0.5 / len(cuts), False, f"The video is cut at {listed}; one shot is required.")
+    return Finding("no cuts", 0.5 / len(cuts), False, f"The video is cut at {listed}; one shot is required.")
 
 
-def _camera(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
+def _camera(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Finding:
     explained, turn = facts["camera_explained"], facts.get("camera_turn_deg") or 0.0
     if explained is None:
-        return Check("camera", UNKNOWN_SCORE, True, "The background shows too little to tell whether the camera moves.")
+        return Finding(
+            "camera", UNKNOWN_SCORE, True, "The background shows too little to tell whether the camera moves."
+        )
     if explained < limits.min_explained:
         about = f" at about {facts['camera_explained_s']:.1f} s" if "camera_explained_s" in facts else ""
-        return Check(
+        return Finding(
             "camera",
             0.5 * explained,
             False,
@@ -95,20 +97,24 @@ def _camera(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
             "it; a camera that stands still, or only turns, is required.",
         )
     if turn < STILL_CAMERA_DEG:
-        return Check("camera", 1.0, True, "The camera stands still.")
-    return Check(
+        return Finding("camera", 1.0, True, "The camera stands still.")
+    return Finding(
         "camera", TURNING_CAMERA_SCORE, True, f"The camera turns by up to {turn:.0f} degrees, which is estimated."
     )
 
 
-def _identity(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Check:
+def _identity(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Finding:
     similarity = facts["similarity_min"]
     if similarity is None:
-        return Check("identity", UNKNOWN_SCORE, True, "The person is seen too little to tell whether the looks change.")
+        return Finding(
+            "identity", UNKNOWN_SCORE, True, "The person is seen too little to tell whether the looks change."
+        )
     if similarity >= limits.min_similarity:
-        return Check("identity", similarity, True, f"The person looks the same throughout: {similarity:.2f} at least.")
+        return Finding(
+            "identity", similarity, True, f"The person looks the same throughout: {similarity:.2f} at least."
+        )
     when = f" at {facts['similarity_min_s']:.1f} s" if "similarity_min_s" in facts else ""
-    return Check(
+    return Finding(
         "identity",
         similarity,
         False,

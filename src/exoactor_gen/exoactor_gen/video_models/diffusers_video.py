@@ -168,7 +168,7 @@ class DiffusersVideo(Generator):
         given = self.options
         model = given.model
         self.extra = read_extra(given.extra, '{"decode_timestep": 0.05}')
-        self.planner = load_planner(given.planner, given.planner_model, given.planner_url)
+        self.planner = load_planner(given)
         self.templates = [Template.load(given.template)] if given.template else [Template.load(), Template.load(SHORT)]
         self.pipeline = Pipeline(given)
         if not _frames_argument(self.pipeline):
@@ -186,7 +186,7 @@ class DiffusersVideo(Generator):
         if unknown:
             raise BadInput(f"The option extra names {min(unknown)}, which {self.pipeline.kind.__name__} does not take.")
         self._native = native_format(self.pipeline)
-        self.embody = load_embodiment(given.embody, given.embody_url, given.embody_tries, given.seed, given.robot)
+        self.embody = load_embodiment(given)
 
     @classmethod
     def ready(cls) -> str:

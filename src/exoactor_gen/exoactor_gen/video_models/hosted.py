@@ -101,9 +101,9 @@ class Hosted(Generator):
             self.title, self.base_url, key, self.key_name, self.key_header, is_temporary=self.is_temporary
         )
         self.model = given.model or self.model_for(False)
-        self.planner = load_planner(given.planner, given.planner_model, given.planner_url)
+        self.planner = load_planner(given)
         self.template = Template.load(given.template)
-        self.embody = load_embodiment(given.embody, given.embody_url, given.embody_tries, given.seed, given.robot)
+        self.embody = load_embodiment(given)
 
     # --- what a service says of itself ---------------------------------------------------------------------------
 
@@ -214,10 +214,10 @@ class Hosted(Generator):
             prompt, model, self.options.aspect, self.options.resolution, seed, image, self.extra, inputs
         )
         self._check_budget(model, seconds, request.attempt + 1)
-        job_record = self._begun(video_request, plan, notes, status)
+        job = self._submit(video_request, plan, notes, status)
         if on_job is not None:
-            on_job(asdict(job_record))
-        return self._collect(job_record, status, request, image)
+            on_job(asdict(job))
+        return self._collect(job, status, request, image)
 
     def _prompt(self, plan: Plan, seconds: int, with_image: bool, inputs: Inputs | None) -> Prompt:
         """What is asked for in words; raises `BadInput` where the service does not take as many."""
@@ -231,11 +231,17 @@ class Hosted(Generator):
             )
         return prompt
 
-    def _begun(self, request: VideoRequest, plan: Plan, notes: dict[str, Any], status: ElapsedProgress) -> JobRecord:
-        """The record of the job that a request began."""
+    def _submit(self, request: VideoRequest, plan: Plan, notes: dict[str, Any], status: ElapsedProgress) -> JobRecord:
+        """Begin a job; returns its record."""
         cost, inputs = self._cost(request.model, request.prompt.seconds), request.inputs
         status.set(0.02, f"Sending the task to {self.title}" + (f", {cost}" if cost else ""))
-        job = self._submitted(request, status.tick)
+        answer = self.web.fetch_json(self.submit(request), status.tick, time.monotonic() + self.options.timeout)
+        try:
+            job = self.parse_job(answer)
+        except (KeyError, IndexError, TypeError):
+            raise ServiceFailed(
+                f"{self.title} took the task but named no job: is {self.base_url} its address?"
+            ) from None
         status.set(0.05, f"{self.title} has the task" + (f", {cost}" if cost else ""))
         metrics = {
             "provider": self.title,
@@ -248,15 +254,6 @@ class Hosted(Generator):
         if cost:
             metrics["cost"] = cost
         return JobRecord(self.backend, self.base_url, request.model, job.id, job.links, metrics, plan.data())
-
-    def _submitted(self, request: VideoRequest, tick: Tick) -> Job:
-        answer = self.web.fetch_json(self.submit(request), tick, time.monotonic() + self.options.timeout)
-        try:
-            return self.parse_job(answer)
-        except (KeyError, IndexError, TypeError):
-            raise ServiceFailed(
-                f"{self.title} took the task but named no job: is {self.base_url} its address?"
-            ) from None
 
     def _size(self) -> tuple[int, int]:
         """Width and height of the video that is asked for, px."""

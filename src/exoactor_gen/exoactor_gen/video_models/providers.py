@@ -341,8 +341,8 @@ class Fal(Hosted):
         return Job(answer["request_id"], links)
 
     def poll(self, job: Job) -> Request:
-        """GET its status; when it is complete, its response is the next look."""
-        return Request(job.links["look"] if "look" in job.links else job.links["status"])
+        """GET its status and, when it is complete, its response."""
+        return Request(job.links.get("next", job.links["status"]))
 
     def parse_status(self, job: Job, answer: Any) -> JobRunning | JobDone:
         """{status, queue_position, error}, and then {video: {url}}; an error stands in either."""
@@ -354,7 +354,7 @@ class Fal(Hosted):
         if answer.get("error") or answer.get("detail"):
             raise self.failed(explain(answer))
         if status == "COMPLETED":
-            job.links["look"] = job.links["response"]
+            job.links["next"] = job.links["response"]
             return JobRunning("complete", 1.0, poll_at_once=True)
         video = answer.get("video") or answer["videos"][0]
         return JobDone(video if isinstance(video, str) else video["url"])

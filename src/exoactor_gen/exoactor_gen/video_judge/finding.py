@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Check:
-    """One finding."""
+class Finding:
+    """What was seen of one thing that is asked of a video."""
 
     name: str
     score: float
@@ -17,7 +17,7 @@ class Check:
     text: str
     """One sentence: what was seen; when failed also what was wanted."""
     unchecked: str = ""
-    """What it would take to call it right, and cannot be seen: such a check may fail, but it does not pass."""
+    """What it would take to call it right, and cannot be seen: such a finding may be bad, but it does not pass."""
 
     @property
     def open(self) -> bool:
