@@ -59,11 +59,8 @@ def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any], body: Bod
         if expected.kind in UNCHECKED or expected.verbatim:
             unchecked = expected.text
         more = f"; whether the person {unchecked} was not checked" if unchecked and passed else ""
-        findings.append(
-            Finding(
-                expected.verb, round(float(score), 3), passed, f"{when} the person {text}{wanted}{more}.", unchecked
-            )
-        )
+        said = f"{when} the person {text}{wanted}{more}."
+        findings.append(Finding(expected.verb, round(float(score), 3), passed, said, unchecked))
     return findings
 
 

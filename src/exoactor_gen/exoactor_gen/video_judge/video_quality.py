@@ -84,43 +84,35 @@ def _no_cuts(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Finding:
 def _camera(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Finding:
     explained, turn = facts["camera_explained"], facts.get("camera_turn_deg") or 0.0
     if explained is None:
-        return Finding(
-            "camera", UNKNOWN_SCORE, True, "The background shows too little to tell whether the camera moves."
-        )
+        text = "The background shows too little to tell whether the camera moves."
+        return Finding("camera", UNKNOWN_SCORE, True, text)
     if explained < limits.min_explained:
         about = f" at about {facts['camera_explained_s']:.1f} s" if "camera_explained_s" in facts else ""
-        return Finding(
-            "camera",
-            0.5 * explained,
-            False,
+        text = (
             f"The camera moves along or zooms, or the background moves{about}: turning explains {explained:.0%} of "
-            "it; a camera that stands still, or only turns, is required.",
+            "it; a camera that stands still, or only turns, is required."
         )
+        return Finding("camera", 0.5 * explained, False, text)
     if turn < STILL_CAMERA_DEG:
         return Finding("camera", 1.0, True, "The camera stands still.")
-    return Finding(
-        "camera", TURNING_CAMERA_SCORE, True, f"The camera turns by up to {turn:.0f} degrees, which is estimated."
-    )
+    text = f"The camera turns by up to {turn:.0f} degrees, which is estimated."
+    return Finding("camera", TURNING_CAMERA_SCORE, True, text)
 
 
 def _identity(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Finding:
     similarity = facts["similarity_min"]
     if similarity is None:
-        return Finding(
-            "identity", UNKNOWN_SCORE, True, "The person is seen too little to tell whether the looks change."
-        )
+        text = "The person is seen too little to tell whether the looks change."
+        return Finding("identity", UNKNOWN_SCORE, True, text)
     if similarity >= limits.min_similarity:
-        return Finding(
-            "identity", similarity, True, f"The person looks the same throughout: {similarity:.2f} at least."
-        )
+        text = f"The person looks the same throughout: {similarity:.2f} at least."
+        return Finding("identity", similarity, True, text)
     when = f" at {facts['similarity_min_s']:.1f} s" if "similarity_min_s" in facts else ""
-    return Finding(
-        "identity",
-        similarity,
-        False,
+    text = (
         f"The person looks different{when}: {similarity:.2f} of the colours before; "
-        f"{limits.min_similarity:g} are required.",
+        f"{limits.min_similarity:g} are required."
     )
+    return Finding("identity", similarity, False, text)
 
 
 def _times(spans: Sequence[Sequence[float]] | None, before: str) -> str:
