@@ -12,7 +12,7 @@ from control_helpers import linear_onnx
 from exoactor_control.controller.safety import MAX_POSITION_ERROR
 from exoactor_control.controller.state_machine import Controller, State
 from exoactor_control.policy.policy import Policy
-from exoactor_control.reference.trajectory import ENTRY_SPEED
+from exoactor_control.reference.trajectory import ENTRY_SPEED, prepare
 from exoactor_control.rehearsal.rehearsal import SimulatedRobot
 from exoactor_core.errors import Refused
 from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, VELOCITY_LIMITS, standing_motion
@@ -56,7 +56,7 @@ class Bench:
         if state is State.TRACK:
             motion = standing_motion(3.0)
             joints = motion.joint_pos + 0.4 * np.sin(np.linspace(0, 12, len(motion)))[:, None] * (np.arange(29) == 22)
-            self.controller.track(replace(motion, joint_pos=joints))
+            self.controller.track(prepare(replace(motion, joint_pos=joints)))
             self.run(0.2)
         assert self.controller.status.state is state
         return self

@@ -613,7 +613,7 @@ def test_sonic_follows_the_persons_motion(tmp_path):
 def test_a_policy_that_follows_people_refuses_a_motion_without_one(tmp_path):
     policy = Policy.load(sonic(tmp_path, {**RELEASE, "mode": "smpl"}))
     with pytest.raises(Refused, match="follows the person's motion itself"):
-        Controller(policy).track(standing_motion(1.0))
+        Controller(policy).track(prepare(standing_motion(1.0)))
     policy.check(prepare(standing_motion(1.0), person(26, 25.0)))
 
 

@@ -173,7 +173,7 @@ def test_other_policies_have_it_only_if_they_say_so():
         controller.stand()
         for k in range(1, 1200):
             controller.step(standing_state(0.002 * k), 0.002 * k)
-        assert bool(controller.track(raising())) is held
+        assert bool(controller.track(prepare(raising()))) is held
 
 
 @needs_data

@@ -9,6 +9,7 @@ from exoactor_control.controller.state_machine import Controller, State
 from exoactor_control.controller.tracker import MAX_TURN
 from exoactor_control.policy.policy import Policy
 from exoactor_control.policy.spec import PolicySpec
+from exoactor_control.reference.trajectory import prepare
 from exoactor_core.errors import BadInput, Missing, Refused
 from exoactor_core.robot import JOINT_LIMITS, STANDING, standing_motion
 from exoactor_core.robot_state import DAMPING_GAIN
@@ -40,7 +41,7 @@ class Bench:
 
     def tracking(self):
         self.standing()
-        self.controller.track(standing_motion(1.0))
+        self.controller.track(prepare(standing_motion(1.0)))
         self.step(0.1)
         assert self.controller.status.state is State.TRACK
         return self
@@ -93,7 +94,7 @@ def test_transitions():
             reach(state).controller.zero_torque()
     for state in (State.ZERO_TORQUE, State.DAMPING, State.TRACK):
         with pytest.raises(Refused, match="let it stand"):
-            reach(state).controller.track(standing_motion(1.0))
+            reach(state).controller.track(prepare(standing_motion(1.0)))
     bench = reach(State.DAMPING)
     bench.controller.zero_torque()
     assert_free(bench.step())
@@ -128,7 +129,7 @@ def test_a_motion_is_carried_out_then_it_stands():
     motion = standing_motion(1.0)
     joints = motion.joint_pos.copy()
     joints[:, 18] += np.linspace(0, 0.3, len(joints))
-    bench.controller.track(replace(motion, joint_pos=joints))
+    bench.controller.track(prepare(replace(motion, joint_pos=joints)))
     assert not bench.controller.status.done
     seen, frames, progress = [], [], []
     for _ in range(2000):
@@ -252,7 +253,7 @@ def test_a_motion_that_is_ended_leaves_the_robot_standing_and_says_why():
     status = bench.controller.status
     assert (status.state, status.done, status.ended) == (State.STAND, False, "its sender is gone")
     bench.step(3.0)
-    bench.controller.track(standing_motion(1.0))
+    bench.controller.track(prepare(standing_motion(1.0)))
     assert bench.controller.status.ended == ""
     bench.controller.end_motion("cancelled")  # before it has begun
     bench.step(0.1)
@@ -278,19 +279,19 @@ class TestAlternativePolicy:
 
     def test_it_takes_over_until_the_next_motion(self, tmp_path):
         bench = self.bench(tmp_path).standing()
-        bench.controller.track(self.MOTION)
+        bench.controller.track(prepare(self.MOTION))
         bench.step(0.1)
         assert bench.controller.status.policy == "other"
         bench.step(5.0)
         status = bench.controller.status
         assert (status.state, status.done, status.policy) == (State.STAND, True, "other")
-        bench.controller.track(standing_motion(0.5))
+        bench.controller.track(prepare(standing_motion(0.5)))
         bench.step(0.1)
         assert bench.controller.status.policy == "one"
 
     def test_after_damping_the_policy_itself_stands(self, tmp_path):
         bench = self.bench(tmp_path).standing()
-        bench.controller.track(self.MOTION)
+        bench.controller.track(prepare(self.MOTION))
         bench.step(0.1)
         bench.controller.damp()
         assert bench.standing().controller.status.policy == "one"
@@ -298,7 +299,7 @@ class TestAlternativePolicy:
     def test_a_policy_without_one_refuses_such_a_motion(self, tmp_path):
         bench = Bench(Policy.load(linear_onnx(tmp_path / "p.onnx"))).standing()
         with pytest.raises(Refused, match="alternative"):
-            bench.controller.track(self.MOTION)
+            bench.controller.track(prepare(self.MOTION))
 
     def test_its_file_and_gains_must_fit(self, tmp_path):
         self.bench(tmp_path)

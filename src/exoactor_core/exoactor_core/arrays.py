@@ -6,6 +6,12 @@ import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
 
+def constant(array: np.ndarray) -> np.ndarray:
+    """The array, which cannot be written to any more."""
+    array.flags.writeable = False
+    return array
+
+
 def true_runs(flags: np.ndarray) -> list[tuple[int, int]]:
     """Start and end (not included) of the runs of true in (T,) bool."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], np.asarray(flags, bool), [False]])))

@@ -21,10 +21,7 @@ from exoactor_core.stages import Progress, no_progress
 _GHOST_RGBA = (0.25, 0.6, 1.0, 0.28)
 _FIELD_OF_VIEW = 38.0  # degrees, vertical
 _VIEW_FROM = 35.0  # degrees to the left of straight ahead of the robot
-_SIDE_VIEW_FROM, _HIDING_HEIGHT = (
-    100.0,
-    1.0,
-)  # degrees, likewise, where something is so high, m, that it hides the robot
+_SIDE_VIEW_FROM, _HIDING_HEIGHT = 100.0, 1.0  # degrees, likewise, where something so high, m, hides the robot
 _VIEW_DISTANCE, _HIDING_DISTANCE = 2.3, 0.1  # m, of the camera, and from its line of sight to what hides the robot
 _CAMERA_SMOOTHING = 0.4  # s
 _SUN_FROM = 75.0  # degrees to the left of straight ahead of the robot

@@ -14,6 +14,7 @@ import mujoco
 import numpy as np
 import pinocchio as pin
 
+from exoactor_core.arrays import constant
 from exoactor_core.dex3 import FINGER_JOINTS, HAND_EFFORTS, HAND_KD, HAND_KP
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
@@ -39,11 +40,6 @@ HAND_POINT = (0.125, 0.0, 0.0)
 """(3,) m, the middle of a hand, fist or palm, in the frame of that link."""
 
 
-def _constant(array: np.ndarray) -> np.ndarray:
-    array.flags.writeable = False
-    return array
-
-
 try:
     ROBOT = robot()
 except ValueError as error:
@@ -55,18 +51,18 @@ _PINOCCHIO: pin.Model = pin.buildModelFromXML(ET.tostring(description(), "unicod
 if tuple(_PINOCCHIO.names)[2:] != JOINT_NAMES:
     raise AssertionError("The URDF's joints are not in Unitree's motor order.")
 
-JOINT_LIMITS: np.ndarray = _constant(
+JOINT_LIMITS: np.ndarray = constant(
     np.stack([_PINOCCHIO.lowerPositionLimit[7:], _PINOCCHIO.upperPositionLimit[7:]], axis=1)
 )
 """(29, 2) lower and upper joint limits, rad; both zero where the joint is locked."""
 
-LOCKED: np.ndarray = _constant(JOINT_LIMITS[:, 0] == JOINT_LIMITS[:, 1])
+LOCKED: np.ndarray = constant(JOINT_LIMITS[:, 0] == JOINT_LIMITS[:, 1])
 """(29,) joints that the G1 that there is (`exoactor_description.robot`) does not have: no motor moves them."""
 
-EFFORT_LIMITS: np.ndarray = _constant(_PINOCCHIO.effortLimit[6:].copy())
+EFFORT_LIMITS: np.ndarray = constant(_PINOCCHIO.effortLimit[6:].copy())
 """(29,) greatest joint torques, N m."""
 
-VELOCITY_LIMITS: np.ndarray = _constant(_PINOCCHIO.velocityLimit[6:].copy())
+VELOCITY_LIMITS: np.ndarray = constant(_PINOCCHIO.velocityLimit[6:].copy())
 """(29,) greatest joint speeds, rad/s."""
 
 
@@ -86,18 +82,18 @@ def _armature(joint: str) -> float:
     return _MOTOR_ARMATURE["5020"]
 
 
-ARMATURE: np.ndarray = _constant(np.array([_armature(name) for name in JOINT_NAMES]))
+ARMATURE: np.ndarray = constant(np.array([_armature(name) for name in JOINT_NAMES]))
 """(29,) rotor inertia that each joint feels, kg m^2."""
 _PINOCCHIO.armature = np.r_[np.zeros(6), ARMATURE]
 
 # Passive joint friction as in Unitree's MJCF.
 _DAMPING = 0.05
-_FRICTION_LOSS = _constant(np.array([0.1 if "wrist" in name else 0.2 for name in JOINT_NAMES]))
+_FRICTION_LOSS = constant(np.array([0.1 if "wrist" in name else 0.2 for name in JOINT_NAMES]))
 
 _RIGID = (0.005, 1.0)  # s and damping ratio of the constraints that lock joints
 
 _LEG = (-0.2, 0.0, 0.0, 0.4, -0.2, 0.0)
-STANDING: np.ndarray = _constant(
+STANDING: np.ndarray = constant(
     np.array([*_LEG, *_LEG, 0, 0, 0, 0, 0.4, 0, 1.2, 0, 0, 0, 0, -0.4, 0, 1.2, 0, 0, 0], dtype=np.float64)
 )
 """(29,) standing pose, rad: the default pose of TWIST2."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from exoactor_core.arrays import constant
 from exoactor_core.motion import JOINT_NAMES
 
 NUM_JOINTS = len(JOINT_NAMES)
@@ -13,9 +14,7 @@ DAMPING_GAIN = 8.0
 """N m s/rad on every joint while damping, the value of Unitree's own deployment examples."""
 
 
-_JOINT_ZEROS, _ZEROS_3 = np.zeros(NUM_JOINTS), np.zeros(3)
-for _constant in (_JOINT_ZEROS, _ZEROS_3):
-    _constant.flags.writeable = False
+_JOINT_ZEROS, _ZEROS_3 = constant(np.zeros(NUM_JOINTS)), constant(np.zeros(3))
 
 
 @dataclass(frozen=True)

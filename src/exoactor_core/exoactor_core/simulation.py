@@ -47,20 +47,17 @@ class Simulation:
         self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])
         sensors = [self.model.sensor(name) for name in SENSORS["imu_in_pelvis"]]
         self._imu = [slice(int(s.adr[0]), int(s.adr[0] + s.dim[0])) for s in sensors]
-        self._qpos, self._dof = self._addresses(JOINT_NAMES)
+        self._qpos, self._dof = map(_as_slice, self._addresses(JOINT_NAMES))
         self._motors = slice(0, len(JOINT_NAMES))
         self.has_fingers = hands == "dex3"
         self._fingers = np.arange(len(JOINT_NAMES), self.model.nu).reshape(-1, len(HAND_MOTORS))
-        joints = [self.model.joint(name) for hand in FINGER_JOINTS for name in hand] if self.has_fingers else []
-        self._finger_qpos, self._finger_dof = (
-            np.array([int(getattr(j, key)[0]) for j in joints], int).reshape(-1, len(HAND_MOTORS))
-            for key in ("qposadr", "dofadr")
-        )
+        fingers = [joint for hand in FINGER_JOINTS for joint in hand] if self.has_fingers else []
+        self._finger_qpos, self._finger_dof = (a.reshape(-1, len(HAND_MOTORS)) for a in self._addresses(fingers))
         moving = 0 if self.scene is None else len(initial_qpos(self.scene))
         self._objects_qpos = slice(self.model.nq - moving, self.model.nq)
-        self._objects = [self.model.body(OBJECT_PREFIX + i).id for i in self.scene.ids] if self.scene else []
-        names = [self.model.body(b).name for b in self.model.geom_bodyid]
         ids = self.scene.ids if self.scene else ()
+        self._objects = [self.model.body(OBJECT_PREFIX + i).id for i in ids]
+        names = [self.model.body(b).name for b in self.model.geom_bodyid]
         robot = self.model.body_rootid[self.model.geom_bodyid] == self._pelvis
         self._part = np.array([BODY_PARTS.index(body_part(n)) if r else -1 for n, r in zip(names, robot, strict=True)])
         """(geoms,) index of the robot's body part, -1 of what is not the robot."""
@@ -71,13 +68,10 @@ class Simulation:
         self._pressed = np.zeros((len(ids), len(BODY_PARTS)))
         self._steps = 0
 
-    def _addresses(self, joints: Sequence[str]) -> tuple[slice | np.ndarray, slice | np.ndarray]:
-        """Where joints are in ``qpos`` and ``qvel``; slices, which are faster, where they follow each other."""
-        found = [self.model.joint(name) for name in joints]
-        qpos, dof = (np.array([int(getattr(j, key)[0]) for j in found]) for key in ("qposadr", "dofadr"))
-        if (np.diff(qpos) == 1).all():
-            return slice(qpos[0], qpos[-1] + 1), slice(dof[0], dof[-1] + 1)
-        return qpos, dof
+    def _addresses(self, joints: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Where joints are in ``qpos`` and ``qvel``."""
+        numbers = [self.model.joint(name).id for name in joints]
+        return self.model.jnt_qposadr[numbers], self.model.jnt_dofadr[numbers]
 
     @property
     def joint_pos(self) -> np.ndarray:
@@ -177,6 +171,11 @@ class Simulation:
             return 0.0, None
         one, other = sorted(self.model.body(self.model.geom_bodyid[geom]).name for geom in pair)
         return greatest, (one, other)
+
+
+def _as_slice(addresses: np.ndarray) -> slice | np.ndarray:
+    """Addresses as a slice, which is faster, where they follow each other."""
+    return slice(addresses[0], addresses[-1] + 1) if (np.diff(addresses) == 1).all() else addresses
 
 
 class ObjectSensor:

@@ -45,28 +45,28 @@ _STANDING_PELVIS = 0.6  # m, of a robot that stands upright
 class Check(FrozenModel):
     """One outcome that a task is to bring about.
 
-    ======== =================================================== =======================
-    kind     passed where                                        figure
-    ======== =================================================== =======================
-    in       the object's middle ends inside the target          m that it is outside
-    on       it ends standing on the target ("": the floor)      m beside or above it
-    at       it ends at ``place``, or at the target              m from there
-    set_down it never came down faster than ``tolerance`` m/s    m/s, over 0.1 s
-    lifted   it was ``amount`` m higher for 0.3 s                m
-    moved    it ends ``amount`` m away (along ``place``)         m
-    turned   it ends turned ``amount`` rad about the vertical    rad
-    opened   its articulation ends ``amount`` further            rad or m
-    closed   the same, where it stood open                       rad or m
-    touched  a body part pressed on it with ``amount`` N         N, over 20 ms
-    wiped    hands pressed on it for ``amount`` s in all  s, with 1 N or more
-    kicked   a foot touched it, and it moved ``amount`` m        m
-    sat      the seat pressed on it with ``amount`` N for 0.3 s  N
-    stands   it, or the robot, ends within ``tolerance`` upright rad
-    robot_near  the robot ends within ``tolerance`` of it        m
-    robot_around  it goes around it by ``amount`` rad in all     rad
-    robot_through  it crosses its middle plane, between its ends  m beside, or before it
-    robot_between  it crosses the line from it to the target     m beside, or before it
-    ======== =================================================== =======================
+    ============= =================================================== =======================
+    kind          passed where                                        figure
+    ============= =================================================== =======================
+    in            the object's middle ends inside the target          m that it is outside
+    on            it ends standing on the target ("": the floor)      m beside or above it
+    at            it ends at ``place``, or at the target              m from there
+    set_down      it never came down faster than ``tolerance`` m/s    m/s, over 0.1 s
+    lifted        it was ``amount`` m higher for 0.3 s                m
+    moved         it ends ``amount`` m away (along ``place``)         m
+    turned        it ends turned ``amount`` rad about the vertical    rad
+    opened        its articulation ends ``amount`` further            rad or m
+    closed        the same, where it stood open                       rad or m
+    touched       a body part pressed on it with ``amount`` N         N, over 20 ms
+    wiped         hands pressed on it for ``amount`` s in all         s, with 1 N or more
+    kicked        a foot touched it, and it moved ``amount`` m        m
+    sat           the seat pressed on it with ``amount`` N for 0.3 s  N
+    stands        it, or the robot, ends within ``tolerance`` upright rad
+    robot_near    the robot ends within ``tolerance`` of it           m
+    robot_around  it goes around it by ``amount`` rad in all          rad
+    robot_through it crosses its middle plane, between its ends       m beside, or before it
+    robot_between it crosses the line from it to the target           m beside, or before it
+    ============= =================================================== =======================
     """
 
     kind: CheckKind

@@ -18,6 +18,8 @@ from exoactor_ros.qos import STATUS
 
 RESULT_KEPT = 60
 """s that a result is kept for a client that asks late."""
+END_WAIT = 2.0
+"""s that a goal in work has to end."""
 
 
 class SimpleActionServer:
@@ -65,10 +67,10 @@ class SimpleActionServer:
             status_pub_qos_profile=STATUS,
         )
 
-    def end_goal(self, timeout: float = 2.0) -> None:
-        """Set `ending`, and wait up to ``timeout`` s for the goal in work."""
+    def end_goal(self) -> None:
+        """Set `ending`, and wait up to `END_WAIT` for the goal in work."""
         self.ending.set()
-        if self._busy.acquire(timeout=timeout):
+        if self._busy.acquire(timeout=END_WAIT):
             self._busy.release()
 
     def close(self) -> None:

@@ -36,7 +36,7 @@ timeout" in Unitree's table of errors, support.unitree.com/home/en/G1_developer/
 
 _ENCODINGS = (b"\x00\x01", b"\x00\x07")  # little-endian plain CDR of either version: the same bytes for these types
 _CMD_SIZE, _STATE_SIZE = 1004, 2092
-_CMD_MOTORS, _STATE_MOTORS = 8, 76  # where the first motor's q lies
+_CMD_MOTORS = 8  # where the first motor's q lies
 
 
 def checksum(words: bytes) -> int:

@@ -18,7 +18,7 @@ from exoactor_control.controller.safety import STALE, Safety
 from exoactor_control.controller.single_support import SingleSupportRegulator, robot_model, shift_com, stands
 from exoactor_control.controller.tracker import Additions, Tracker
 from exoactor_control.policy.policy import Policy
-from exoactor_control.reference.trajectory import POLICY_RATE, Reference, Trajectory, prepare
+from exoactor_control.reference.trajectory import POLICY_RATE, Reference, Trajectory
 from exoactor_core.errors import Refused, RobotNotReady
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot_state import DAMPING_GAIN, MotorCommand, RobotState
@@ -162,7 +162,7 @@ class Controller:
         if self._halts != halts:
             raise RobotNotReady("The robot was stopped meanwhile.")
 
-    def track(self, motion: RobotMotion | Reference) -> list[str]:
+    def track(self, reference: Reference) -> list[str]:
         """Carry out a motion, then stand; return what was done to it beyond `prepare`, one sentence each.
 
         Raises
@@ -170,11 +170,10 @@ class Controller:
         RobotNotReady
             The robot does not stand.
         UnsafeMotion
-            The motion is not fit to be tracked (see `exoactor_control.reference.trajectory.prepare`).
+            It stands on one leg with something else on the floor (see `SingleSupportRegulator`).
         Refused
             It lacks what the policy needs.
         """
-        reference = motion if isinstance(motion, Reference) else prepare(motion)
         policy = self._chosen_policy(reference.motion)
         if policy is not None:
             policy.check(reference)

@@ -271,7 +271,7 @@ class ControlLoop:
                     log.warning("The robot's own controller '%s' has the motors now: nothing is sent any more.", mode)
                     self.controller.damp()
                     self.motors.lose()
-            self.motors.look(mode)
+            self.motors.update_holder(mode)
 
     # the loop's thread
 

@@ -98,7 +98,7 @@ class MotorOwnership:
         """Take in that the robot's own controller has them."""
         self._own_mode, self.ours = "", False
 
-    def look(self, mode: str | None) -> None:
+    def update_holder(self, mode: str | None) -> None:
         """Bring `holder` up to date; ``mode`` is what `mode` has just returned."""
         state = self._link.read()
         if self.ours:

@@ -65,8 +65,9 @@ class MotionFeatures:
         return np.array([np.sum(step * ahead.T), np.sum(step * left.T)])
 
 
-def measure_motion(motion: HumanMotion, body: BodyModel) -> MotionFeatures:
+def measure_motion(motion: HumanMotion) -> MotionFeatures:
     """Measure a motion at `FEATURE_RATE`, a little smoothed."""
+    body = BodyModel.load()
     rot, pos = body.transforms(motion)
     count = max(2, round(motion.duration * FEATURE_RATE) + 1)
     at = np.linspace(0.0, len(motion) - 1.0, count)

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from exoactor_core.body import BodyModel
 from exoactor_core.motion import HumanMotion
 from exoactor_gen.video_judge.expected_actions import UNCHECKED, ExpectedAction, read_plan
 from exoactor_gen.video_judge.finding import Finding
@@ -30,18 +29,18 @@ DURATION_WEIGHT = 0.2
 only between cuts that show the same."""
 
 
-def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any], body: BodyModel | None = None) -> list[Finding]:
+def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any]) -> list[Finding]:
     """Finding a motion, as estimated from the video, against each action of the plan, in their order.
 
     ``plan`` has ``actions``: mappings with verb, description, seconds, side, direction, distance (m), angle (degrees),
     count and objects, as far as the plan has them. Of unknown verbs, and where fields are missing or odd, little is
     expected. Returns a finding for each action, by its verb; none for those that a body does not show, such as 'begins'
-    or 'relaxes'. ``body`` is the body model; None: the neutral one.
+    or 'relaxes'.
     """
     actions = read_plan(plan)
     if not actions:
         return []
-    features = measure_motion(motion, body or BodyModel.load())
+    features = measure_motion(motion)
     cuts = align(features, actions)
     findings = []
     for k, (expected, (begin, end)) in enumerate(zip(actions, cuts, strict=True)):

@@ -26,7 +26,7 @@ SUPPORTED_FORMATS = (
     "PromptHMR's results.pkl, the .pkl of PHALP and 4D-Humans, AMASS .npz, and .bvh"
 )
 DEFAULT_FPS = 30.0
-REPORTED_GAP_SECONDS = 0.3
+NOTED_GAP_SECONDS = 0.3
 """s that somebody may lack without a note."""
 
 
@@ -115,7 +115,7 @@ def _gap_notes(frames: np.ndarray, fps: float) -> list[str]:
     seconds = (frames - frames[0]) / fps
     return [
         f"The person is not seen from {seconds[k]:.1f} to {seconds[k + 1]:.1f} s: what is there is interpolated."
-        for k in np.flatnonzero(np.diff(seconds) > REPORTED_GAP_SECONDS)
+        for k in np.flatnonzero(np.diff(seconds) > NOTED_GAP_SECONDS)
     ]
 
 

@@ -8,8 +8,6 @@ from exoactor_control.policy.formats import beyond_mimic, holomotion, protomotio
 from exoactor_control.policy.networks import Network
 from exoactor_control.policy.spec import SHIPPED, PolicySpec, in_file, known_specs, load_yaml
 
-__all__ = ["beyond_mimic", "sonic", "specs", "unitree_rl_lab"]
-
 
 def specs(network: Network, given: str | Path | None = None) -> tuple[PolicySpec, ...]:
     """What a network may be: as ``given`` says (a file, or a known layout's name), or as can be found out.
