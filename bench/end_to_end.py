@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from exoactor.cli import Backends, progress_bars
-from exoactor.pipeline import InProcess, Pipeline, Report, Task
+from exoactor.pipeline import InProcessStages, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import ExoActorError
 from exoactor_core.stages import GenerateRequest
@@ -50,7 +50,7 @@ def main(
             clip: dict = {"task": task}
             try:
                 with progress_bars() as bars:
-                    report = Pipeline(InProcess(backends.load), folder, bars, Report(task)).run(
+                    report = Pipeline(InProcessStages(backends.load), folder, bars, Report(task)).run(
                         Task(GenerateRequest(task))
                     )
             except ExoActorError as error:

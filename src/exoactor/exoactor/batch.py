@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exoactor.pipeline import InProcess
+from exoactor.pipeline import InProcessStages
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError
 from exoactor_core.formats import ROBOT_FORMATS, save_robot
 from exoactor_core.processes import block_signals, end_with_parent
@@ -115,7 +115,7 @@ _worker: dict[str, Any] = {}
 def _prepare(parent: int, backend: str, options: dict[str, Any], stopping: Any) -> None:
     end_with_parent(parent, signal.SIGKILL)
     loaded = load_backend("retarget", backend, **options)
-    _worker.update(stages=InProcess(lambda stage: loaded), stopping=stopping)
+    _worker.update(stages=InProcessStages(lambda stage: loaded), stopping=stopping)
 
 
 def _convert(path: Path, target: Path) -> tuple[Metrics, str]:

@@ -18,7 +18,7 @@ from exoactor.console import print_json, print_metrics, print_report, progress_b
 from exoactor.demo import write_demo
 from exoactor.graph import environment, robot_name
 from exoactor.inputs import DEFAULTS, Backends, read_request, read_scene, read_task
-from exoactor.pipeline import InProcess, Pipeline, Report, Task
+from exoactor.pipeline import InProcessStages, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, TrackingFailed, error_of
 from exoactor_core.files import check_file, check_folder, load_json, save_image, save_json, save_or_rescue
@@ -101,7 +101,7 @@ def run(
     """Do the whole pipeline in one process, ending in a rehearsal in MuJoCo."""
     request = read_request(task, plan, image, scene)
     task = request.instruction
-    stages = InProcess(Backends(settings, policy, generate=generator).load)
+    stages = InProcessStages(Backends(settings, policy, generate=generator).load)
     stages.load()
     folder = RunFolder.create(task, output)
     if not json_:
@@ -257,7 +257,7 @@ def estimate(
             raise BadInput(f"{error}{others}") from None
         backends = Backends(settings, estimate=estimator)
     with progress_bars(json_) as bars:
-        result = InProcess(backends.load).estimate(clip, bars("estimate"))
+        result = InProcessStages(backends.load).estimate(clip, bars("estimate"))
     save_or_rescue(result.motion.save, output)
     for start, motion in result.stretches if all_ else ():
         if motion is not result.motion:
@@ -307,7 +307,7 @@ def retarget(
     check_file(output, f".{ROBOT_FORMATS[format_].rpartition('.')[2]}")  # other tools want mjlab's .npz, too
     motion = load_human(human[0])
     with progress_bars(json_) as bars:
-        result = InProcess(backends.load).retarget(motion, bars("retarget"))
+        result = InProcessStages(backends.load).retarget(motion, bars("retarget"))
     save_or_rescue(lambda path: save_robot(result.motion, path, format_), output)
     print_metrics(result.metrics, json_)
 

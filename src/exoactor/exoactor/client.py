@@ -23,7 +23,7 @@ from exoactor.pipeline import IN_METRICS, Execute, Report
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, error_of
 from exoactor_core.scene import Scene
 from exoactor_ros import namespace_of
-from exoactor_ros.action_client import Client, call
+from exoactor_ros.action_client import Client, call_action
 from exoactor_ros.conversions import plan_to_message, scene_to_message
 from exoactor_ros.heartbeat import HeartbeatMonitor
 from exoactor_ros.lease import TASK_LEASE
@@ -83,7 +83,7 @@ def send_task(
         cancel = threading.Event()
         with ThreadPoolExecutor(1, "send") as pool:  # so that Ctrl-C interrupts this thread, and not the call
             answer = pool.submit(
-                call,
+                call_action,
                 Client(node, ExecuteTask, "execute_task"),
                 goal,
                 node=node,

@@ -1,6 +1,6 @@
 """A task from its instruction to the robot: the order of the stages, what is saved, and what is refused.
 
-A `Pipeline` is given its stages: `exoactor run` has them in process (`InProcess`), the task server behind actions.
+A `Pipeline` is given its stages: `exoactor run` has `InProcessStages`, the task server has them behind actions.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Stages(Protocol):
         """Track the motion with the robot behind DDS; raises `TrackingFailed` where the robot fails."""
 
 
-class InProcess:
+class InProcessStages:
     """The stages in this process; it ends with the rehearsal, since a robot is driven by the controller's node.
 
     ``load`` gives the backend of a stage ("generate", "estimate", "retarget", "track"); it is called once for each.

@@ -39,7 +39,7 @@ from exoactor_core.stages import (
 from exoactor_core.video import Video
 from exoactor_ros import NAMESPACE
 from exoactor_ros import conversions as convert
-from exoactor_ros.action_client import TICK, Client, call
+from exoactor_ros.action_client import TICK, Client, call_action
 from exoactor_ros.heartbeat import PERIOD, Heartbeat, HeartbeatMonitor
 from exoactor_ros.lease import MOTION_LEASE
 from exoactor_ros.parameters import Parameters
@@ -238,7 +238,7 @@ class _Task:
         try:
             self._late(self._execute, after=stage)
             self.report.failed_stage = stage
-            result = call(
+            result = call_action(
                 self._server._stage_clients[stage],
                 goal,
                 node=self._server,

@@ -7,7 +7,7 @@ import pytest
 
 from exoactor import cli, inputs
 from exoactor.console import print_metrics, print_report, report_lines
-from exoactor.pipeline import InProcess, Pipeline, Report, Task
+from exoactor.pipeline import InProcessStages, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput, Refused, TrackingFailed
 from exoactor_core.motion import HumanMotion, RobotMotion
@@ -55,7 +55,7 @@ def loader(outputs):
 
 def run(instruction, load, folder, plan=None):
     task = Task(GenerateRequest(instruction, plan=plan))
-    return Pipeline(InProcess(load), folder, lambda stage: no_progress, Report(instruction)).run(task)
+    return Pipeline(InProcessStages(load), folder, lambda stage: no_progress, Report(instruction)).run(task)
 
 
 def files(folder):

@@ -192,7 +192,7 @@ def test_transforms_agree_with_pinocchio():
     from exoactor_core.motion import JOINT_NAMES
     from exoactor_core.robot import pinocchio_model
     from exoactor_description import urdf_path
-    from exoactor_ros.state_publisher import Skeleton
+    from exoactor_ros.state_publisher import LinkTransforms
 
     q = np.random.default_rng(3).uniform(-0.5, 0.5, 29)
     model = pinocchio_model()
@@ -202,9 +202,9 @@ def test_transforms_agree_with_pinocchio():
         full[model.joints[model.getJointId(name)].idx_q] = angle
     pin.framesForwardKinematics(model, data, full)
 
-    skeleton = Skeleton(urdf_path().read_text(), "reference/")
+    links = LinkTransforms(urdf_path().read_text(), "reference/")
     world = {"reference/pelvis": np.eye(4)}
-    for t in skeleton.transforms(dict(zip(JOINT_NAMES, q, strict=True)), Time()):
+    for t in links.at(dict(zip(JOINT_NAMES, q, strict=True)), Time()):
         step = np.eye(4)
         r, p = t.transform.rotation, t.transform.translation
         step[:3, :3] = Rotation.from_quat([r.x, r.y, r.z, r.w]).as_matrix()

@@ -20,7 +20,7 @@ from std_srvs.srv import Trigger
 from unique_identifier_msgs.msg import UUID
 
 from exoactor import client
-from exoactor.pipeline import InProcess, Pipeline, Report, Task
+from exoactor.pipeline import InProcessStages, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
 from exoactor.task_server import STAGES, TaskServer, approval_text
 from exoactor_control.nodes.track_action import TRACK_ACTION
@@ -299,7 +299,7 @@ def test_a_task_leaves_the_same_in_process_and_through_actions(graph, tmp_path, 
         result = Caller(nodes[-1], ExecuteTask, "execute_task").result(task(text))
     folder = RunFolder.create(text, tmp_path)
     with suppress(ExoActorError):
-        pipeline = Pipeline(InProcess(in_process), folder, lambda stage: no_progress, Report(text))
+        pipeline = Pipeline(InProcessStages(in_process), folder, lambda stage: no_progress, Report(text))
         pipeline.run(Task(GenerateRequest(text)))
     assert files(folder.path) - {"keypoints.npz"} == files(result.run_folder)  # no message here carries keypoints
     reports = [json.loads(Path(path, "report.json").read_text()) for path in (folder.path, result.run_folder)]

@@ -323,13 +323,13 @@ SENDER = """
 import sys, threading, rclpy
 from exoactor_interfaces.action import TrackMotion
 from exoactor_core.robot import standing_motion
-from exoactor_ros.action_client import Client, call
+from exoactor_ros.action_client import Client, call_action
 from exoactor_ros.conversions import robot_to_message
 from exoactor_ros.heartbeat import HeartbeatMonitor
 rclpy.init()
 node = rclpy.create_node("sender", namespace="/exoactor")
 threading.Thread(target=rclpy.spin, args=(node,), daemon=True).start()
-call(Client(node, TrackMotion, "track_motion"), TrackMotion.Goal(motion=robot_to_message(standing_motion(30.0))),
+call_action(Client(node, TrackMotion, "track_motion"), TrackMotion.Goal(motion=robot_to_message(standing_motion(30.0))),
      node=node, server="controller", on_feedback=print, on_wait=print, cancelled=lambda: False,
      heartbeats=HeartbeatMonitor(node), server_timeout=30.0, lease=0.7)
 """

@@ -28,7 +28,8 @@ class Bench:
     """A simulated G1 that hangs in the band and is commanded at 500 Hz; ``spoil`` changes what LowState says."""
 
     def __init__(self, policy=None, blend=0.1, substeps=1):
-        self.controller = Controller(policy, blend=blend)
+        self.controller = Controller(policy)
+        self.controller.blend = blend
         self.substeps = substeps  # of the motors' own PD, between two commands
         self.robot = SimulatedRobot(STEP / substeps, standing_motion(), with_band=True)
         self.spoil = lambda state: state

@@ -10,7 +10,7 @@ from scipy.linalg import solve_discrete_are
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller import single_support as module
-from exoactor_control.controller.single_support import SingleSupportRegulator, shift_com, stands
+from exoactor_control.controller.single_support import SingleSupportRegulator, shift_com, single_support_phases
 from exoactor_control.controller.state_machine import Controller
 from exoactor_control.policy.policy import load_policy
 from exoactor_control.policy.spec import known_specs
@@ -35,24 +35,24 @@ def raising(seconds=3.0, knee=1.2, hip=-0.8):
 
 
 def test_a_stand_is_long_and_still_and_carried_by_its_foot():
-    ((foot, first, end),) = stands(raising())
+    ((foot, first, end),) = single_support_phases(raising())
     assert foot == 0
     assert 1.0 < first / 50 < 2.0 < 5.0 < end / 50 < 6.0
-    assert stands(mirror(raising()))[0] == (1, first, end)
-    assert not stands(standing_motion(6.0))
-    assert not stands(raising(seconds=0.5)), "a kick"
+    assert single_support_phases(mirror(raising()))[0] == (1, first, end)
+    assert not single_support_phases(standing_motion(6.0))
+    assert not single_support_phases(raising(seconds=0.5)), "a kick"
     motion = raising()
     wandering = motion.root_pos + np.linspace(0.0, 0.5, len(motion))[:, None] * (1.0, 0.0, 0.0)
-    assert not stands(replace(motion, root_pos=wandering)), "hops"
+    assert not single_support_phases(replace(motion, root_pos=wandering)), "hops"
     sitting = motion.joint_pos.copy()
     sitting[:, [0, 3, 6, 9]] = -1.5, 1.5, -1.9, 1.5
-    assert not stands(replace(motion, joint_pos=sitting)), "a chair carries"
+    assert not single_support_phases(replace(motion, joint_pos=sitting)), "a chair carries"
 
 
 @pytest.mark.parametrize("motion", [raising(), mirror(raising())], ids=["left", "right"])
 def test_a_stand_is_shifted_over_its_foot_and_the_sole_is_level(motion):
     tilted = motion.joint_pos.copy()
-    ((foot, first, end),) = found = stands(motion)
+    ((foot, first, end),) = found = single_support_phases(motion)
     tilted[:, 5 + 6 * foot] += 0.1
     shifted, notes = shift_com(replace(motion, joint_pos=tilted), found)
     assert "lean up to 0." in notes[0]
@@ -71,7 +71,7 @@ def test_a_stand_is_shifted_over_its_foot_and_the_sole_is_level(motion):
 
 def test_a_motion_without_a_stand_stays_as_it_was():
     motion = standing_motion(2.0)
-    same, notes = shift_com(motion, stands(motion))
+    same, notes = shift_com(motion, single_support_phases(motion))
     assert same is motion
     assert not notes
 
@@ -91,7 +91,7 @@ class Stander:
 
     def __init__(self, motion, mass=0.0):
         policy = load_policy("exoactor")
-        ((_, first, self.end),) = self.found = stands(motion)
+        ((_, first, self.end),) = self.found = single_support_phases(motion)
         motion, _ = shift_com(motion, self.found)
         self.motion, self.first = motion, first + 40
         self.model = mujoco_spec(visuals=False).compile()
@@ -182,4 +182,4 @@ def test_asap_stands_on_one_leg_where_it_hopped_away():
     report = Rehearsal()(motion).metrics
     assert report["success"]
     assert report["end_position_error"] < 0.5
-    assert len(stands(prepare(motion).motion)) == 1
+    assert len(single_support_phases(prepare(motion).motion)) == 1

@@ -177,7 +177,7 @@ def refusing(monkeypatch):
 def test_run_folder_of_a_refused_task_has_its_videos(tmp_path):
     folder = RunFolder.create("nod", tmp_path)
     judged = Judged(Generator(), ScriptedJudge(0.1, 0.4))
-    stages, report = pipeline.InProcess(lambda stage: judged), pipeline.Report("nod")
+    stages, report = pipeline.InProcessStages(lambda stage: judged), pipeline.Report("nod")
     with pytest.raises(Refused):
         pipeline.Pipeline(stages, folder, lambda _: no_progress, report).run(pipeline.Task(GenerateRequest("nod")))
     assert (folder.path / "video.mp4").read_bytes() == VIDEOS[1].data

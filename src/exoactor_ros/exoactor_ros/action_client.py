@@ -100,7 +100,7 @@ class Client(ActionClient):
         await super().execute(taken_data)
 
 
-def call(
+def call_action(
     client: Client,
     goal: Any,
     *,
@@ -178,7 +178,7 @@ class _SentGoal:
         self._cancel_sent: float | None = None
 
     def wait(self, future: Future, handle: Any = None) -> Any:
-        """The future's result; ``handle`` is the goal's once it was accepted. Raises as `call`."""
+        """The future's result; ``handle`` is the goal's once it was accepted. Raises as `call_action`."""
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
         while not done.wait(TICK):

@@ -1,7 +1,7 @@
 """Leases of goals: a goal ends when whoever sent it is gone or frozen.
 
 A sender that wants it sets the goal's field ``lease`` (s) and publishes the goal's id on the topic `TOPIC` several
-times in that time; `exoactor_ros.action_client.call` does both. The server asks `Leases.watch`.
+times in that time; `exoactor_ros.action_client.call_action` does both. The server asks `Leases.watch`.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ IDLE = 0.2
 """s without joint states until the reference's transforms are repeated."""
 
 
-class Skeleton:
+class LinkTransforms:
     """Turns joint angles into transforms from link to link of a URDF; frames get a prefix."""
 
     def __init__(self, urdf: str, prefix: str = "") -> None:
@@ -55,7 +55,7 @@ class Skeleton:
             message.header.frame_id = prefix + frames[parent].name
             self._messages.append(message)
 
-    def transforms(self, angles: dict[str, float], stamp: Time) -> list[TransformStamped]:
+    def at(self, angles: dict[str, float], stamp: Time) -> list[TransformStamped]:
         """Transforms of all joints at ``angles`` (rad by joint name; a missing one is zero)."""
         q = pin.neutral(self._model)
         q[7:] = [angles.get(name, 0.0) for name in list(self._model.names)[2:]]
@@ -81,7 +81,7 @@ class StatePublisher(Node):
         super().__init__("robot_state_publisher", namespace=NAMESPACE, **node_options)
         self._description = self.create_publisher(String, "/robot_description", LATCHED)
         self._tf = self.create_publisher(TFMessage, "/tf", STATE)
-        self._skeletons: dict[str, Skeleton] = {}
+        self._links: dict[str, LinkTransforms] = {}
         self._describe("fists")
         self._follow("", "/joint_states", "odometry")
         self._follow("reference/", "reference/joint_states", "reference/odometry")
@@ -90,7 +90,7 @@ class StatePublisher(Node):
     def _describe(self, hands: Hands) -> None:
         urdf = ElementTree.tostring(description(hands), encoding="unicode")
         self._hands = hands
-        self._skeletons = {prefix: Skeleton(urdf, frame_prefix(self) + prefix) for prefix in ("", "reference/")}
+        self._links = {prefix: LinkTransforms(urdf, frame_prefix(self) + prefix) for prefix in ("", "reference/")}
         self._description.publish(String(data=urdf))
 
     def _follow(self, prefix: str, states: str, odometry: str) -> None:
@@ -119,7 +119,7 @@ class StatePublisher(Node):
 
         def publish(stamp: Time) -> None:
             base.header.stamp = stamp
-            self._tf.publish(TFMessage(transforms=[base, *self._skeletons[prefix].transforms(angles, stamp)]))
+            self._tf.publish(TFMessage(transforms=[base, *self._links[prefix].at(angles, stamp)]))
 
         def keep() -> None:
             if time.monotonic() - last > IDLE:

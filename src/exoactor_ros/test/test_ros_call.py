@@ -12,7 +12,7 @@ from rclpy.action import ActionClient, ActionServer
 
 from exoactor_core.errors import Missing
 from exoactor_ros import action_client
-from exoactor_ros.action_client import CONFIRMED_AFTER, Client, call
+from exoactor_ros.action_client import CONFIRMED_AFTER, Client, call_action
 from exoactor_ros.heartbeat import HeartbeatMonitor
 from ros_testing import finished, spinning, until
 
@@ -108,7 +108,7 @@ def test_a_server_that_is_killed_is_noticed_by_its_liveliness(monkeypatch):
 
         try:
             with pytest.raises(Missing, match="'server' died or froze"):
-                call(
+                call_action(
                     client,
                     RetargetMotion.Goal(),
                     node=node,

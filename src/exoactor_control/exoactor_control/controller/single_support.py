@@ -71,7 +71,7 @@ def robot_model() -> mujoco.MjModel:
     return mujoco_spec(_TIMESTEP, visuals=False).compile()
 
 
-def stands(motion: RobotMotion) -> list[tuple[int, int, int]]:
+def single_support_phases(motion: RobotMotion) -> list[tuple[int, int, int]]:
     """Foot (0: left, 1: right), first frame and one past the last, of every stand on one leg, one after the other."""
     soles = sole_points(motion)
     low, middle = soles[..., 2].min(axis=2), soles.mean(axis=2)
@@ -96,7 +96,7 @@ def _carries(motion: RobotMotion, foot: int, first: int, end: int) -> bool:
 
 
 def shift_com(motion: RobotMotion, found: list[tuple[int, int, int]]) -> tuple[RobotMotion, list[str]]:
-    """Shift the centre of mass over the foot that carries in each of the `stands`, and level that sole.
+    """Shift the centre of mass over the foot that carries in each of the `single_support_phases`, and level that sole.
 
     Returns
     -------
@@ -153,8 +153,8 @@ def _turned(by: np.ndarray, quat_wxyz: np.ndarray) -> np.ndarray:
 class SingleSupportRegulator:
     """The regulator of one stand.
 
-    ``motion`` is at `POLICY_RATE`, after `shift_com`; ``stand`` one of its `stands`, as they were before. ``kp`` and
-    ``kd`` (29,) are the motors', N m/rad and N m s/rad.
+    ``motion`` is at `POLICY_RATE`, after `shift_com`; ``stand`` one of its `single_support_phases`, as they were
+    before. ``kp`` and ``kd`` (29,) are the motors', N m/rad and N m s/rad.
 
     Raises
     ------

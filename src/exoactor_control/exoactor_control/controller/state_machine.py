@@ -15,7 +15,12 @@ from exoactor_control.controller.hand_forces import HandForces
 from exoactor_control.controller.hand_reach import HandReach
 from exoactor_control.controller.options import TrackingOptions
 from exoactor_control.controller.safety import STALE, Safety
-from exoactor_control.controller.single_support import SingleSupportRegulator, robot_model, shift_com, stands
+from exoactor_control.controller.single_support import (
+    SingleSupportRegulator,
+    robot_model,
+    shift_com,
+    single_support_phases,
+)
 from exoactor_control.controller.tracker import Additions, Tracker
 from exoactor_control.policy.policy import Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, Trajectory
@@ -61,14 +66,14 @@ class Controller:
 
     ``policy`` is the tracker; None: plain joint PD, which balances nothing: the robot must hang on an elastic band, and
     is not damped for running away. Of the ``options`` the outer loop's gains, a runaway's bounds and ``reach`` count.
-    ``blend`` s lead from the present pose into a motion's first frame, and from its last frame to standing.
     """
 
-    def __init__(
-        self, policy: Policy | None = None, options: TrackingOptions | None = None, blend: float = 1.0
-    ) -> None:
+    blend = 1.0
+    """s that lead from the present pose into a motion's first frame, and from its last frame to standing."""
+
+    def __init__(self, policy: Policy | None = None, options: TrackingOptions | None = None) -> None:
         options = options or TrackingOptions()
-        self.policy, self.blend = policy, blend
+        self.policy = policy
         self._reach = options.reach == "auto"
         self.tracker = Tracker(policy, options.heading_gain, options.position_gain)
         effort_limits = None if policy is None else policy.effort_limits
@@ -208,7 +213,7 @@ class Controller:
         regulators: tuple[SingleSupportRegulator, ...] = ()
         notes: list[str] = []
         if policy.spec.single_support:
-            found = stands(reference.motion)
+            found = single_support_phases(reference.motion)
             motion, notes = shift_com(reference.motion, found)
             reference = replace(reference, motion=motion)
             regulators = tuple(SingleSupportRegulator(motion, stand, policy.kp, policy.kd) for stand in found)

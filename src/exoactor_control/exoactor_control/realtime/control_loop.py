@@ -21,7 +21,7 @@ from exoactor_control.controller.state_machine import Controller, State
 from exoactor_control.options import ControllerOptions
 from exoactor_control.realtime.motor_ownership import INTRUDER, MotorOwnership
 from exoactor_control.realtime.report import Report, Sample
-from exoactor_control.realtime.watchdog import Memory
+from exoactor_control.realtime.watchdog import WatchdogMemory
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference
 from exoactor_control.rehearsal.gate import SATURATION_THRESHOLD
 from exoactor_core.errors import ExoActorError, Missing, RobotNotReady
@@ -79,7 +79,11 @@ class ControlLoop:
     """
 
     def __init__(
-        self, link: RobotLink, controller: Controller, settings: Settings | None = None, memory: Memory | None = None
+        self,
+        link: RobotLink,
+        controller: Controller,
+        settings: Settings | None = None,
+        memory: WatchdogMemory | None = None,
     ) -> None:
         settings = settings or Settings()
         self.link, self.controller = link, controller

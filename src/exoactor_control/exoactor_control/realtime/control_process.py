@@ -29,7 +29,7 @@ from exoactor_control.controller.state_machine import Controller
 from exoactor_control.policy.policy import load_policy
 from exoactor_control.realtime.control_loop import ControlLoop, NoAnswer, Settings
 from exoactor_control.realtime.report import Report, Sample
-from exoactor_control.realtime.watchdog import Memory, Watchdog, create_memory, open_memory, take_priority
+from exoactor_control.realtime.watchdog import Watchdog, WatchdogMemory, create_memory, open_memory, take_priority
 from exoactor_control.reference.trajectory import Reference
 from exoactor_core.errors import ExoActorError, Missing
 from exoactor_core.processes import block_signals
@@ -52,7 +52,7 @@ _PRIORITY = 20  # of SCHED_FIFO: below the kernel's own threads (50), above ever
 _SWITCH_INTERVAL = 5e-5  # s that the loop waits at most for another thread of its process
 
 
-def make_loop(settings: Settings, memory: Memory | None = None) -> ControlLoop:
+def make_loop(settings: Settings, memory: WatchdogMemory | None = None) -> ControlLoop:
     """Return the loop, not yet started; ``memory`` is shared with a watchdog.
 
     Raises
@@ -290,7 +290,7 @@ class ControlProcess:
 class _Server:
     """The process's end of the pipe."""
 
-    def __init__(self, pipe: Connection, memory: Memory) -> None:
+    def __init__(self, pipe: Connection, memory: WatchdogMemory) -> None:
         self._pipe, self._memory = pipe, memory
         self._sending = threading.Lock()
         self._loop: ControlLoop | None = None

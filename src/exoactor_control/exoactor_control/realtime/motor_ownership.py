@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from exoactor_control.realtime.watchdog import Memory
+from exoactor_control.realtime.watchdog import WatchdogMemory
 from exoactor_core.errors import RobotNotReady
 from exoactor_unitree.robot_link import RobotLink
 from exoactor_unitree.sdk import MotionSwitcherClient
@@ -27,7 +27,7 @@ class MotorOwnership:
     The watchdog, with which ``memory`` is shared (None: there is none), damps with ``blind_damping`` (29,) N m s/rad.
     """
 
-    def __init__(self, link: RobotLink, blind_damping: np.ndarray, memory: Memory | None) -> None:
+    def __init__(self, link: RobotLink, blind_damping: np.ndarray, memory: WatchdogMemory | None) -> None:
         self._link, self._blind_damping, self._memory = link, blind_damping, memory
         self._switcher = MotionSwitcherClient()
         self._ours = False

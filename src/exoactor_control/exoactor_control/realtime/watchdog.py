@@ -1,7 +1,7 @@
 """The watchdog: a small process with a DDS writer of its own, which damps the motors when the control process cannot.
 
 Three processes watch each other: the controller's node, the control process and this one. They share one page of memory
-(`Memory`) and know of each other's death by pipes that close. The watchdog sends damping commands
+(`WatchdogMemory`) and know of each other's death by pipes that close. The watchdog sends damping commands
 
 - at once when the control process ends while it has the motors,
 - when the control process, frozen or starved, has begun no step for `timeout`, and until it damps the motors itself,
@@ -47,7 +47,7 @@ _IDLE_PERIOD_MS, _COMMAND_PERIOD_MS = 5, 2  # ms between two looks; and between 
 _COMMAND_SIZE = len(LowCmdBytes().sealed())
 
 
-class Memory(ctypes.Structure):
+class WatchdogMemory(ctypes.Structure):
     """What the three processes share. Each field is written by one of them, but for `armed` and `own_mode`."""
 
     _fields_ = (
@@ -81,23 +81,23 @@ class Memory(ctypes.Structure):
         command = LowCmdBytes()
         command.gains[: len(damping), 4] = damping
         command.set_modes(0, mode_machine, damping > 0.0)
-        ctypes.memmove(ctypes.addressof(self) + Memory.command.offset, bytes(command.sealed()), _COMMAND_SIZE)
+        ctypes.memmove(ctypes.addressof(self) + WatchdogMemory.command.offset, bytes(command.sealed()), _COMMAND_SIZE)
 
     def command_bytes(self) -> bytes:
         """Return the command, as it is sent."""
-        return ctypes.string_at(ctypes.addressof(self) + Memory.command.offset, _COMMAND_SIZE)
+        return ctypes.string_at(ctypes.addressof(self) + WatchdogMemory.command.offset, _COMMAND_SIZE)
 
 
-def create_memory() -> tuple[int, Memory]:
+def create_memory() -> tuple[int, WatchdogMemory]:
     """Return new shared memory, zeros: its file descriptor and what is in it."""
     fd = os.memfd_create("exoactor_watchdog")
     os.ftruncate(fd, mmap.PAGESIZE)
     return fd, open_memory(fd)
 
 
-def open_memory(fd: int) -> Memory:
+def open_memory(fd: int) -> WatchdogMemory:
     """Return the shared memory behind a file descriptor."""
-    return Memory.from_buffer(mmap.mmap(fd, mmap.PAGESIZE))
+    return WatchdogMemory.from_buffer(mmap.mmap(fd, mmap.PAGESIZE))
 
 
 class Watchdog:
@@ -212,7 +212,9 @@ class Watchdog:
 class _Guard:
     """The process: what is seen, and what is done about it."""
 
-    def __init__(self, network_interface: str, domain: int, timeout: float, memory: Memory, control_pid: int) -> None:
+    def __init__(
+        self, network_interface: str, domain: int, timeout: float, memory: WatchdogMemory, control_pid: int
+    ) -> None:
         from exoactor_unitree import sdk as unitree
 
         unitree.open_dds(network_interface, domain)
