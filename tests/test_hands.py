@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from dex3_facts import HAND_LIMITS
 from exoactor_control.reference.human_keypoints import hand_openness
 from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
-from exoactor_core.dex3 import HAND_LIMITS, hand_targets
+from exoactor_core.dex3 import hand_targets
 from exoactor_core.motion import HumanMotion
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.hands import HandFinder, hand_pose

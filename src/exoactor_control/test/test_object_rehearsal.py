@@ -9,11 +9,11 @@ import pytest
 from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import least_squares
 
+from dex3_facts import GRASP_POINT
 from exoactor_control.metrics import contact_errors
 from exoactor_control.reference.trajectory import prepare
 from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
 from exoactor_core.contacts import BODY_PARTS, Contact
-from exoactor_core.dex3 import GRASP_POINT
 from exoactor_core.errors import BadInput
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import RobotMotion

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from dex3_facts import HAND_LIMITS
 from exoactor_control.reference.human_keypoints import hand_openness
-from exoactor_core.dex3 import HAND_LIMITS, hand_targets
+from exoactor_core.dex3 import hand_targets
 from exoactor_unitree.joystick import ACTIONS, Button, Remote, pressed
 
 hands = pytest.importorskip("exoactor_unitree.dex3")

@@ -2,8 +2,8 @@
 
 Seven motors a hand, in the order of Unitree's ``HandCmd_`` and ``HandState_``: thumb_0 (turns the thumb across the
 palm), thumb_1, thumb_2, middle_0, middle_1, index_0, index_1 (G1 developer documentation, "Dexterous hand", which also
-gives the gains of its gripping example). Ranges are those of Unitree's ``dex3_1_l.urdf`` and ``dex3_1_r.urdf``: the
-right hand mirrors the left. Efforts are those of ``g1_29dof_with_hand_rev_1_0.urdf``.
+gives the gains of its gripping example). The right hand mirrors the left. Efforts are those of
+``g1_29dof_with_hand_rev_1_0.urdf``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,6 @@ import numpy as np
 HAND_MOTORS = ("thumb_0", "thumb_1", "thumb_2", "middle_0", "middle_1", "index_0", "index_1")
 FINGER_JOINTS = tuple(tuple(f"{side}_hand_{motor}_joint" for motor in HAND_MOTORS) for side in ("left", "right"))
 """Joints of the left and the right hand, in the order of their motors."""
-_LEFT_RANGE = np.array([(-1.047, 1.047), (-0.724, 1.047), (0.0, 1.745), *[(-1.571, 0.0), (-1.745, 0.0)] * 2])
-HAND_LIMITS = np.stack([_LEFT_RANGE, np.stack([-_LEFT_RANGE[:, 1], -_LEFT_RANGE[:, 0]], 1)])
-"""(2, 7, 2) rad: left and right hand, motor, lower and upper."""
 HAND_EFFORTS = np.tile([2.45, *[1.4] * 6], (2, 1))
 """(2, 7) N m."""
 EXTRA_MASS = 0.527
@@ -24,9 +21,6 @@ EXTRA_MASS_POINT = (0.112, 0.0, 0.0)
 """m, where that mass is with the hand open, in the frame of the wrist's last link."""
 HAND_KP, HAND_KD = 1.5, 0.1
 """N m/rad and N m s/rad that the hands are commanded with."""
-GRASP_POINT = (0.08, 0.05)
-"""m from the origin of the palm's link, along the fingers (+x) and the way in which they close (-y of the left hand, +y
-of the right): where the axis of an upright bottle of 66 to 90 mm is held best in simulation (test_simulation.py)."""
 
 _CLOSED = np.array([0.0, 0.8, 1.4, -1.25, -1.4, -1.25, -1.4])  # 0.8 of the range: never against the stops
 _MIRROR = np.array([1.0, -1.0])  # right hand: every joint's sign is the other

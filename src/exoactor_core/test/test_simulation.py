@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from dex3_facts import GRASP_POINT, HAND_LIMITS
 from exoactor_core.arrays import poses_from_frame, poses_in_frame
 from exoactor_core.contacts import BODY_PARTS
-from exoactor_core.dex3 import FINGER_JOINTS, GRASP_POINT, HAND_LIMITS
+from exoactor_core.dex3 import FINGER_JOINTS
 from exoactor_core.motion import JOINT_NAMES
 from exoactor_core.robot import STANDING, STANDING_HEIGHT, mujoco_spec
 from exoactor_core.scene import everyday, joined
