@@ -61,6 +61,12 @@ def test_the_files_of_the_architecture_exist():
             folder = path.parent
 
 
+def test_the_architecture_has_a_place_for_every_module_of_the_core():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    modules = {path.name for path in (ROOT / "src/exoactor_core/exoactor_core").glob("*.py")} - {"__init__.py"}
+    assert modules <= set(re.findall(r"[`/](\w+\.py)`", text))
+
+
 def test_the_interfaces_page_is_up_to_date():
     spec = importlib.util.spec_from_file_location("generate_interfaces", ROOT / "scripts" / "generate_interfaces.py")
     generator = importlib.util.module_from_spec(spec)

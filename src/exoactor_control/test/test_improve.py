@@ -11,7 +11,7 @@ import pytest
 import torch
 from control_helpers import walk_ahead
 
-from exoactor_control.controller.tracker import Tracker
+from exoactor_control.controller.tracker import TrajectoryTracker
 from exoactor_control.policy.policy import Policy
 from exoactor_control.policy.spec import FOLDER, known_specs
 from exoactor_control.reference.repair import flight
@@ -65,7 +65,7 @@ def test_the_robots_observe_what_the_deployed_tracker_feeds_its_policy(tmp_path)
     policy.network.run = lambda x: (fed.append(x), [np.zeros(29, np.float32)])[1]
     many = robots()
     # The blend-in is left out of the trajectory, after which the tracker would lay the motion anew
-    tracker = Tracker(policy, 0.0, 0.0)
+    tracker = TrajectoryTracker(policy, 0.0, 0.0)
     whole = replace(trajectory(), begin=0, end=0)
     rng = np.random.default_rng(0)
     for t in range(40):
@@ -161,7 +161,7 @@ def test_training_goes_on_where_it_stopped(tmp_path):
     assert len((tmp_path / "run" / "log.csv").read_text().splitlines()) == 4
     policy = Policy.load(tmp_path / "run" / "exoactor.onnx")
     assert policy.name == "anchored"
-    tracker = Tracker(policy, 3.0, 3.0)
+    tracker = TrajectoryTracker(policy, 3.0, 3.0)
     assert (tracker.heading_gain, tracker.position_gain) == (0.0, 0.0)  # it sees its place itself
     assert "walk_0_0.npz" in trained_on(tmp_path / "run" / "exoactor.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "run" / "exoactor.onnx"))

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.state_machine import Controller
-from exoactor_control.controller.tracker import Tracker
+from exoactor_control.controller.tracker import TrajectoryTracker
 from exoactor_control.policy import policy as policy_module
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy, load_policy
 from exoactor_control.reference.human_keypoints import Human
@@ -454,7 +454,7 @@ def test_the_tracker_tells_where_the_robot_is(tmp_path):
     walk = RobotMotion(
         50.0, walk.root_pos + np.c_[np.arange(n) / 50, np.zeros((n, 2))], walk.root_quat_wxyz, walk.joint_pos
     )
-    tracker = Tracker(policy, 0.0, 0.0)
+    tracker = TrajectoryTracker(policy, 0.0, 0.0)
     with no_lead_in():
         trajectory = Trajectory.blended(Reference(walk, ()), STANDING, STANDING_FRAME, 0.02)
     tracker.start(trajectory, standing_state(), False)
@@ -498,7 +498,7 @@ def test_the_tracker_gives_the_frames_ahead_in_the_robots_heading(tmp_path):
     weight[last + 7, 0] = 1.0  # the left hip pitch of the frame 95 steps ahead
     policy = Policy.load(network(tmp_path / "p.onnx", 2154, 23, weight=weight))
     t = trajectory(np.random.default_rng(2))
-    tracker = Tracker(policy, heading_gain=0.0, position_gain=0.0)
+    tracker = TrajectoryTracker(policy, heading_gain=0.0, position_gain=0.0)
     state = standing_state(quat_wxyz=quat([0, 0, 1.5]))
     tracker.start(t, state, keep_policy=False)
     for i in range(3):

@@ -8,7 +8,16 @@ import pytest
 from control_helpers import DATA, TWIST2, needs_data, no_lead_in, standing_state
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.controller.tracker import LEAN, MAX_LEAN, MAX_SPEED, MAX_TURN, Additions, Tracker, _on_stops, turn
+from exoactor_control.controller.tracker import (
+    LEAN,
+    MAX_LEAN,
+    MAX_SPEED,
+    MAX_TURN,
+    Additions,
+    TrajectoryTracker,
+    _on_stops,
+    turn,
+)
 from exoactor_control.reference.trajectory import Trajectory, prepare
 from exoactor_control.rehearsal.rehearsal import Rehearsal
 from exoactor_core.motion import RobotMotion
@@ -39,7 +48,7 @@ class Walk:
         pos = motion.root_pos + np.array([7.0, -3.0, 0.0]) + np.outer(speed * t, [*along, 0.0])
         quat = np.tile(_yaw(facing), (len(t), 1))
         self.listener, self.now = Listener(), 0.0
-        self.tracker = Tracker(self.listener, heading_gain, position_gain)
+        self.tracker = TrajectoryTracker(self.listener, heading_gain, position_gain)
         self.robot_yaw, self.joints = robot_yaw, STANDING
         reference = prepare(RobotMotion(50.0, pos, quat, motion.joint_pos))
         present = self.tracker.frame

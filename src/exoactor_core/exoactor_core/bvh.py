@@ -102,11 +102,6 @@ def _ancestors(joint: int, parents: np.ndarray) -> Iterator[int]:
         yield joint
 
 
-def _aligning(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Smallest rotation that turns one direction onto another."""
-    return Rotation.align_vectors([target], [source])[0].as_matrix()
-
-
 def _rest_frame(rest: np.ndarray, table: dict[str, int]) -> np.ndarray:
     """Columns: left, up and forward of the rest pose, as in SMPL-X's rest pose."""
     left = rest[table["left_hip"]] - rest[table["right_hip"]]
@@ -379,7 +374,8 @@ def _joint_rotations(
         far = _BONES.get(near)
         if far:
             bone = frame @ (neutral[BODY_JOINT_NAMES.index(far)] - neutral[BODY_JOINT_NAMES.index(near)])
-            turned = _aligning(bone, rest[table[far]] - rest[table[near]]) @ frame
+            onto, _ = Rotation.align_vectors([rest[table[far]] - rest[table[near]]], [bone])  # the smallest turn
+            turned = onto.as_matrix() @ frame
         rot[:, j] = world[:, source[name]] @ turned
     return rot
 

@@ -12,7 +12,7 @@ from exoactor_core.errors import BadInput, Cancelled, Missing, Refused
 from exoactor_core.stages import GenerateRequest, Generation, no_progress
 from exoactor_core.video import Video
 from exoactor_gen.video_judge.finding import Finding
-from exoactor_gen.video_judge.judge import Judge, Judged, Verdict, _objects
+from exoactor_gen.video_judge.judge import Judge, Judged, Judgement, _objects
 
 VIDEOS = [Video.from_frames([np.full((16, 16, 3), 60 * k, np.uint8)] * 2, 30.0) for k in range(4)]
 PLAN = {"actions": [{"verb": "nod"}]}
@@ -40,21 +40,23 @@ class ScriptedJudge:
     def __call__(self, video, plan, progress=no_progress):
         assert plan == PLAN
         score = next(self.scores)
-        return Verdict((Finding("nod", score, score > self.bar, f"Nods {score}."), Finding("cuts", 1.0, True, "None.")))
+        return Judgement(
+            (Finding("nod", score, score > self.bar, f"Nods {score}."), Finding("cuts", 1.0, True, "None."))
+        )
 
 
 def test_what_was_not_checked_is_not_reported_as_passed():
     found = (Finding("cuts", 0.8, True, "None."), *_objects({"actions": [{"objects": ["table", "start"]}]}))
-    verdict = Verdict(
+    judgement = Judgement(
         (*found, Finding("climb", 1.0, True, "Moves; whether the person climbs was not checked.", "climbs"))
     )
-    data = verdict.data()
+    data = judgement.data()
     assert [c["passed"] for c in data["checks"]] == [True, None, None]
     assert data["score"] == 0.8
     assert data["unchecked"] == ["objects are there and used as planned: table", "climbs"]
     told = []
     judge = ScriptedJudge(0.9)
-    judge.__class__ = type("Judge", (ScriptedJudge,), {"__call__": lambda *_: verdict})
+    judge.__class__ = type("Judge", (ScriptedJudge,), {"__call__": lambda *_: judgement})
     made = Judged(Generator(), judge)(GenerateRequest("nod"), lambda share, text: told.append(text))
     assert "not checked: objects" in told[-1]
     assert "climbs" in made.metrics["not_checked"]
@@ -151,10 +153,10 @@ def test_a_users_own_video_is_not_judged(tmp_path):
 def test_a_video_in_which_nobody_is_found_is_refused_with_the_estimators_sentence():
     pytest.importorskip("mediapipe")
     empty = Video.from_frames([np.full((96, 96, 3), 128, np.uint8)] * 12, 30.0)
-    verdict = Judge()(empty, PLAN)
-    assert not verdict.passed
-    assert verdict.score == 0.0
-    assert "A person was found in 0 of" in verdict.reasons
+    judgement = Judge()(empty, PLAN)
+    assert not judgement.passed
+    assert judgement.score == 0.0
+    assert "A person was found in 0 of" in judgement.reasons
 
 
 def test_wrong_options():

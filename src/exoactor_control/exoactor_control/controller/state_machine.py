@@ -21,7 +21,7 @@ from exoactor_control.controller.single_support import (
     shift_com,
     single_support_phases,
 )
-from exoactor_control.controller.tracker import Additions, Tracker
+from exoactor_control.controller.tracker import Additions, TrajectoryTracker
 from exoactor_control.policy.policy import Policy
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, Trajectory
 from exoactor_core.errors import Refused, RobotNotReady
@@ -75,7 +75,7 @@ class Controller:
         options = options or TrackingOptions()
         self.policy = policy
         self._reach = options.reach == "auto"
-        self.tracker = Tracker(policy, options.heading_gain, options.position_gain)
+        self.tracker = TrajectoryTracker(policy, options.heading_gain, options.position_gain)
         effort_limits = None if policy is None else policy.effort_limits
         self.safety = Safety(effort_limits, options.max_position_error, options.max_speed_error)
         self._lock = threading.RLock()

@@ -22,7 +22,7 @@ from exoactor_core.robot_state import RobotState
 from exoactor_core.rotations import from_quat, wrap
 
 HEADING_GAIN, POSITION_GAIN = 3.0, 3.0
-"""1/s, defaults of the outer loop: found on the motions that the project tests with; see `Tracker`."""
+"""1/s, defaults of the outer loop: found on the motions that the project tests with; see `TrajectoryTracker`."""
 MAX_TURN = 2.0  # rad/s of heading correction
 MAX_SPEED = 0.5  # m/s of position correction
 # A velocity command alone has little effect where the reference's legs contradict it; a lean has.
@@ -55,7 +55,7 @@ class Additions:
     """Leads the hands to them."""
 
 
-class Tracker:
+class TrajectoryTracker:
     """Where the robot is in a trajectory, and the joint targets there.
 
     Without a ``policy`` the targets are the reference's own joint positions. ``heading_gain`` 1/s is the yaw rate added

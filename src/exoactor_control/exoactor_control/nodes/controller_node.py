@@ -61,7 +61,7 @@ class ControllerNode(StageNode):
     Publishes /joint_states and odometry at 50 Hz, the joints of Dex3 hands that are heard at 10 Hz. On a robot the
     odometry's height comes from the legs and its x and y stay 0; in simulation it is the truth, for display.
 
-    ROS parameters: `ControllerOptions`; see `exoactor_control.controller.tracker.Tracker` for the gains.
+    ROS parameters: `ControllerOptions`; see `exoactor_control.controller.tracker.TrajectoryTracker` for the gains.
     """
 
     def __init__(self, **node_options: Any) -> None:

@@ -45,7 +45,7 @@ class Report:
     band: bool
     """There is no policy: the robot must hang in the band."""
     finished: bool
-    """`Tracker.finished`."""
+    """`TrajectoryTracker.finished`."""
     number: int
     """Of this report; a request's answer tells which reports began after it."""
     motion: int

@@ -31,7 +31,7 @@ _KEPT = ("seed", "job", "cost")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """What a judge says of a video."""
 
     findings: tuple[Finding, ...]
@@ -58,7 +58,7 @@ class Verdict:
         return " ".join(finding.text for finding in self.findings if not finding.passed)
 
     def data(self) -> dict[str, Any]:
-        """The verdict as JSON-ready values."""
+        """The judgement as JSON-ready values."""
         checks = [asdict(f) | ({"passed": None, "score": None} if f.open else {}) for f in self.findings]
         return {"score": round(self.score, 3), "passed": self.passed, "unchecked": self.unchecked, "checks": checks}
 
@@ -92,7 +92,7 @@ class Judge(Configurable):
             flat = {"hands": False} if "hands" in kind.Options.model_fields else {}  # fingers are not judged
             self._estimate = load_backend("estimate", given.estimator, **flat)
 
-    def __call__(self, video: Video, plan: dict[str, Any] | None, progress: Progress = no_progress) -> Verdict:
+    def __call__(self, video: Video, plan: dict[str, Any] | None, progress: Progress = no_progress) -> Judgement:
         """Judge a video by what the person was to do, as `Generation.plan` holds it; None: anything will do.
 
         Raises
@@ -103,9 +103,9 @@ class Judge(Configurable):
         try:
             seen = self._estimate(video.subsampled(self.options.fps), progress)
         except (BadInput, Refused) as error:  # nothing can be read from it
-            return Verdict((Finding("readable", 0.0, False, str(error)),))
+            return Judgement((Finding("readable", 0.0, False, str(error)),))
         quality = check_video_quality(seen.metrics.get("video", {}), self.options)
-        return Verdict((*quality, *check_plan_adherence(seen.motion, plan or {}), *_objects(plan or {})))
+        return Judgement((*quality, *check_plan_adherence(seen.motion, plan or {}), *_objects(plan or {})))
 
 
 def _objects(plan: dict[str, Any]) -> tuple[Finding, ...]:
@@ -146,9 +146,9 @@ class Judged(Generator):
         if request.job:
             tries = 1  # each attempt would be billed
         made, attempts = self._make(request, tries, progress, on_plan, on_job)
-        best, verdict = max(made, key=lambda each: (each[1].passed, each[1].score))
-        unchecked = "; ".join(verdict.unchecked)
-        judged = {**verdict.data(), "tries": attempts}
+        best, judgement = max(made, key=lambda each: (each[1].passed, each[1].score))
+        unchecked = "; ".join(judgement.unchecked)
+        judged = {**judgement.data(), "tries": attempts}
         del judged["checks"]  # which the tries have
         best = replace(
             best,
@@ -157,18 +157,18 @@ class Judged(Generator):
             | ({"not_checked": unchecked} if unchecked else {}),
             others=tuple(generation.video for generation, _ in made if generation is not best),
         )
-        if not verdict.passed:
+        if not judgement.passed:
             count = "The video" if len(made) == 1 else f"Each of {len(made)} videos"
-            raise Refused(f"{count} was refused; what is wrong with the best: {verdict.reasons}", best)
+            raise Refused(f"{count} was refused; what is wrong with the best: {judgement.reasons}", best)
         said = f"; not checked: {unchecked}" if unchecked else ""
-        progress(1.0, f"The video passes the judge with {verdict.score:.2f}{said}")
+        progress(1.0, f"The video passes the judge with {judgement.score:.2f}{said}")
         return best
 
     def _make(
         self, request: GenerateRequest, tries: int, progress: Progress, on_plan: OnPlan | None, on_job: OnJob | None
-    ) -> tuple[list[tuple[Generation, Verdict]], list[dict[str, Any]]]:
-        """The videos that were made until one was good enough, with their verdicts; and what is to be said of each."""
-        made: list[tuple[Generation, Verdict]] = []
+    ) -> tuple[list[tuple[Generation, Judgement]], list[dict[str, Any]]]:
+        """The videos that were made until one was good enough, with their judgements; and what is to be said of each."""
+        made: list[tuple[Generation, Judgement]] = []
         attempts: list[dict[str, Any]] = []
         for attempt in range(tries):
             again = f"video {attempt + 1} of {tries}: " if attempt else ""
@@ -188,10 +188,10 @@ class Judged(Generator):
                 continue
             if generation.plan is not None:  # it is not planned anew
                 request = replace(request, plan=generation.plan)
-            verdict = self.judge(generation.video, generation.plan, judging)
-            made.append((generation, verdict))
+            judgement = self.judge(generation.video, generation.plan, judging)
+            made.append((generation, judgement))
             kept = {name: generation.metrics[name] for name in _KEPT if name in generation.metrics}
-            attempts.append({"attempt": attempt, **kept, **verdict.data()})
-            if verdict.passed and verdict.score >= self.judge.options.good_enough:
+            attempts.append({"attempt": attempt, **kept, **judgement.data()})
+            if judgement.passed and judgement.score >= self.judge.options.good_enough:
                 break
         return made, attempts
