@@ -167,7 +167,7 @@ class Judged(Generator):
     def _make(
         self, request: GenerateRequest, tries: int, progress: Progress, on_plan: OnPlan | None, on_job: OnJob | None
     ) -> tuple[list[tuple[Generation, Judgement]], list[dict[str, Any]]]:
-        """The videos that were made until one was good enough, with their judgements; and what is to be said of each."""
+        """The videos that were made until one was good enough, with judgements; and what is to be said of each."""
         made: list[tuple[Generation, Judgement]] = []
         attempts: list[dict[str, Any]] = []
         for attempt in range(tries):
