@@ -123,9 +123,10 @@ def save_image(path: str | Path, image: np.ndarray) -> None:
     save_bytes(path, encoded(image, Path(path).suffix))
 
 
-def encoded(image: np.ndarray, suffix: str = ".png") -> bytes:
-    """An image, (H, W, 3) uint8 RGB, as the content of a file."""
-    return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
+def encoded(image: np.ndarray, suffix: str = ".png", quality: int = 95) -> bytes:
+    """An image, (H, W, 3) uint8 RGB, as the content of a file; the ``quality``, up to 100, is of a jpeg."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix.lower() in (".jpg", ".jpeg") else []
+    return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
 MAX_PIXELS = 100_000_000

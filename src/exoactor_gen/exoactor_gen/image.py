@@ -7,6 +7,8 @@ import base64
 import cv2
 import numpy as np
 
+from exoactor_core.files import encoded
+
 
 def fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """An image (H, W, 3), scaled and cut at the edges to ``size``, width and height."""
@@ -30,7 +32,7 @@ _LONGEST_SIDE = 1920  # px
 def jpeg(image: np.ndarray, size: tuple[int, int] | None = None) -> bytes:
     """Encode an image (H, W, 3) RGB, no side longer than `_LONGEST_SIDE`; to ``size``, width and height, it is cut."""
     image = fitted(image, size) if size else _scaled(image, min(1.0, _LONGEST_SIDE / max(image.shape[:2])))
-    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
+    return encoded(image, ".jpg", quality=92)
 
 
 def base64_jpeg(image: np.ndarray) -> str:
