@@ -78,7 +78,18 @@ def send_task(
     Cancelled
         The user cancelled.
     """
-    goal = _goal(instruction, scene_image, execute, require_approval, plan, scene)
+    if execute not in EXECUTE:
+        raise BadInput(f"execute '{execute}' is not one of {', '.join(EXECUTE)}.")
+    goal = ExecuteTask.Goal(
+        instruction=instruction,
+        execute=EXECUTE[execute],
+        require_approval=require_approval,
+        plan_json=plan_to_message(plan),
+        scene=scene_to_message(scene),
+    )
+    if scene_image:
+        kind = "png" if scene_image.startswith(b"\x89PNG") else "jpeg"
+        goal.scene_image = CompressedImage(format=kind, data=scene_image)
     with _spinning_node(namespace_of(namespace)) as node:
         cancel = threading.Event()
         with ThreadPoolExecutor(1, "send") as pool:  # so that Ctrl-C interrupts this thread, and not the call
@@ -103,29 +114,6 @@ def send_task(
                 error = answer.exception()
                 raise error if isinstance(error, ExoActorError) else Cancelled("Cancelled.") from None
     return TaskResult(instruction, True) if detach else _result(instruction, result)
-
-
-def _goal(
-    instruction: str,
-    scene_image: bytes | None,
-    execute: str,
-    require_approval: bool,
-    plan: dict[str, Any] | None,
-    scene: Scene | None,
-) -> ExecuteTask.Goal:
-    if execute not in EXECUTE:
-        raise BadInput(f"execute '{execute}' is not one of {', '.join(EXECUTE)}.")
-    goal = ExecuteTask.Goal(
-        instruction=instruction,
-        execute=EXECUTE[execute],
-        require_approval=require_approval,
-        plan_json=plan_to_message(plan),
-        scene=scene_to_message(scene),
-    )
-    if scene_image:
-        kind = "png" if scene_image.startswith(b"\x89PNG") else "jpeg"
-        goal.scene_image = CompressedImage(format=kind, data=scene_image)
-    return goal
 
 
 def _result(instruction: str, result: ExecuteTask.Result) -> TaskResult:

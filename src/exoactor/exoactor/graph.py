@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from exoactor_core.environment import KEY_VARIABLE
@@ -159,13 +159,15 @@ def processes(values: dict[str, str]) -> list[Process]:
     runs = {"runs": quoted["runs"]} if values["runs"] else {}
     generator = {"backend": quoted["generator"]} if values["generator"] else {}
     driven = {**link, "robot": quoted["robot"], "policy": quoted["policy"]}
+    retargeter = {"trajectory_ik.hands": quoted["hands"]}
     rehearsal = {"mujoco.policy": quoted["policy"], "mujoco.hands": quoted["hands"]}
+    respawn = values["respawn"] == "true"
     graph = [
         Process("exoactor.task_server", "task_server", {"robot": quoted["robot"], **runs}),
-        Process("exoactor_gen.node", "generator", generator),
-        Process("exoactor_pose.node", "pose_estimator"),
-        Process("exoactor_retarget.node", "retargeter", {"trajectory_ik.hands": quoted["hands"]}),
-        Process("exoactor_control.nodes.rehearsal_node", "rehearsal", rehearsal),
+        Process("exoactor_gen.node", "generator", generator, respawn=respawn),
+        Process("exoactor_pose.node", "pose_estimator", respawn=respawn),
+        Process("exoactor_retarget.node", "retargeter", retargeter, respawn=respawn),
+        Process("exoactor_control.nodes.rehearsal_node", "rehearsal", rehearsal, respawn=respawn),
         Process("exoactor_control.nodes.controller_node", "controller", driven),
         Process("exoactor_ros.state_publisher", "robot_state_publisher"),
     ]
@@ -175,8 +177,7 @@ def processes(values: dict[str, str]) -> list[Process]:
         if values["scene"]:
             world["scene"] = quoted["scene"]
         graph.append(Process("exoactor_sim.simulator", "simulator", link | world, "/"))
-    stages = ("generator", "pose_estimator", "retargeter", "rehearsal")
-    return [replace(p, respawn=values["respawn"] == "true" and p.name in stages) for p in graph]
+    return graph
 
 
 def launch_key() -> str:

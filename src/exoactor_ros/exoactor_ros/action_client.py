@@ -135,21 +135,21 @@ def call_action(
     Cancelled
         ``cancelled`` said so, and the server ended its work or did not answer in time.
     """
-    _wait_for_server(client, node, server, on_wait, cancelled, heartbeats, server_timeout)
+    work = _Call(client, node, server, heartbeats, cancelled, silence_timeout, renewed=lease > 0.0)
+    work.wait_for_server(on_wait, server_timeout)
     if lease:
         goal.lease = lease
-    sent = _SentGoal(client, node, server, heartbeats, cancelled, silence_timeout, renewed=lease > 0.0)
 
     def feedback(message: Any) -> None:
-        sent.last_feedback = time.monotonic()
+        work.last_feedback = time.monotonic()
         on_feedback(message.feedback)
 
-    handle = sent.wait(client.send_goal_async(goal, feedback_callback=feedback, goal_uuid=sent.goal_id))
+    handle = work.wait(client.send_goal_async(goal, feedback_callback=feedback, goal_uuid=work.goal_id))
     if not handle.accepted:
         raise Busy(f"The node '{server}' rejected the goal: it is busy with another.")
     if detach:
         return None
-    response = sent.wait(handle.get_result_async(), handle)
+    response = work.wait(handle.get_result_async(), handle)
     if cancelled():
         raise Cancelled("Cancelled.")
     if response.status != GoalStatus.STATUS_SUCCEEDED and not response.result.error_code:
@@ -157,8 +157,8 @@ def call_action(
     return response.result
 
 
-class _SentGoal:
-    """A goal from when it is sent to its result: its lease is renewed, and a dead server and a cancel are noticed."""
+class _Call:
+    """One goal: its server is awaited, its lease renewed, and a dead server and a cancel are noticed."""
 
     def __init__(
         self,
@@ -172,10 +172,33 @@ class _SentGoal:
     ) -> None:
         self._client, self._node, self._server, self._heartbeats = client, node, server, heartbeats
         self._cancelled, self._silence_timeout, self._renewed = cancelled, silence_timeout, renewed
-        self._instance = _instance(heartbeats.status(server))
         self.goal_id = UUID(uuid=list(uuid.uuid4().bytes))
-        self._sent = self.last_feedback = time.monotonic()
+        self._instance = ""  # of the server, and when the goal is sent to it: by `wait_for_server`
+        self._sent = self.last_feedback = 0.0
         self._cancel_sent: float | None = None
+
+    def wait_for_server(self, on_wait: Callable[[str], None], timeout: float) -> None:
+        """Return when the goal can be sent. Raises as `call_action`."""
+        start = last_notice = time.monotonic()
+        while not self._client.server_is_ready():
+            now = time.monotonic()
+            sign = self._heartbeats.status(self._server)
+            if sign is not None and now - sign.time >= timeout:
+                sign = None
+            if sign is not None and not sign.ok:
+                raise Missing(f"The node '{self._server}' cannot work: {sign.text}")
+            if sign is None and now - start > timeout:
+                raise Missing(
+                    f"The node '{self._server}' is not there: start it ('exoactor up' starts all) and send again."
+                )
+            if self._cancelled() or not self._node.context.ok():
+                raise Cancelled("Cancelled.")
+            if now - last_notice > 1.0:
+                last_notice = now
+                on_wait(f"waiting for '{self._server}'" + (f": {sign.text}" if sign else ""))
+            time.sleep(TICK)
+        self._instance = _instance(self._heartbeats.status(self._server))
+        self._sent = self.last_feedback = time.monotonic()
 
     def wait(self, future: Future, handle: Any = None) -> Any:
         """The future's result; ``handle`` is the goal's once it was accepted. Raises as `call_action`."""
@@ -211,32 +234,3 @@ class _SentGoal:
 
 def _instance(sign: NodeStatus | None) -> str:
     return sign.instance if sign else ""
-
-
-def _wait_for_server(
-    client: ActionClient,
-    node: Node,
-    server: str,
-    on_wait: Callable[[str], None],
-    cancelled: Callable[[], bool],
-    heartbeats: HeartbeatMonitor,
-    server_timeout: float,
-) -> None:
-    start = time.monotonic()
-    pause = threading.Event()
-    last_notice = start
-    while not client.server_is_ready():
-        now = time.monotonic()
-        sign = heartbeats.status(server)
-        if sign is not None and now - sign.time >= server_timeout:
-            sign = None
-        if sign is not None and not sign.ok:
-            raise Missing(f"The node '{server}' cannot work: {sign.text}")
-        if sign is None and now - start > server_timeout:
-            raise Missing(f"The node '{server}' is not there: start it ('exoactor up' starts all) and send again.")
-        if cancelled() or not node.context.ok():
-            raise Cancelled("Cancelled.")
-        if now - last_notice > 1.0:
-            last_notice = now
-            on_wait(f"waiting for '{server}'" + (f": {sign.text}" if sign else ""))
-        pause.wait(TICK)
