@@ -269,18 +269,15 @@ def _out_of_bounds(state: RobotState) -> str:
     for name in _MEASURED:
         if not _finite(getattr(state, name)):
             return f"LowState's {name} holds a number that is not finite"
+    outside = np.maximum(_LOWEST - state.joint_pos, state.joint_pos - _HIGHEST)
     excesses = (
         ("hot", state.temperature - MAX_TEMPERATURE, "degrees over the limit"),
-        ("outside its limits", _outside(state.joint_pos) - MAX_OVERSHOOT, "rad more than is allowed"),
+        ("outside its limits", outside - MAX_OVERSHOOT, "rad more than is allowed"),
         ("too fast", np.abs(state.joint_vel) - MAX_OVERSPEED * VELOCITY_LIMITS, "rad/s over the limit"),
     )
     what, excess, unit = max(excesses, key=lambda each: each[1].max() > 0.0)
     worst = int(excess.argmax())
     return f"{JOINT_NAMES[worst]} is {what}, {excess[worst]:.2f} {unit}"
-
-
-def _outside(joint_pos: np.ndarray) -> np.ndarray:
-    return np.maximum(_LOWEST - joint_pos, joint_pos - _HIGHEST)
 
 
 def _finite(*arrays: np.ndarray) -> bool:
