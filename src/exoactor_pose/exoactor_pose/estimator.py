@@ -50,7 +50,7 @@ class VideoOptions(BaseOptions):
     """Detection confidence below which a frame counts as empty."""
     min_found: Share = 0.5
     """Share of frames in which the person must be found."""
-    iterations: Annotated[int, Interval(ge=2, le=1000)] = 24
+    iterations: Annotated[int, Interval(ge=2, le=1000)] = 20
     """Steps of the fit at most; it ends before when nothing changes any more."""
     person: str = "largest"
     """Whom to follow where there are several: largest, or the person's number counted from the left, from 0."""
@@ -84,7 +84,8 @@ class VideoEstimator(Estimator):
             raise BadInput(f"A person is not {given.person_height:g} m tall: give 0.5 to 2.5 m (or 0: left open).")
         self.body = BodyModel.load(given.body_model or None)
         self.person = Follower(given.person).choice
-        self.weights = Weights(iterations=(given.iterations // 2, given.iterations - given.iterations // 2))
+        coarse = given.iterations * 2 // 5
+        self.weights = Weights(iterations=(coarse, given.iterations - coarse))
 
     @abstractmethod
     def open_detector(self) -> Detector:

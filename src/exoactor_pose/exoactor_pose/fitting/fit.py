@@ -51,9 +51,9 @@ UNSURE_SHARE = 1 / 3
 FOOT_WIDTH = 0.09
 """m, below which the middles of two feet are not apart: a foot is 0.10 m wide at the ball, 0.07 at the heel (Gordon et
 al., "ANSUR II", 2014)."""
-CHUNK = 256
+CHUNK = 64
 """Frames whose derivatives are held at a time."""
-COMPARISON_RATE, COMPARISON_ITERATIONS = 7.5, (6, 6)
+COMPARISON_RATE, COMPARISON_ITERATIONS = 7.5, (4, 4)
 """Frames per second, at about which a step takes half a second, and iterations of fits of which only the costs count:
 their differences settle long before the body does."""
 

@@ -62,7 +62,8 @@ class CutFinder:
     def __call__(self, frame: np.ndarray) -> int:
         """Look at the next frame, (H, W, 3) uint8 RGB: 0, it goes on; `POSSIBLE_CUT`; or `CERTAIN_CUT`."""
         step = max(1, min(frame.shape[1] // THUMBNAIL[0], frame.shape[0] // THUMBNAIL[1]) // SAMPLES)
-        some = np.ascontiguousarray(frame[::step, ::step])
+        height, width = (size // step for size in frame.shape[:2])
+        some = cv2.resize(frame[: height * step, : width * step], (width, height), interpolation=cv2.INTER_NEAREST)
         small = cv2.resize(some, THUMBNAIL, interpolation=cv2.INTER_AREA)
         colours = cv2.calcHist([small], [0, 1, 2], None, [6, 6, 6], [0, 256] * 3).ravel() / small[..., 0].size
         last, self._last = self._last, (small, colours)
