@@ -2,8 +2,8 @@
 
 The fit works on a window of the last seconds. Each time it takes the frames that came, settles the older of them for
 good, and keeps the newer, whose future is not known yet, for the next time. What is settled stays in the window for a
-while and does not move: so the next frames go on from it without a jump, in the same world, with the same body, over
-the same floor.
+while and does not move: so the next frames go on from it without a jump, in the same world. What two seconds tell of
+the body's shape, of what is vertical and of the floor is little: these go on to be estimated, by all that was seen.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput
@@ -21,7 +22,7 @@ from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import Detector
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.camera import Camera
-from exoactor_pose.fitting.fit import USUAL_HEIGHT, Fit, PreviousFit, Weights, fit
+from exoactor_pose.fitting.fit import USUAL_HEIGHT, Common, Fit, PreviousFit, Weights, fit
 from exoactor_pose.fitting.hands import hand_pose, with_hand_landmarks
 from exoactor_pose.fitting.limbs import with_resting_arms
 from exoactor_pose.video.camera_motion import CameraMotion
@@ -165,7 +166,7 @@ class MotionStream:
         if self._last is not None and self._last.seen is not None:  # which is the left leg is settled too
             window = _with_head(self._last.seen.part(first, self._settled), window)
         previous = self._previous and replace(self._previous, state=self._previous.state.part(slice(len(window))))
-        result = fit(window, self.camera, self.body, self.person_height, self.weights, previous=previous)
+        result = fit(window, self.camera, self.body, self.person_height, self.weights, previous=previous, goes_on=True)
         new = slice(self._settled - first, stop - first)
         motion = replace(result.motion, hand_pose=hand_pose(seen)[first - seen.start :])
         motion = with_resting_arms(motion, result.seen or window)
@@ -175,9 +176,16 @@ class MotionStream:
             reprojection=result.reprojection[new],
             swapped_frames=_changed_frames(window, result.seen or window, new),
         )
+        assert result.information is not None  # it goes on
+        found = result.state.common()
+        known = self._previous.common if self._previous else Common(found, np.zeros_like(result.information))
+        share = (stop - self._settled) / (self._received - self._settled)  # the others are seen once more
+        common = known.updated(found, result.information, share)
         self._settled = stop
         state = result.state.part(slice(self._first - first, None))
-        self._previous = PreviousFit(state, stop - self._first, result.origin)
+        pelvis = self._last.motion.transl[-1] + self.body.rest_joints(motion.betas)[0]
+        turn = Rotation.from_rotvec(self._last.motion.global_orient[-1]).as_matrix()
+        self._previous = PreviousFit(state, stop - self._first, pelvis, turn, common)
         self.tracker.drop(max(0, stop - self.past - self.tracker.first))
         self.fits.append(self._last)
         return [self._last.motion]
@@ -189,6 +197,18 @@ def _with_head(head: Landmarks, seen: Landmarks) -> Landmarks:
     if head.world is not None and seen.world is not None:
         world = np.concatenate([head.world, seen.world[len(head) :]])
     return replace(seen, image=image, world=world)
+
+
+def joined(segments: list[HumanMotion], body: BodyModel) -> HumanMotion:
+    """One motion of the segments, of a body as the last one has it, of which the most was seen."""
+    return HumanMotion.joined([_with_shape(segment, segments[-1].betas, body) for segment in segments])
+
+
+def _with_shape(motion: HumanMotion, betas: np.ndarray, body: BodyModel) -> HumanMotion:
+    """The same poses of another body, whose soles are as high where its legs are straight."""
+    rest = np.stack([body.rest_joints(each)[0] for each in (motion.betas, betas)])
+    legs = rest[:, 1] - [body.rest_foot_points(each)[:, 1].min() for each in (motion.betas, betas)]
+    return replace(motion, betas=betas, transl=motion.transl + rest[0] - rest[1] + [0.0, 0.0, legs[1] - legs[0]])
 
 
 def _changed_frames(one: Landmarks, other: Landmarks, part: slice) -> int:
@@ -227,7 +247,7 @@ def follow(
                 break
             progress(min(number / total, 1.0), f"Following the person: frame {number} of {total}")
         send(source.close())
-    motion = HumanMotion.joined([each.motion for each in fits])
+    motion = joined([each.motion for each in fits], source.body)
     start = source.start or 0
     ends = start + np.cumsum([len(each.motion) for each in fits])
     seen = [(each.seen, end - len(each.motion), end) for each, end in zip(fits, ends, strict=True)]

@@ -17,6 +17,7 @@ from exoactor_pose.detection import detectors
 from exoactor_pose.detection.detectors import MediapipeDetector
 from exoactor_pose.detection.mediapipe_graphs import Graph, landmark_array, without_output
 from exoactor_pose.estimator import MediapipeEstimator
+from exoactor_pose.streaming import joined
 
 pytest.importorskip("mediapipe")
 
@@ -83,7 +84,8 @@ def test_streaming_tells_the_motion_in_segments(waving):
     assert when[0] < 0.7  # before the video ends
     assert fractions == sorted(fractions)
     assert sum(len(s) for s in segments) == len(estimate.motion) == 48
-    np.testing.assert_array_equal(np.concatenate([s.transl for s in segments]), estimate.motion.transl)
+    np.testing.assert_array_equal(joined(segments, BodyModel.load()).transl, estimate.motion.transl)
+    np.testing.assert_array_equal(np.concatenate([s.body_pose for s in segments]), estimate.motion.body_pose)
     assert estimate.keypoints.shape == (48, 33, 3)
     assert estimate.metrics["found_share"] > 0.9
 

@@ -11,7 +11,7 @@ from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.banded import Banded
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.contacts import contacts_of
-from exoactor_pose.fitting.fit import Weights, _Problem, fit
+from exoactor_pose.fitting.fit import Common, Weights, _Problem, fit
 from exoactor_pose.fitting.focal import focal_ratio
 from exoactor_pose.fitting.initial import initial_pose
 from exoactor_pose.fitting.left_right_swaps import fix_front_back_flips, fix_left_right_swaps
@@ -460,3 +460,13 @@ def test_banded_equations_are_solved_as_dense_ones():
     step, shared = equations.solve(damping=0.0)
     wanted = np.linalg.lstsq(matrix[:, :-1], -matrix[:, -1], rcond=None)[0]
     np.testing.assert_allclose(np.concatenate([step.ravel(), shared]), wanted, atol=1e-6)
+
+
+def test_a_share_of_what_a_fit_saw_adds_to_what_is_known():
+    rng = np.random.default_rng(0)
+    known, seen = (a @ a.T for a in rng.normal(size=(2, 4, 4)))
+    mean, centre = rng.normal(size=(2, 4))
+    found = np.linalg.solve(known + seen, known @ mean + seen @ centre)  # by a fit that has both
+    now = Common(mean, known).updated(found, seen, 0.5)
+    np.testing.assert_allclose(now.information, known + 0.5 * seen)
+    np.testing.assert_allclose(now.information @ now.mean, known @ mean + 0.5 * seen @ centre, atol=1e-9)

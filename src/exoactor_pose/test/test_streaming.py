@@ -12,7 +12,7 @@ from exoactor_pose.detection.detectors import Pose
 from exoactor_pose.detection.people import Person
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.fit import Weights, fit
-from exoactor_pose.streaming import MotionStream
+from exoactor_pose.streaming import MotionStream, joined
 from exoactor_pose.video.landmark_tracking import Tracker
 
 FPS = 15.0
@@ -126,8 +126,7 @@ def test_segments_are_continuous_and_near_the_whole_fit(body, batch):
     first = np.concatenate([[0], done[:-1]])
     assert (np.array(when) - 1 - first <= source.delay).all()
     assert source.delay == 28 + batch
-    motion = HumanMotion.joined(segments)
-    assert all(np.array_equal(s.betas, segments[0].betas) for s in segments)
+    motion = joined(segments, body)
     changes, seams = steps(body, motion), done[:-1]
     assert changes[[k + d for k in seams for d in (-2, -1)]].max() < 1.5 * np.percentile(changes, 95)
     tracker = Tracker(detector, FPS)
@@ -140,6 +139,25 @@ def test_segments_are_continuous_and_near_the_whole_fit(body, batch):
     soles = body.foot_points(motion)
     planted = np.minimum(motion.contacts[1:], motion.contacts[:-1]) > 0.5
     assert np.linalg.norm(np.diff(soles[..., :2], axis=0), axis=-1)[planted].max() < 0.02  # also at the seams
+
+
+def test_what_two_seconds_tell_of_shape_and_camera_is_not_the_last_word(body):
+    detector = Told(body, sidling(body, 150), noise_px=4.0)
+    source, cameras = stream(body, detector), []
+    segments = []
+    for frame in detector.frames(150):
+        if new := source.push(frame):
+            segments += new
+            cameras += [each.camera for each in source.fits]
+    source.close()
+    tracker = Tracker(detector, FPS)
+    for frame in detector.frames(150):
+        tracker([frame])
+    whole = fit(tracker.landmarks(640, 480), Camera(520, 520, 320, 240), body)
+    first, last = (np.linalg.norm(s.betas - whole.motion.betas) for s in (segments[0], segments[-1]))
+    assert last < 0.7 * first
+    first, last = (abs(camera.pitch - whole.camera.pitch) for camera in (cameras[0], cameras[-1]))
+    assert last < 0.7 * first
 
 
 def test_a_long_stream_needs_no_more_memory_than_a_short_one(body):
@@ -166,7 +184,7 @@ def test_the_stream_begins_with_the_person_and_bridges_gaps(body, batch):
     detector.hidden[[*range(7), 8, *range(40, 48)]] = True
     source, segments, _ = run(body, detector, 100)
     assert source.start == 7
-    motion = HumanMotion.joined(segments)
+    motion = joined(segments, body)
     assert len(motion) == 93
     assert motion.confidence[33:41].max() == 0.0
     assert steps(body, motion).max() < 1.2
@@ -178,7 +196,7 @@ def test_the_stream_ends_when_the_person_is_gone(body, batch):
     detector.hidden[50:] = True
     source, segments, _ = run(body, detector, 100)
     assert "ends at 3.3 s: nobody is there" in source.ended
-    assert len(HumanMotion.joined(segments)) == 50  # not the frames in which nobody is seen
+    assert len(joined(segments, body)) == 50  # not the frames in which nobody is seen
     assert source.push(np.zeros((48, 64, 3), np.uint8)) == []
 
 
@@ -187,7 +205,7 @@ def test_the_motion_ends_when_the_person_was_seen_last(body, hidden):
     detector = Told(body, sidling(body, 60))
     detector.hidden[60 - hidden :] = True
     _, segments, _ = run(body, detector, 60)
-    assert len(HumanMotion.joined(segments)) == 60 - hidden
+    assert len(joined(segments, body)) == 60 - hidden
 
 
 @pytest.mark.parametrize(("batch", "cut"), [(1, 40), (2, 40), (2, 41)])

@@ -5,6 +5,8 @@ A class of our own, since SciPy's general sparse solver (SuperLU) takes 0.35 s a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from scipy.linalg.lapack import dpbtrf, dtbtrs
@@ -51,15 +53,29 @@ class Banded:
                 self.band[k : k + ends, :, ahead * self.size] += first * second * weight
 
     def hold(self, frames: int) -> None:
-        """Leave the first frames and the common variables as they are: their steps are nothing."""
-        stiff = 1e16
+        """Leave the first frames as they are: their steps are nothing."""
         self.gradient[:frames], self.border[:frames] = 0.0, 0.0
-        self.common_gradient[:], self.border[:] = 0.0, 0.0
-        self.band[:frames, :, 0] = stiff
-        self.corner = stiff * np.eye(len(self.corner))
+        self.band[:frames, :, 0] = 1e16
 
     def solve(self, damping: float) -> tuple[np.ndarray, np.ndarray] | None:
         """Steps (frames, size) and (common,), with diagonals raised by the share ``damping``; None: not definite."""
+        reduced = self._reduced(damping)
+        if reduced is None:
+            return None
+        try:
+            common = np.linalg.solve(reduced.corner, reduced.right)
+        except np.linalg.LinAlgError:
+            return None
+        steps, _ = dtbtrs(reduced.lower, (reduced.own - reduced.border @ common)[:, None], uplo="L", trans="T")
+        return steps.reshape(self.frames, self.size), common
+
+    def information(self) -> np.ndarray:
+        """(common, common) equations of the common variables, the frames' own ones being whatever suits them best."""
+        reduced = self._reduced(0.0)
+        return np.zeros_like(self.corner) if reduced is None else reduced.corner
+
+    def _reduced(self, damping: float) -> _Reduced | None:
+        """The equations of the common variables; None: not definite."""
         count = self.frames * self.size
         band = self.band.copy()
         band[..., 0] += damping * band[..., 0] + 1e-9
@@ -70,9 +86,18 @@ class Banded:
             return None
         half, _ = dtbtrs(lower, np.asfortranarray(right), uplo="L", overwrite_b=1)
         own, border = half[:, 0], half[:, 1:]
-        try:
-            common = np.linalg.solve(corner - border.T @ border, -self.common_gradient - border.T @ own)
-        except np.linalg.LinAlgError:
-            return None
-        steps, _ = dtbtrs(lower, (own - border @ common)[:, None], uplo="L", trans="T")
-        return steps.reshape(self.frames, self.size), common
+        right_side = -self.common_gradient - border.T @ own
+        return _Reduced(corner - border.T @ border, right_side, lower, own, border)
+
+
+@dataclass(frozen=True)
+class _Reduced:
+    """Equations of the common variables, and what gives the others."""
+
+    corner: np.ndarray
+    right: np.ndarray
+    lower: np.ndarray
+    """Cholesky's factor of the others' band..."""
+    own: np.ndarray
+    border: np.ndarray
+    """...and what it makes of their right side and of their coupling with the common ones."""

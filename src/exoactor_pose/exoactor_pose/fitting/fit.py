@@ -51,6 +51,8 @@ UNSURE_SHARE = 1 / 3
 FOOT_WIDTH = 0.09
 """m, below which the middles of two feet are not apart: a foot is 0.10 m wide at the ball, 0.07 at the heel (Gordon et
 al., "ANSUR II", 2014)."""
+LEAN_SECONDS = 1.0
+"""How long a body that goes on from an earlier fit takes to lean over to what is vertical by now."""
 CHUNK = 64
 """Frames whose derivatives are held at a time."""
 COMPARISON_RATE, COMPARISON_ITERATIONS = 7.5, (4, 4)
@@ -107,16 +109,36 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class PreviousFit:
-    """The result of an earlier fit for the first frames: the fit goes on from there, in the same world.
+class Common:
+    """What is known of the shape and the camera, all common variables, besides what the fit sees itself."""
 
-    Shape, floor and the first ``settled`` frames stay as they are; ``state`` may hold more, which only start there.
+    mean: np.ndarray
+    """(N,)."""
+    information: np.ndarray
+    """(N, N) inverse covariance."""
+
+    def updated(self, found: np.ndarray, information: np.ndarray, share: float) -> Common:
+        """The same with a share of what a fit saw, which with this knowledge found them to be (N,)."""
+        total = self.information + share * information
+        own = information @ found + self.information @ (found - self.mean)
+        return Common(np.linalg.solve(total, self.information @ self.mean + share * own), total)
+
+
+@dataclass(frozen=True)
+class PreviousFit:
+    """The result of an earlier fit for the first frames: the fit goes on from there.
+
+    The first ``settled`` frames stay as they are; ``state`` may hold more, which only start there. Shape, and how the
+    camera is held, go on to be estimated: what the settled frames tell of them counts.
     """
 
     state: State
     settled: int
-    origin: np.ndarray
-    """(3,) x, y (m) and heading (rad) of the world's origin, in the levelled frame of reference."""
+    position: np.ndarray
+    """(3,) m, pelvis of the last settled frame in the world..."""
+    orientation: np.ndarray
+    """...and (3, 3) its rotation."""
+    common: Common
 
 
 @dataclass(frozen=True)
@@ -128,8 +150,6 @@ class Fit:
     reprojection: np.ndarray
     """(T,) mean error of the trusted landmarks, px; 0 where no person was found."""
     state: State
-    origin: np.ndarray
-    """As in `PreviousFit`, for a fit of later frames."""
     height_px: float
     """Height of the person in view, median of the frames."""
     swapped_frames: int = 0
@@ -138,6 +158,8 @@ class Fit:
     """The landmarks, set right; without the camera's turn where the motion is a likelier one without it."""
     cost: float = 0.0
     """What the fit has left of its terms."""
+    information: np.ndarray | None = None
+    """(N, N) what the fit saw of the common variables, where another one is to go on from it: see `Common`."""
 
 
 def fit(
@@ -148,6 +170,7 @@ def fit(
     weights: Weights | None = None,
     progress: Progress = no_progress,
     previous: PreviousFit | None = None,
+    goes_on: bool = False,
 ) -> Fit:
     """Fit the body to the landmarks.
 
@@ -161,6 +184,8 @@ def fit(
         m; sets the scale of everything, since an image does not show it.
     previous
         The earlier fit of the first frames; ``seen.camera_rotation`` then counts from the camera of the first fit.
+    goes_on
+        Whether another fit is to go on from this one.
     """
     # Where the single frames are ambiguous, the person's motion decides: the likelier one counts.
     turned, turned_frames = fix_front_back_flips(seen)
@@ -180,8 +205,10 @@ def fit(
 
     def solve(readings: list[tuple[Landmarks, int]], weights: Weights, progress: Progress) -> list[Fit]:
         def one(reading: Landmarks, swapped_frames: int, progress: Progress) -> Fit:
-            result = _Problem(reading, camera, body, person_height, weights, previous).solve(progress)
-            return replace(result, swapped_frames=swapped_frames, seen=reading)
+            problem = _Problem(reading, camera, body, person_height, weights, previous)
+            result = problem.solve(progress)
+            information = problem.information() if goes_on else None
+            return replace(result, swapped_frames=swapped_frames, seen=reading, information=information)
 
         return in_parallel([partial(one, *reading) for reading in readings], progress)
 
@@ -274,8 +301,9 @@ class _Problem:
         self.travel = np.zeros((self.frames, 3))
         self.fixed = np.zeros((self.frames, 4))
         self.cost = np.inf
-        self._looks = max(1.0, self.frames / w.prior_frames)
         self.previous = previous
+        self.settled = previous.settled if previous else 0
+        self._looks = max(1.0, (self.frames - self.settled) / w.prior_frames)
         self._start()
 
     def _start(self) -> None:
@@ -315,7 +343,7 @@ class _Problem:
         if self.previous:
             known = len(settled.path)
             state.path[:known], state.root[:known], state.pose[:known] = settled.path, settled.root, settled.pose
-            state.betas, state.camera = settled.betas, settled.camera
+            state.betas, state.camera = settled.betas.copy(), settled.camera.copy()
         self.state = state
 
     def _first_path(self, points: np.ndarray) -> np.ndarray:
@@ -341,17 +369,22 @@ class _Problem:
         equations = Banded(self.frames, VARIABLES, self.skeleton.shapes + CAMERA)
         cost = self._priors(state, equations) + self._smoothness(state, equations)
         sway = None if contacts is None else self._inertia(state)
-        for start in range(0, self.frames, CHUNK):
-            stop = min(start + CHUNK, self.frames)
-            ahead = slice(start, min(stop + 1, self.frames))
-            points = self.skeleton.points(state.part(ahead))
-            cost += self._frame_terms(
-                state, points.part(slice(stop - start)), slice(start, stop), contacts, sway, equations
-            )
+        for start in range(self.settled, self.frames, CHUNK):
+            frames = slice(start, min(start + CHUNK, self.frames))
+            behind = slice(max(start - 1, 0), frames.stop)
+            points = self.skeleton.points(state.part(behind))
+            own = points.part(slice(start - behind.start, None))
+            cost += self._frame_terms(state, own, frames, contacts, sway, equations)
             if contacts is not None:
-                cost += self._planted(points, ahead, self.fixed, equations)
+                cost += self._planted(points, behind, self.fixed, equations)
         if self.previous:
-            equations.hold(self.previous.settled)
+            known = self.previous.common
+            away = state.common() - known.mean
+            pull = known.information @ away
+            cost += float(away @ pull)
+            equations.corner += known.information
+            equations.common_gradient += pull
+            equations.hold(self.settled)
         return cost, equations
 
     def _priors(self, state: State, equations: Banded) -> float:
@@ -671,16 +704,15 @@ class _Problem:
         pelvis[:, 2] += _lift(-soles[..., 2].min(axis=1))
         root = Rotation.from_matrix(level @ state.root)
         if self.previous:
-            origin = self.previous.origin
+            pelvis, root = self._gone_on(self.previous, pelvis, root)
         else:
             ahead = root.apply([0.0, 0.0, 1.0])[: max(1, round(0.2 * self.fps))].mean(axis=0)
-            origin = np.array([*pelvis[0, :2], np.arctan2(ahead[1], ahead[0])])
-        heading = Rotation.from_euler("z", -origin[2])
-        pelvis = heading.apply(pelvis - [*origin[:2], 0.0])
+            heading = Rotation.from_euler("z", -np.arctan2(ahead[1], ahead[0]))
+            pelvis, root = heading.apply(pelvis - [*pelvis[0, :2], 0.0]), heading * root
         motion = HumanMotion(
             fps=self.fps,
             transl=pelvis - self.body.rest_joints(state.betas)[0],
-            global_orient=(heading * root).as_rotvec(),
+            global_orient=root.as_rotvec(),
             body_pose=state.axis_angles(),
             betas=state.betas,
             contacts=contacts,
@@ -689,7 +721,29 @@ class _Problem:
         )
         in_view = float(np.median(height_px[seen.found]))
         reprojection = np.where(seen.found, reprojection, 0.0)
-        return Fit(motion, camera, reprojection, state, origin, in_view, cost=self.cost)
+        return Fit(motion, camera, reprojection, state, in_view, cost=self.cost)
+
+    def information(self) -> np.ndarray:
+        """(N, N) what was seen of the common variables: see `Common`."""
+        _, equations = self._equations(self.state, contacts_of(self._soles(), self.fps))
+        known = self.previous.common.information if self.previous else 0.0
+        return equations.information() - known
+
+    def _gone_on(self, previous: PreviousFit, pelvis: np.ndarray, root: Rotation) -> tuple[np.ndarray, Rotation]:
+        """Pelvis (T, 3) and its rotations in the world of an earlier fit, which go on from its last settled frame.
+
+        What is vertical may have become another direction meanwhile: the body leans over to it.
+        """
+        last = self.settled - 1
+        turn = Rotation.from_matrix(previous.orientation) * root[last].inv()
+        heading = Rotation.from_euler("z", 2 * np.arctan2(*turn.as_quat()[2:]))
+        lean = (turn * heading.inv()).as_rotvec()
+        left = np.clip(1 - (np.arange(self.frames) - last) / (LEAN_SECONDS * self.fps), 0.0, 1.0)[:, None]
+        left = left**2 * (3 - 2 * left)
+        start = heading.apply(pelvis[last])
+        away = previous.position - start
+        pelvis = heading.apply(pelvis) + away * np.where([True, True, False], 1.0, left)
+        return pelvis, Rotation.from_rotvec(left * lean) * heading * root
 
 
 def _up(camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

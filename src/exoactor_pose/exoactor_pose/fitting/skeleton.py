@@ -78,6 +78,10 @@ class State:
             self.camera + common[count:],
         )
 
+    def common(self) -> np.ndarray:
+        """(B + CAMERA,) the variables that all frames share."""
+        return np.concatenate([self.betas, self.camera])
+
     def part(self, frames: slice) -> State:
         """Some of the frames."""
         return State(self.path[frames], self.root[frames], self.pose[frames], self.betas, self.camera)
