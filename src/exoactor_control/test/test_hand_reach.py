@@ -72,6 +72,18 @@ def test_the_hand_follows_an_object_that_was_moved():
     np.testing.assert_allclose(hand_point(after(hands)) - WANTED, [0.04, -0.03, 0.0], atol=6e-3)
 
 
+@pytest.mark.parametrize("away", [(-0.6, 0.0), (0.0, 0.5)])
+def test_an_arm_that_does_not_get_to_its_object_is_still(away):
+    hands = reach()
+    hands.observe("bottle", pose(0.3, 0.2))
+    joints = [
+        hands.corrected(BEFORE - 1, standing(), np.r_[away, np.zeros(4)], AT_ORIGIN, STANDING) for _ in range(150)
+    ]
+    path = np.array([frame.joint_pos for frame in joints[-20:]])
+    assert np.linalg.norm(hand_point(path[-1], away) - WANTED) > 0.1
+    assert np.abs(np.diff(path, axis=0)).max() < 0.01
+
+
 def test_an_arm_comes_back_from_another_branch_of_solutions():
     hands, arm = reach(), ARMS["left_hand"]
     hands.observe("bottle", pose(0.3, 0.2))

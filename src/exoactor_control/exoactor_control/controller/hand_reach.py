@@ -302,7 +302,11 @@ class HandReach:
         return np.array([rise, *tilt[:2]])
 
     def _solve(self, hand: str, q: np.ndarray, point: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-        """Joints (7,) of an arm by damped least squares, from those of the last frame on."""
+        """Joints (7,) of an arm by damped least squares, from those of the last frame on.
+
+        The damping grows with the squared error, so that what is out of reach makes no oscillation (T. Sugihara,
+        "Solvability-unconcerned inverse kinematics by the Levenberg-Marquardt method", IEEE T-RO 27, 2011).
+        """
         arm = ARMS[hand]
         wanted = q[7:][arm].copy()
         low = np.maximum(JOINT_LIMITS[arm, 0] + _MARGIN, wanted - _MAX_CORRECTION)
@@ -324,7 +328,7 @@ class HandReach:
                 ]
             )
             a = np.vstack([moves, turns, _REST * np.eye(7)])
-            step = np.linalg.solve(a.T @ a + _DAMPING * np.eye(7), a.T @ error)
+            step = np.linalg.solve(a.T @ a + (_DAMPING + error @ error) * np.eye(7), a.T @ error)
             joints = np.clip(joints + np.clip(step, -_MAX_STEP, _MAX_STEP), low, high)
         self._arms[hand] = joints
         return joints
