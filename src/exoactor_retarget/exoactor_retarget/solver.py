@@ -51,7 +51,6 @@ _WATCHED_CLEARANCE = 0.15  # m: parts that come nearer to the floor or an object
 _OBJECTS_FACTOR = 5.0  # times that clearance, planted feet and balance count for where there are objects
 _OBJECT_CLEARANCE = 0.01  # m that is kept from objects
 _SELF_CLEARANCE = 0.035  # m between arms, trunk and legs among objects: a reach is some cm off the motion
-_TRUNK_THIGH_CLEARANCE = 0.015  # m likewise between trunk and thighs, which meet in every crouch
 _HAND_HIP_CLEARANCE = 0.06  # m likewise between hands and hips: the thumb of a Dex3 hand stands out of the hand's shape
 _SOLE_CLEARANCE, _FLOOR_CLEARANCE = 0.001, 0.003  # m that is kept from the floor by swinging soles, and by other parts
 
@@ -290,8 +289,7 @@ class Solver:
         if solids is not None:
             ends = model.description.capsule_body[pairs.pairs]
             legs = model.of_leg[ends].any(axis=1) & ~(model.of_leg[ends] | (ends == model.pelvis)).all(axis=1)
-            apart[legs] = _TRUNK_THIGH_CLEARANCE
-            apart[model.of_arm[ends].sum(axis=1) == 1] = _SELF_CLEARANCE
+            apart[legs | (model.of_arm[ends].sum(axis=1) == 1)] = _SELF_CLEARANCE
             apart[np.isin(ends, model.bodies["hand"]).any(axis=1) & model.of_hips[ends].any(axis=1)] = (
                 _HAND_HIP_CLEARANCE
             )
@@ -320,7 +318,7 @@ class Solver:
         weights = self._weights(targets.solids is not None)
         poses = poses or model.kinematics.poses(state)
         common = (model, poses, targets, weights)
-        body = [terms.positions(*common), terms.rotations(*common)]
+        body = [terms.positions(*common), terms.rotations(*common), *terms.lateral_tilt(*common)]
         arms = [*terms.hands_meet(*common), terms.directions(*common), terms.hands(*common)]
         for k in range(2):
             body += terms.reach(model, poses, targets, weights["reach"], k)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from exoactor_core.arrays import smoothstep
+from exoactor_core.arrays import smoothstep, unit
 from exoactor_retarget.collision import Distances
 from exoactor_retarget.human import BEARING
 from exoactor_retarget.kinematics import Kinematics, Poses, cross, log
@@ -27,6 +27,7 @@ _MIN_REACH_SHARE, _MAX_REACH_SHARE = 0.35, 0.96  # least and greatest reach of a
 _LED_ARM_SHARE = 0.1  # how much the directions of an arm count where an object leads its hand
 _LOW_PELVIS_FACTOR = 12.0  # times that it counts if a pelvis is too low that crouches for a hand that an object leads
 _LED_HEADING_FACTOR = 20.0  # times that the heading of a pelvis counts whose hands an object leads
+_LED_TILT_FACTOR = 20.0  # times that its tilt to a side counts, likewise
 _UPRIGHT_HEIGHT = 0.6  # m, of a pelvis that does not crouch
 _CROUCH_DEPTH = 0.1  # m that one is lower that does
 _BALANCED_OFFSET = 0.05  # m: a centre of mass twice as far out as this is not meant to be over the feet
@@ -157,6 +158,19 @@ def rotations(model: Model, poses: Poses, targets: Targets, weights: dict[str, A
     weight[:, 1] = weights["torso_rotation"]
     weight[:, 2:] = _of_feet(targets, weights, "rotation")
     return _turns(model, poses, [0, model.torso, *model.bodies["foot"]], wanted, weight, model.body_block)
+
+
+def lateral_tilt(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Iterator[Term]:
+    """Led hands do not tilt the pelvis to a side, either: trunk and thighs come clear of each other in a crouch so."""
+    led = targets.holding.max(axis=1)
+    if not led.any():
+        return
+    ahead = (targets.pelvis_rot @ model.rest["pelvis"][0].T)[:, :, 0]
+    heading = unit(ahead * (1.0, 1.0, 0.0))
+    whole = _turns(model, poses, [0], targets.pelvis_rot[:, None], np.ones(3), model.body_block)
+    residual = np.einsum("ti,ti->t", heading, whole.residual)[:, None]
+    weight = weights["pelvis_rotation"] * (_LED_TILT_FACTOR - 1.0) * led[:, None]
+    yield Term(residual, weight, lambda frames: heading[frames, None] @ whole.jacobian(frames))
 
 
 def _of_feet(targets: Targets, weights: dict[str, Any], what: str) -> np.ndarray:
