@@ -40,6 +40,9 @@ _STANDING_SPEED, _STANDING_JOINT_SPEED = 0.08, 0.3  # m/s of the pelvis, rad/s o
 _SAME_BEND = 0.3  # rad between the knees of who stands on both feet
 _WALKING_SPEED = 0.4  # m/s from which a load is not leaned away from: the steps catch it
 _WAIST_PITCH = JOINT_NAMES.index("waist_pitch_joint")
+_WAIST_GAIN, _MAX_WAIST_OFFSET = 1.5, 0.25
+# 1/s and rad: trackers bend the waist by up to 0.2 rad more than the motion where arms are stretched out, with a load
+# more still, which tips the robot; its servo's target is moved on by the integral of that
 _STOP_MARGIN, _STOP_EFFORT = 0.03, 0.5  # rad from a stop at which a joint leans on it; share of its torque limit there
 
 
@@ -95,6 +98,7 @@ class TrajectoryTracker:
         self._stepping: list[np.ndarray] = []
         """On the spot, likewise, while the trajectory goes on: what each frame adds to the joints."""
         self._additions = Additions()
+        self._waist_offset = 0.0  # rad, of the target of its pitch
         self._yaw_offset, self._origin = 0.0, np.zeros(2)  # of the trajectory's frame in the odometry's
         self._moved = np.zeros(2)  # of the origin, to where objects are observed
 
@@ -130,7 +134,7 @@ class TrajectoryTracker:
             self.target, self.frame = state.joint_pos, trajectory.frame(0)
         self.trajectory, self._index = trajectory, 0
         self._steps, self._stepping, self._rounds, self._placement = [], [], 0, FootPlacement()
-        self._additions, self._moved = additions or Additions(), np.zeros(2)
+        self._additions, self._moved, self._waist_offset = additions or Additions(), np.zeros(2), 0.0
         self._align(0, yaw, position)
 
     @property
@@ -204,7 +208,18 @@ class TrajectoryTracker:
         self.kp, self.kd = self._arms.gains(loads)
         if loads:
             target = target + self._arms.offsets(loads, self.kp)
+        if self._additions.hand_reach is not None:
+            target = target + self._waist_correction(frame, state)
         return _on_stops(target, frame.joint_pos, state.joint_pos, self.kp)
+
+    def _waist_correction(self, frame: Frame, state: RobotState) -> np.ndarray:
+        """(29,) rad to be added to the joint targets, so that the waist is bent as the motion has it."""
+        short = (frame.joint_pos - state.joint_pos)[_WAIST_PITCH]
+        offset = self._waist_offset + _WAIST_GAIN / POLICY_RATE * short
+        self._waist_offset = float(np.clip(offset, -_MAX_WAIST_OFFSET, _MAX_WAIST_OFFSET))
+        correction = np.zeros(len(JOINT_NAMES))
+        correction[_WAIST_PITCH] = self._waist_offset
+        return correction
 
     def fit_hands(self, fitted: Sequence[bool]) -> None:
         """Take in which hands, left and right, are Dex3-1: their weight is compensated."""
