@@ -28,8 +28,9 @@ _SAFETY_FACTOR = 3.5
 """On the normal force that friction needs at rest: the body sways, and hands touch at points that slip and turn."""
 _FRICTION = 0.5
 """That is counted on, unless the object has less."""
-_MIN_PRESS, _MAX_PRESS = 10.0, 35.0
-"""N of a hand: to keep what weighs nothing, and what the wrists' 5 N m withstand for long on a lever of 12 cm."""
+_MIN_PRESS, _MAX_PRESS = 10.0, 30.0
+"""N of a hand: to keep what weighs nothing, and what the wrists' 5 N m withstand for long on a lever of 12 cm: the
+load and the body's sway take a quarter of them."""
 _RAMP = round(0.4 * POLICY_RATE)
 """Frames over which a force comes and goes."""
 _WRIST_GAINS = 20.0, 1.0

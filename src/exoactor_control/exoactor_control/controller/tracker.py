@@ -40,9 +40,10 @@ _STANDING_SPEED, _STANDING_JOINT_SPEED = 0.08, 0.3  # m/s of the pelvis, rad/s o
 _SAME_BEND = 0.3  # rad between the knees of who stands on both feet
 _WALKING_SPEED = 0.4  # m/s from which a load is not leaned away from: the steps catch it
 _WAIST_PITCH = JOINT_NAMES.index("waist_pitch_joint")
-_WAIST_GAIN, _MAX_WAIST_OFFSET = 1.5, 0.25
+_WAIST_GAIN, _MAX_WAIST_OFFSET = 1.5, 0.12
 # 1/s and rad: trackers bend the waist by up to 0.2 rad more than the motion where arms are stretched out, with a load
-# more still, which tips the robot; its servo's target is moved on by the integral of that
+# more still, which tips the robot; its servo's target is moved on by the integral of that,
+# no further than the motor bears for long
 _STOP_MARGIN, _STOP_EFFORT = 0.03, 0.5  # rad from a stop at which a joint leans on it; share of its torque limit there
 
 
