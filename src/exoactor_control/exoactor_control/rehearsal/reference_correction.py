@@ -255,7 +255,7 @@ class ParallelRollouts(Robots):
         """
         poses = []
         for now in range(corrections.shape[1]):
-            if self.frame[0] == self._begin:  # the motion begins where the robot is: see `Tracker`
+            if self.frame[0] == self._begin:  # the motion begins where the robot is: see `TrajectoryTracker`
                 self._align()
             self.correction = np.repeat(corrections[:, now], len(_VARIANTS), axis=0)
             action = self._network.run(self.observe())[0].astype(float)
