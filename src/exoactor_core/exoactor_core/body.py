@@ -100,6 +100,10 @@ class BodyModel:
         """Joints of the rest pose for a shape: (55, 3) m, y up, facing +z. Betas beyond the model's are ignored."""
         return _shaped(self.joint_template, self.joint_shapedirs, betas)
 
+    def rest_pelvis_height(self, betas: np.ndarray) -> float:
+        """Height of the pelvis over the soles of the rest pose, m."""
+        return float(self.rest_joints(betas)[0, 1] - self.rest_foot_points(betas)[:, 1].min())
+
     def rest_foot_points(self, betas: np.ndarray) -> np.ndarray:
         """Sole points of the rest pose: (4, 3) m, left heel, left toe, right heel, right toe."""
         return _shaped(self.sole_template, self.sole_shapedirs, betas)

@@ -207,8 +207,8 @@ def joined(segments: list[HumanMotion], body: BodyModel) -> HumanMotion:
 def _with_shape(motion: HumanMotion, betas: np.ndarray, body: BodyModel) -> HumanMotion:
     """The same poses of another body, whose soles are as high where its legs are straight."""
     rest = np.stack([body.rest_joints(each)[0] for each in (motion.betas, betas)])
-    legs = rest[:, 1] - [body.rest_foot_points(each)[:, 1].min() for each in (motion.betas, betas)]
-    return replace(motion, betas=betas, transl=motion.transl + rest[0] - rest[1] + [0.0, 0.0, legs[1] - legs[0]])
+    higher = body.rest_pelvis_height(betas) - body.rest_pelvis_height(motion.betas)
+    return replace(motion, betas=betas, transl=motion.transl + rest[0] - rest[1] + [0.0, 0.0, higher])
 
 
 def _changed_frames(one: Landmarks, other: Landmarks, part: slice) -> int:

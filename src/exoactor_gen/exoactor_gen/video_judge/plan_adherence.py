@@ -30,7 +30,7 @@ only between cuts that show the same."""
 
 
 def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any]) -> list[Finding]:
-    """Finding a motion, as estimated from the video, against each action of the plan, in their order.
+    """Check a motion, as estimated from the video, against each action of the plan, in their order.
 
     ``plan`` has ``actions``: mappings with verb, description, seconds, side, direction, distance (m), angle (degrees),
     count and objects, as far as the plan has them. Of unknown verbs, and where fields are missing or odd, little is

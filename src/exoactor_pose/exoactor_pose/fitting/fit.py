@@ -23,6 +23,7 @@ from scipy.ndimage import gaussian_filter1d, maximum_filter1d, median_filter
 from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_limits
 
+from exoactor_core.arrays import smoothstep
 from exoactor_core.body import BodyModel
 from exoactor_core.constants import GRAVITY
 from exoactor_core.motion import HumanMotion
@@ -738,8 +739,7 @@ class _Problem:
         turn = Rotation.from_matrix(previous.orientation) * root[last].inv()
         heading = Rotation.from_euler("z", 2 * np.arctan2(*turn.as_quat()[2:]))
         lean = (turn * heading.inv()).as_rotvec()
-        left = np.clip(1 - (np.arange(self.frames) - last) / (LEAN_SECONDS * self.fps), 0.0, 1.0)[:, None]
-        left = left**2 * (3 - 2 * left)
+        left = smoothstep(1 - (np.arange(self.frames) - last) / (LEAN_SECONDS * self.fps))[:, None]
         start = heading.apply(pelvis[last])
         away = previous.position - start
         pelvis = heading.apply(pelvis) + away * np.where([True, True, False], 1.0, left)

@@ -48,7 +48,7 @@ def z_up(person: Person) -> tuple[Person, tuple[str, ...]]:
         30.0, person.pelvis, Rotation.from_matrix(person.root).as_rotvec(), person.body_pose, np.zeros(10)
     )
     soles = axis * body.foot_points(motion)[..., 1].min(axis=1)
-    rest = body.rest_joints(motion.betas)[0, 1] - body.rest_foot_points(motion.betas)[:, 1].min()
+    rest = body.rest_pelvis_height(motion.betas)
     legs = axis * body.joints(motion)[:, 0, 1] - soles
     if np.median(legs) < 0.75 * rest or np.ptp(np.percentile(soles, [5, 95])) > 0.25:
         return person, ()  # on hands and knees, or along the floor
