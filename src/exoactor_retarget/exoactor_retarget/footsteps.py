@@ -22,6 +22,7 @@ LIFT_HEIGHT, SWAY_DISTANCE = 0.05, 0.045
 """m that the foot is raised, and that the body sways to the one that stands."""
 _MAX_PAUSE = 0.5  # s of standing still that do not end a walk
 _MAX_TWIST, _MIN_TWIST = 0.7, 0.15  # rad that a body turns over a foot that stands, and of a turn's slow ends
+_MIN_TURN_SPEED = 0.2  # times a turn's greatest: who turns more slowly before and after stands, and the estimate drifts
 _TOLERANCE, _FOOT_LEVER = 0.03, 0.15  # m that a foot may be off after a walk, and m for each rad that it is turned
 _SMOOTHING = 0.3  # s
 
@@ -47,6 +48,7 @@ def with_footsteps(person: Posture, goes: np.ndarray) -> Posture:
 def unreliable_walks(person: Posture) -> np.ndarray:
     """Frames (T,) of all walks and turns, if in any the body turns farther than a standing foot can; else none."""
     stands, heading = foot_contacts(person.contacts, person.fps, 0.08), headings(person, 0.2)
+    speed = np.abs(np.gradient(heading))
     bad = np.zeros(len(person), dtype=bool)
     for first, end in (run for k in range(2) for run in true_runs(stands[:, k])):
         least, most = (first + at for at in sorted((heading[first:end].argmin(), heading[first:end].argmax())))
@@ -54,7 +56,9 @@ def unreliable_walks(person: Posture) -> np.ndarray:
         if turned.max() > _MAX_TWIST:  # what came before and comes after, to and fro, is no turn
             begins = int(np.flatnonzero(turned[0] <= _MIN_TWIST)[-1]) + 1
             ends = begins + int(np.flatnonzero(turned[1, begins:] <= _MIN_TWIST)[0])
-            bad[least + begins : least + ends] = True
+            turn = slice(least + begins, least + ends)
+            turning = np.flatnonzero(speed[turn] >= _MIN_TURN_SPEED * speed[turn].max())
+            bad[turn][turning[0] : turning[-1] + 1] = True
     return without_short(bad | ~stands.all(axis=1), round(_MAX_PAUSE * person.fps)) if bad.any() else bad
 
 
