@@ -19,6 +19,7 @@ from exoactor_retarget.targets import window
 _CLEARANCE, _HAND_CLEARANCE = 0.33, 0.40  # m from the middle of the robot to what it walks past; where hands hang, too
 _HAND_HEIGHT = 0.5  # m over the floor of hands that hang
 _SWAY = 0.05  # m that the middle of the hips of who turns or walks off is nearer to what they have stopped at
+_LEAVING = 0.3  # m by which they get further from that for each m that they go
 _MIN_TOP, _MAX_UNDERSIDE = 0.10, 1.1  # m: what is lower is stepped over, what is higher walked under
 
 
@@ -39,8 +40,11 @@ def past_obstacles(
     free *= smoothstep(3.0 * walking)
     clearance = np.where(solids.tops[0] > _HAND_HEIGHT, _HAND_CLEARANCE, _CLEARANCE)
     # It gets no nearer to what it stops at than where it stops
-    nearest = [obj.floor_distance(stops).min() - _SWAY for obj in obstacles for _ in obj.shapes]
-    clearance = np.minimum(clearance, nearest)
+    gone = np.linalg.norm((path + shift)[:, None] - stops, axis=2)
+    nearest = [
+        (obj.floor_distance(stops) - _SWAY + _LEAVING * gone).min(axis=1) for obj in obstacles for _ in obj.shapes
+    ]
+    clearance = np.minimum(clearance[:, None], nearest)
     extra = np.zeros_like(shift)
     for _ in range(60):
         at = path + shift + extra
@@ -52,7 +56,7 @@ def past_obstacles(
             push += short[:, None] * _aside(normal[0, :2].T, path)
         if np.abs(push).max() < 0.01:
             break
-        extra += gaussian_filter1d(0.5 * push, 0.4 * person.fps, axis=0, mode="nearest") * free[:, None]
+        extra += gaussian_filter1d(0.5 * push, 0.6 * person.fps, axis=0, mode="nearest") * free[:, None]
     return shift + extra
 
 
