@@ -49,6 +49,8 @@ _TOO_NEAR = 0.25  # share of the clearance: parts that are nearer to each other 
 _WATCHED_DISTANCE = 0.08  # m: pairs of parts that come nearer to each other are watched
 _WATCHED_CLEARANCE = 0.15  # m: parts that come nearer to the floor or an object, likewise
 _OBJECTS_FACTOR = 5.0  # times that clearance, planted feet and balance count for where there are objects
+_CROUCH_SMOOTHING = 1000.0  # times that the smoothing of the root counts of who crouches for an object: clearances
+# pull it to and fro between arms and knees
 _OBJECT_CLEARANCE = 0.01  # m that is kept from objects
 _SELF_CLEARANCE = 0.035  # m between arms, trunk and legs among objects: a reach is some cm off the motion
 _HAND_HIP_CLEARANCE = 0.06  # m likewise between hands and hips: the thumb of a Dex3 hand stands out of the hand's shape
@@ -261,7 +263,7 @@ class Solver:
             if not keep.all():
                 frames, here, inputs, damping = frames[keep], here[keep], inputs[keep], damping[keep]
                 stretch = np.r_[0, np.cumsum(np.diff(frames) > 1)]
-                point = point and point.within(np.flatnonzero(keep), self._between(here, stretch, fps))
+                point = point and point.within(np.flatnonzero(keep), self._between(here, inputs, stretch, fps))
         return state
 
     @staticmethod
@@ -318,7 +320,7 @@ class Solver:
         weights = self._weights(targets.solids is not None)
         poses = poses or model.kinematics.poses(state)
         common = (model, poses, targets, weights)
-        body = [terms.positions(*common), terms.rotations(*common), *terms.lateral_tilt(*common)]
+        body = [terms.positions(*common), terms.rotations(*common), terms.pelvis_rotation(*common)]
         arms = [*terms.hands_meet(*common), terms.directions(*common), terms.hands(*common)]
         for k in range(2):
             body += terms.reach(model, poses, targets, weights["reach"], k)
@@ -338,7 +340,7 @@ class Solver:
             too_near[near.frame[near.distance < _TOO_NEAR * self.mapping["limits"]["clearance"]]] = True
             gaps = gaps.join(terms.parts_apart(model, poses, near, watched.apart, weights["clearance"]))
         cost += np.bincount(gaps.frame, gaps.weight * np.maximum(gaps.short, 0.0) ** 2, len(state))
-        return _Point(away, (body, arms), gaps, too_near, cost, self._between(state, stretch, fps))
+        return _Point(away, (body, arms), gaps, too_near, cost, self._between(state, inputs, stretch, fps))
 
     def _problem(self, point: _Point, block: np.ndarray, its: list[terms.Term], damping: np.ndarray) -> Problem:
         """What a step of a block solves."""
@@ -361,7 +363,7 @@ class Solver:
         hessian += np.diag(np.r_[np.zeros(first), self.posture[joints]] + 1e-3)
         return Problem(hessian, gradient, point.joins.of(block), damping, point.gaps.of(self.model, block))
 
-    def _between(self, state: State, stretch: np.ndarray, fps: float) -> Joins:
+    def _between(self, state: State, inputs: _Inputs, stretch: np.ndarray, fps: float) -> Joins:
         """Smoothness, and joint speeds and accelerations beyond their limits; none across stretches (T,) of time."""
         t, model, weight = len(state), self.model, self.mapping["weights"]["limits"]
         speed = np.empty((max(t - 1, 0), model.size))
@@ -370,6 +372,7 @@ class Solver:
         speed[:, ROOT:] = state.joint_pos[1:] - state.joint_pos[:-1]
         smooth = speed[1:] - speed[:-1]
         smooth_weight = np.tile(self.smooth * (fps / _SMOOTH_FPS) ** 4, (len(smooth), 1))
+        smooth_weight[:, :ROOT] *= 1.0 + (_CROUCH_SMOOTHING - 1.0) * terms.crouching(inputs.targets)[1:-1, None]
         # A limit's cost w (x - x_max)^2 joins the smoothing s x^2 as one weight s + w and one residual.
         over = _beyond(smooth[:, ROOT:], model.acceleration / fps**2)
         own = smooth_weight[:, ROOT:]

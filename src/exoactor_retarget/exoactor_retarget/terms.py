@@ -15,19 +15,20 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from exoactor_core.arrays import smoothstep, unit
+from exoactor_core.arrays import smoothstep
 from exoactor_retarget.collision import Distances
 from exoactor_retarget.human import BEARING
 from exoactor_retarget.kinematics import Kinematics, Poses, cross, log
 from exoactor_retarget.model import Model
 from exoactor_retarget.surroundings import Clearances
-from exoactor_retarget.targets import Targets
+from exoactor_retarget.targets import Targets, headed
 
 _MIN_REACH_SHARE, _MAX_REACH_SHARE = 0.35, 0.96  # least and greatest reach of an arm, as shares of its length
 _LED_ARM_SHARE = 0.1  # how much the directions of an arm count where an object leads its hand
 _LOW_PELVIS_FACTOR = 12.0  # times that it counts if a pelvis is too low that crouches for a hand that an object leads
-_LED_HEADING_FACTOR = 20.0  # times that the heading of a pelvis counts whose hands an object leads
-_LED_TILT_FACTOR = 20.0  # times that its tilt to a side counts, likewise
+_LED_PELVIS_FACTORS = 20.0, 4.0, 20.0
+"""Times that the tilt to a side, the bend further ahead in a crouch, and the heading of a pelvis count whose hands an
+object leads."""
 _UPRIGHT_HEIGHT = 0.6  # m, of a pelvis that does not crouch
 _CROUCH_DEPTH = 0.1  # m that one is lower that does
 _BALANCED_OFFSET = 0.05  # m: a centre of mass twice as far out as this is not meant to be over the feet
@@ -139,8 +140,7 @@ def positions(model: Model, poses: Poses, targets: Targets, weights: dict[str, A
     weight = np.empty_like(residual)
     weight[:, 0] = weights["pelvis_position"]
     weight[:, 1:] = _of_feet(targets, weights, "position")
-    crouches = smoothstep((_UPRIGHT_HEIGHT - targets.pelvis_pos[:, 2]) / _CROUCH_DEPTH) * targets.holding.max(axis=1)
-    weight[:, 0, 2] *= np.where(residual[:, 0, 2] > 0.0, 1.0 + (_LOW_PELVIS_FACTOR - 1.0) * crouches, 1.0)
+    weight[:, 0, 2] *= np.where(residual[:, 0, 2] > 0.0, 1.0 + (_LOW_PELVIS_FACTOR - 1.0) * crouching(targets), 1.0)
     bodies = [0, *model.bodies["foot"]]
     return Term(
         residual.reshape(len(targets), -1),
@@ -150,27 +150,33 @@ def positions(model: Model, poses: Poses, targets: Targets, weights: dict[str, A
 
 
 def rotations(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
-    """Orientations of pelvis, torso, and feet, flat on the floor in contact; led hands do not turn the pelvis aside."""
-    wanted = np.concatenate([targets.pelvis_rot[:, None], targets.torso_rot[:, None], targets.foot_rot], axis=1)
+    """Orientations of torso and feet, these flat on the floor in contact."""
+    wanted = np.concatenate([targets.torso_rot[:, None], targets.foot_rot], axis=1)
     weight = np.empty(wanted.shape[:3])
-    weight[:, 0] = weights["pelvis_rotation"]
-    weight[:, 0, 2] *= 1.0 + (_LED_HEADING_FACTOR - 1.0) * targets.holding.max(axis=1)
-    weight[:, 1] = weights["torso_rotation"]
-    weight[:, 2:] = _of_feet(targets, weights, "rotation")
-    return _turns(model, poses, [0, model.torso, *model.bodies["foot"]], wanted, weight, model.body_block)
+    weight[:, 0] = weights["torso_rotation"]
+    weight[:, 1:] = _of_feet(targets, weights, "rotation")
+    return _turns(model, poses, [model.torso, *model.bodies["foot"]], wanted, weight, model.body_block)
 
 
-def lateral_tilt(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Iterator[Term]:
-    """Led hands do not tilt the pelvis to a side, either: trunk and thighs come clear of each other in a crouch so."""
-    led = targets.holding.max(axis=1)
-    if not led.any():
-        return
+def pelvis_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
+    """Orientation of the pelvis, about the ways ahead, to the left and up.
+
+    Led hands do not turn it aside, nor tilt it to a side, as trunk and thighs come clear of each other in a crouch; nor
+    bend it much further than the person crouches, as straight legs do.
+    """
     ahead = (targets.pelvis_rot @ model.rest["pelvis"][0].T)[:, :, 0]
-    heading = unit(ahead * (1.0, 1.0, 0.0))
-    whole = _turns(model, poses, [0], targets.pelvis_rot[:, None], np.ones(3), model.body_block)
-    residual = np.einsum("ti,ti->t", heading, whole.residual)[:, None]
-    weight = weights["pelvis_rotation"] * (_LED_TILT_FACTOR - 1.0) * led[:, None]
-    yield Term(residual, weight, lambda frames: heading[frames, None] @ whole.jacobian(frames))
+    axes = np.swapaxes(headed(np.arctan2(ahead[:, 1], ahead[:, 0])), 1, 2)
+    world = _turns(model, poses, [0], targets.pelvis_rot[:, None], np.ones(3), model.body_block)
+    residual = np.einsum("tij,tj->ti", axes, world.residual)
+    bends = np.where(residual[:, 1] < 0.0, crouching(targets), 0.0)
+    led = np.stack([targets.holding.max(axis=1), bends, targets.holding.max(axis=1)], axis=1)
+    weight = weights["pelvis_rotation"] * (1.0 + (np.array(_LED_PELVIS_FACTORS) - 1.0) * led)
+    return Term(residual, weight, lambda frames: axes[frames] @ world.jacobian(frames))
+
+
+def crouching(targets: Targets) -> np.ndarray:
+    """How much (T,) the pelvis crouches for hands that an object leads."""
+    return smoothstep((_UPRIGHT_HEIGHT - targets.pelvis_pos[:, 2]) / _CROUCH_DEPTH) * targets.holding.max(axis=1)
 
 
 def _of_feet(targets: Targets, weights: dict[str, Any], what: str) -> np.ndarray:
