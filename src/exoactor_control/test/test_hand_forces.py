@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import mujoco
 import numpy as np
 import pytest
@@ -78,6 +80,17 @@ def test_offsets_do_the_virtual_work_of_the_forces(yaw):
             work += (hand_point(STANDING + arm, hand) - start) @ [0.0, inwards * press, 0.0]
             work += (hand_point(STANDING + carried, hand) - start) @ [0.0, 0.0, load]
         assert (offsets * KP) @ change == pytest.approx(work, rel=1e-4, abs=1e-12)
+
+
+def test_forces_act_where_the_hand_touches_the_object():
+    reference, scene = box_between_the_hands()
+    (contact, _), box = reference.motion.object_contacts, scene["box"]
+    positions, turns = link_poses(standing_motion(0.02), [HAND_LINKS["left_hand"]])
+    wanted = np.array([0.09, -0.05, 0.01])
+    pos = tuple(map(float, box.rotation.inv().apply(positions[0, 0] + turns[0, 0] @ wanted - box.pos)))
+    motion = replace(reference.motion, object_contacts=(contact.model_copy(update={"pos_object": pos}),))
+    (load,) = HandForces(Reference(motion, ()), scene).at(round(2.0 * POLICY_RATE))
+    np.testing.assert_allclose(load.point, wanted, atol=1e-9)
 
 
 def test_the_body_is_not_pushed_over():

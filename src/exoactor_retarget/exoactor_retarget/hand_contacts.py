@@ -27,9 +27,9 @@ _DEX3_REACH = 0.134
 """m, along the palm's link and a third of the way round what is held: fingers hold what they get so far about. Found by
 rehearsals with bottles of 66 mm and cups of 80 mm, which are held best 0.065 and 0.05 m ahead of the palm's link."""
 _DEX3_GAP = 0.017  # m aside from the palm's link to the surface of what is held
-_DEX3_FIST, _DEX3_KNUCKLES = np.array([0.115, -0.058, 0.0]), np.array([0.145, -0.03, 0.0])
-"""m, where a closed left hand touches what is beside it and ahead of it, in the link of the wrist."""
-_DEX3_FIST_DOWN = _DEX3_FIST - [0.015, 0.0, 0.0]  # m, likewise, with the fingers down: more with the thumb and the palm
+_DEX3_FIST, _DEX3_KNUCKLES = np.array([0.093, -0.057, 0.0]), np.array([0.145, -0.03, 0.0])
+"""m, where a closed left hand touches what is beside it (the centre of the pressure of its bent fingers and thumb on a
+box in simulation) and ahead of it, in the link of the wrist."""
 _DEX3_MAX_WIDTH, _DEX3_APPROACH, _DEX3_INWARD = 0.095, 0.12, 0.35  # m, m and rad
 _DEX3_ASIDE = 0.05  # m from its side at which a hand comes: fingers that are 2 cm off their path strike what they pass
 _MIN_DRAW_DISTANCE = 0.05  # m towards the robot by which a hand draws an object rather than pushing it
@@ -155,8 +155,7 @@ class HandContactPlanner:
             x = forward - (forward @ y) * y
             down = low or (drawn and obj.articulation is not None)  # into a drawer from above
             x = unit(x) if np.linalg.norm(x) > 0.3 else unit(np.array([0.0, 0.0, -1.0 if down else 1.0]) - y[2] * y)
-            beside = _DEX3_FIST_DOWN if taken_low else _DEX3_FIST
-            local = beside * [1.0, out, 1.0] if fist else self.model.palms[side]
+            local = _DEX3_FIST * [1.0, out, 1.0] if fist else self.model.palms[side]
         else:
             x = -normal
             up = np.array([0.0, 0.0, 1.0])

@@ -52,8 +52,8 @@ class HandLoad:
     """(3,) N on an object, in the frame of the hand's link."""
     load: float
     """N upwards."""
-    point: tuple[float, float, float] = HAND_POINT
-    """m, where, in the frame of the hand's link."""
+    point: np.ndarray
+    """(3,) m, where, in the frame of the hand's link."""
     together: float = 0.0
     """How much it holds something together with the other hand, 0 to 1."""
 
@@ -69,18 +69,21 @@ class _HandForce:
     """(3,) N in the frame of the hand's link, which turns with an object that is held."""
     load: float
     """N upwards, once the hand presses."""
+    point: np.ndarray
+    """(3,) m in the frame of the hand's link, where it touches the object."""
 
     def at(self, frame: int) -> HandLoad:
         come, gone = (frame - self.begin) / _RAMP, (frame - self.end) / _RAMP
         pressed, loaded = np.clip([come, come - 1.0], 0.0, 1.0) * (1.0 - np.clip(gone, 0.0, 1.0))
         between_palms = self.press.any() and self.load > 0.0
-        return HandLoad(self.hand, pressed * self.press, float(loaded * self.load), together=pressed * between_palms)
+        together = pressed * between_palms
+        return HandLoad(self.hand, pressed * self.press, float(loaded * self.load), self.point, together)
 
 
 def dex3_weights(fitted: Sequence[bool]) -> list[HandLoad]:
     """The weights of the Dex3 hands that are fitted, left and right, over that of the rubber hands of the training."""
     hands = (hand for hand, there in zip(HAND_LINKS, fitted, strict=True) if there)
-    return [HandLoad(hand, np.zeros(3), EXTRA_MASS * GRAVITY, EXTRA_MASS_POINT) for hand in hands]
+    return [HandLoad(hand, np.zeros(3), EXTRA_MASS * GRAVITY, np.array(EXTRA_MASS_POINT)) for hand in hands]
 
 
 class HandForces:
@@ -124,7 +127,7 @@ class ArmFeedforward:
         together = max((each.together for each in loads), default=0.0)
         for each in loads:
             arm, (pose, _) = ARMS[each.hand], self._arms.hand(each.hand)
-            point, load = pose.act(np.array(each.point)), np.array([0.0, 0.0, each.load])
+            point, load = pose.act(each.point), np.array([0.0, 0.0, each.load])
             torques[WAIST] += together * self._arms.torques(point, load)[WAIST]
             torques[arm] += self._arms.torques(point, pose.rotation @ each.press + load)[arm]
         return np.clip(torques / kp, -_MAX_OFFSET, _MAX_OFFSET)
@@ -134,7 +137,7 @@ class ArmFeedforward:
         moment = np.zeros(2)
         for each in loads:
             pose, _ = self._arms.hand(each.hand)
-            moment += each.load * pose.act(np.array(each.point))[:2]
+            moment += each.load * pose.act(each.point)[:2]
         ahead, left = about_z(self._yaw).T[:2, :2] @ moment
         return np.clip(_LEAN * np.array([left, -ahead]), -_MAX_LEAN, _MAX_LEAN)
 
@@ -150,9 +153,11 @@ def _forces(reference: Reference, scene: Scene) -> Iterable[_HandForce]:
         together = sum(contact.overlaps(other) for other in same)
         force, load = wanted_forces(contact, obj, together)
         normal = obj.rotation.apply(contact.normal_object)
-        yield _HandForce(
-            contact.body, begin, end, _in_hand(reference.motion, contact.body, begin, -force * normal), load
-        )
+        hand, turn = _hand_pose(reference.motion, contact.body, begin)
+        point = np.array(HAND_POINT)
+        if contact.pos_object is not None:
+            point = turn.T @ (obj.rotation.apply(contact.pos_object) + obj.pos - hand)
+        yield _HandForce(contact.body, begin, end, turn.T @ (-force * normal), load, point)
 
 
 def wanted_forces(contact: Contact, obj: SceneObject, hands: int) -> tuple[float, float]:
@@ -170,7 +175,8 @@ def wanted_forces(contact: Contact, obj: SceneObject, hands: int) -> tuple[float
     return float(np.clip(press, _MIN_PRESS, _MAX_PRESS)), weight / hands
 
 
-def _in_hand(motion: RobotMotion, hand: str, frame: int, force: np.ndarray) -> np.ndarray:
-    """A force in the world (3,), in the frame of a hand's link at a frame of a motion."""
-    turn = link_poses(motion, [HAND_LINKS[hand]])[1][int(np.clip(frame, 0, len(motion) - 1)), 0]
-    return turn.T @ force
+def _hand_pose(motion: RobotMotion, hand: str, frame: int) -> tuple[np.ndarray, np.ndarray]:
+    """Position (3,) m and orientation (3, 3) of a hand's link in the world at a frame of a motion."""
+    positions, turns = link_poses(motion, [HAND_LINKS[hand]])
+    at = int(np.clip(frame, 0, len(motion) - 1))
+    return positions[at, 0], turns[at, 0]
