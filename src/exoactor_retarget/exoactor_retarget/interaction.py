@@ -23,7 +23,7 @@ from exoactor_retarget.contact_targets import ContactTargets
 from exoactor_retarget.contacts import foot_contacts
 from exoactor_retarget.footsteps import headings, unreliable_walks, with_footsteps
 from exoactor_retarget.hand_contacts import LOW, HandContactPlanner, contact_groups
-from exoactor_retarget.human import Posture, at_times
+from exoactor_retarget.human import BEARING, Posture, at_times
 from exoactor_retarget.model import Model
 from exoactor_retarget.object_motion import destinations, place_for
 from exoactor_retarget.obstacles import past_obstacles, round_seat
@@ -48,7 +48,7 @@ _SLOW_SECONDS_TAKING_LOW, _SLOW_SECONDS_LEAVING_LOW = (0.8, 0.3), (1.6, 0.3)
 """s, likewise of who bends down: the waist does not carry the trunk for long."""
 _STEPPING_SLOWDOWN = 1.6  # times as long as the person takes to go or turn, where it is not seen how the feet step
 _SEATED_SECONDS = 1.5  # before and after a seat supports the body, in which feet are left where they are
-_CROUCH_HEIGHTS = 0.7, 0.5  # m over the floor: one hand that works lower makes the body crouch, from here as the person
+_CROUCH_HEIGHTS = 0.7, 0.5  # m over the floor: hands that work lower make the body crouch, from here as the person
 _CROUCH_SECONDS = 3.0  # before and after a grasp in which the body crouches no further than that
 _MIN_PELVIS_HEIGHT = 0.50  # m: trackers do not crouch lower and use their hands; the trunk bends instead
 _MAX_BEND = 0.26  # rad of the trunk of who stands
@@ -58,7 +58,7 @@ _DESCENT_SECONDS = 1.2  # before and after a crouch, in which the trunk bends wi
 _STANDING_TOLERANCE = 0.02  # m below its usual height at which a pelvis still stands
 _LOW_TOPS, _CROUCHED_BENDS = (0.22, 0.28), (1.0, 0.8)  # m; rad, likewise, of who crouches to take a box with its top so
 # high: the waist does not carry a trunk that is level, and arms that are too short for a low one twist
-_MAX_BEHIND = 0.10  # m from the ankles back to the pelvis of who stands
+_MAX_OFF_FEET = 0.10  # m from the middle of the ankles to the pelvis, ahead or back
 _LEAN_DISTANCE = 0.05  # m that the body, which stands, leans towards an object rather than step
 
 
@@ -141,7 +141,7 @@ class InteractionTargets:
         """
         if not any(contact.body.endswith("hand") for contact in self.contacts):
             return targets
-        targets = self._over_feet(targets)
+        targets = self._over_feet(self._with_free_hands(targets))
         short = _raised(targets.pelvis_pos[:, 2], self._lowest_pelvis(targets))
         short *= np.isinf(targets.bearing).all(axis=1)
         pelvis_pos = targets.pelvis_pos.copy()
@@ -163,15 +163,24 @@ class InteractionTargets:
         pelvis_rot = _less_bent(pelvis_rot, beyond, lifts * (1.0 - stands))
         return replace(targets, pelvis_pos=pelvis_pos, pelvis_rot=pelvis_rot, torso_rot=torso_rot)
 
-    def _over_feet(self, targets: Targets) -> Targets:
-        """With the pelvis no further behind the feet than of who stands on both and bends down.
+    def _with_free_hands(self, targets: Targets) -> Targets:
+        """With hands that do not bear the body where they reach for objects, however near to the floor that is."""
+        bearing = targets.bearing.copy()
+        for contact in self.contacts:
+            if contact.body.endswith("hand") and contact.kind != "support":
+                at_work = self._at_work(targets, [contact]) > 0.0
+                bearing[at_work, BEARING.index(contact.body)] = np.inf
+        return replace(targets, bearing=bearing)
 
-        An estimate of who bends down and faces away from the camera has it 0.3 m behind them, and the hands with it.
+    def _over_feet(self, targets: Targets) -> Targets:
+        """With the pelvis no further behind the feet, or ahead of them, than of who stands and bends down.
+
+        An estimate of who bends down and faces away from the camera has it 0.3 to 0.5 m off, and the hands with it.
         """
         ahead = headed(targets.headings(self.model))[:, :2, 0]
-        behind = np.sum((targets.foot_pos[:, :, :2].mean(axis=1) - targets.pelvis_pos[:, :2]) * ahead, axis=1)
-        stands = targets.contact.all(axis=1) & np.isinf(targets.bearing).all(axis=1)
-        beyond = np.where(stands, np.maximum(behind - _MAX_BEHIND, 0.0), 0.0)
+        off = np.sum((targets.pelvis_pos[:, :2] - targets.foot_pos[:, :, :2].mean(axis=1)) * ahead, axis=1)
+        stands = targets.contact.any(axis=1) & np.isinf(targets.bearing).all(axis=1)
+        beyond = np.where(stands, np.clip(off, -_MAX_OFF_FEET, _MAX_OFF_FEET) - off, 0.0)
         pelvis_pos = targets.pelvis_pos.copy()
         pelvis_pos[:, :2] += gaussian_filter1d(beyond, 0.1 * targets.fps, mode="nearest")[:, None] * ahead
         return replace(targets, pelvis_pos=pelvis_pos)
@@ -184,14 +193,15 @@ class InteractionTargets:
         return np.minimum(2.0 * np.max([np.zeros(len(targets)), *near], axis=0), 1.0)
 
     def _lowest_pelvis(self, targets: Targets) -> np.ndarray:
-        """Height (T,) m below which the pelvis need not get for one hand to take, and to put, what the scene has."""
+        """Height (T,) m below which the pelvis need not get for hands to take, and to put, what the scene has."""
         fps, times, palms = targets.fps, np.arange(len(targets)) / targets.fps, targets.natural_palms(self.model)
         lowest, stands = np.full(len(targets), _MIN_PELVIS_HEIGHT), float(np.percentile(targets.pelvis_pos[:, 2], 90))
-        for contact, *others in contact_groups(self.contacts):
-            if contact.kind != "grasp" or others:  # fists hold with both hands
+        for group in contact_groups(self.contacts):
+            contact = group[0]
+            if contact.kind != "grasp":
                 continue
             obj, end = self.scene[contact.object], min(round(contact.end * fps), len(targets) - 1)
-            palm, facing = palms[end, contact.side], targets.heading(self.model, end)
+            palm, facing = palms[end, [c.side for c in group]].mean(axis=0), targets.heading(self.model, end)
             put, _ = place_for(self.scene, obj, palm, np.zeros(2), facing, self._destinations.get(obj.id))
             works = np.where(times < 0.5 * (contact.start + contact.end), obj.pos[2], put[2]) + obj.bounds[:, 2].mean()
             bends = smoothstep((_CROUCH_HEIGHTS[0] - works) / (_CROUCH_HEIGHTS[0] - _CROUCH_HEIGHTS[1]))

@@ -26,6 +26,9 @@ _LOWER_SECONDS = 1.8  # s from there to its place
 _MIN_LIFT = 0.10  # m that it is lifted at least
 _CARRY_SAG, _CARRY_LEAD = 0.05, 0.15  # m that a box between two palms hangs lower, and that its carrier is ahead
 _LOWERING = 0.35, 0.60  # m from where two hands took it, over which it is lowered to where they carry it
+_THIGHS, _UPRIGHT = 0.05, (0.80, 0.92)
+"""m below the pelvis to which the thighs of who walks rise, and shares of a pelvis' usual height at which who gets up
+begins to have a box over them, and has it there."""
 _REACH_OUT, _REACH_OUT_BEGIN, _REACH_OUT_SECONDS = 0.06, 3.0, 2.0
 """m beyond where it clears the bent knees, s before something stands low, and s over which two hands bring it there."""
 _BEND_SECONDS = 4.0  # s before something stands from which the person may bend down with it
@@ -213,6 +216,7 @@ def carried(
         rise *= 1.0 - np.maximum.accumulate(
             smoothstep((away - _LOWERING[0]) / (_LOWERING[1] - _LOWERING[0])) * (times > carry.lifted)
         )
+        rise = np.maximum(rise, _over_thighs(targets) - bottom)
     center = begin + share[:, None] * (hands - begin)
     if not carry.kept:
         goal, under = place_for(scene, obj, hands[last], np.zeros(2), headings[last], destination)
@@ -265,6 +269,13 @@ def _before_body(
     return hands
 
 
+def _over_thighs(targets: Targets) -> np.ndarray:
+    """Height (T,) m at which thighs that swing do not meet what is carried before them; low where the body is low."""
+    height = gaussian_filter1d(targets.pelvis_pos[:, 2], 0.6 * targets.fps, mode="nearest")
+    low, high = np.percentile(height, 90) * np.array(_UPRIGHT)
+    return smoothstep((height - low) / (high - low)) * (height - _THIGHS)
+
+
 def _rise_before_placing(
     rise: np.ndarray,
     obj: SceneObject,
@@ -300,7 +311,7 @@ def _over_others(
     It is so high from ``beside`` m beside them on.
     """
     low, half = obj.bounds[0, 2], obj.bounds[1, :2].max() + beside
-    raised = np.zeros(len(pos))
+    needed = np.full(len(pos), -np.inf)
     frames = np.arange(len(pos))
     room = over * np.minimum(ramp(frames / fps, first / fps, 0.4), ramp(-frames / fps, -last / fps, 0.4))
     for other in scene.objects:
@@ -312,10 +323,12 @@ def _over_others(
         )
         top = other.extent[1, 2]
         above = inside.all(axis=1) & (top < _MAX_PASSED_HEIGHT)
-        raised = np.maximum(raised, np.where(above, top + room - pos[:, 2] - low, 0.0))
-    raised[: first + 1] = raised[last:] = 0.0
+        needed = np.maximum(needed, np.where(above, top + room - low, -np.inf))
+    needed[: first + 1] = needed[last:] = -np.inf
     seconds = _PASSING_SECONDS[beside > 0.0]
-    wide = maximum_filter1d(np.maximum(raised, 0.0), round(3.0 * seconds * fps) | 1)
+    width = round(3.0 * seconds * fps) | 1
+    raised = maximum_filter1d(np.maximum(needed - pos[:, 2], 0.0), width)
+    wide = np.minimum(raised, np.maximum(maximum_filter1d(needed, width) - pos[:, 2], 0.0))  # no higher than needed
     return gaussian_filter1d(wide, seconds * fps, mode="nearest") * (room > 0) * np.minimum(room / over * 2, 1.0)
 
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import mujoco
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -9,7 +10,7 @@ from exoactor_core import robot
 from exoactor_core.arrays import true_runs
 from exoactor_core.body import BodyModel
 from exoactor_core.contacts import Contact
-from exoactor_core.dex3 import EXTRA_MASS
+from exoactor_core.dex3 import EXTRA_MASS, FINGER_JOINTS, hand_targets
 from exoactor_core.errors import BadInput, Refused
 from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene, everyday
@@ -18,7 +19,7 @@ from exoactor_retarget.collision import CapsulePairs
 from exoactor_retarget.contacts import foot_contacts
 from exoactor_retarget.footsteps import unreliable_walks, with_footsteps
 from exoactor_retarget.hand_contacts import HandContactPlanner
-from exoactor_retarget.human import POINTS, posture, resample
+from exoactor_retarget.human import BEARING, POINTS, posture, resample
 from exoactor_retarget.interaction import InteractionTargets, _less_bent
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.object_contacts import find_contacts, with_idle_arms_hanging
@@ -30,6 +31,7 @@ from exoactor_retarget.retargeter import Retargeter
 from exoactor_retarget.stance import stances
 from exoactor_retarget.surroundings import Solids
 from exoactor_retarget.targets import headed
+from exoactor_retarget.terms import pelvis_rotation
 
 language = pytest.importorskip("exoactor_gen.mannequin.language")
 choreographer = pytest.importorskip("exoactor_gen.mannequin.choreography")
@@ -157,16 +159,35 @@ def test_the_trunk_of_who_bends_down_to_a_box_bends_with_the_legs_and_the_hips_r
     assert (pelvis - most)[crouches].max() < 0.02
 
 
-def test_a_box_on_the_floor_is_held_with_the_fists_farther_ahead_than_one_on_a_table(retarget):
+def inner_points(within: float) -> np.ndarray:
+    """(n, 3) m, points of a closed left Dex3-1 that are nearest to what is beside it, in the link of the wrist."""
+    model = robot.mujoco_spec(hands="dex3", self_collision=True).compile()
+    data = mujoco.MjData(model)
+    for joint, angle in zip(FINGER_JOINTS[0], hand_targets(np.zeros(2))[0], strict=True):
+        data.joint(joint).qpos = angle
+    mujoco.mj_kinematics(model, data)
+    wrist = data.body(robot.HAND_LINKS["left_hand"])
+    turn, points = wrist.xmat.reshape(3, 3), []
+    for geom in range(model.ngeom):
+        if "left_hand" in model.body(model.geom_bodyid[geom]).name and (
+            model.geom_contype[geom] or model.geom_conaffinity[geom]
+        ):
+            radius, half, _ = model.geom_size[geom]
+            axis = turn.T @ data.geom_xmat[geom].reshape(3, 3)[:, 2]
+            middle = turn.T @ (data.geom_xpos[geom] - wrist.xpos)
+            points += [middle + end * half * axis - [0.0, radius, 0.0] for end in (-1.0, 1.0)]
+    found = np.array(points)
+    return found[found[:, 1] < found[:, 1].min() + within]
+
+
+def test_fists_are_led_to_boxes_with_what_they_touch_them_with(retarget):
     human = choreographer.Choreography.of_instruction("pick up the box from the floor").perform(np.zeros(10))[0]
     targets, model = retarget.targets(human, task=True), retarget.model
-    at = {}
     for height in (0.0, 0.7):
         planner = HandContactPlanner(model, Scene(objects=(box_at(0.5, z=height),)), "dex3")
-        at[height] = [
-            one.local[0] for one in planner.plan(held("box", 4.0, 6.0), targets, targets.natural_palms(model))
-        ]
-    assert np.array(at[0.0]) == pytest.approx(np.array(at[0.7]) - 0.015)
+        left, right = planner.plan(held("box", 4.0, 6.0), targets, targets.natural_palms(model))
+        np.testing.assert_allclose(left.local, inner_points(0.012).mean(axis=0), atol=0.012)
+        np.testing.assert_allclose(right.local, left.local * [1.0, -1.0, 1.0])
 
 
 def test_what_is_put_down_on_the_floor_stands_before_the_knees_and_the_hands_come_back_low(retarget):
@@ -711,6 +732,20 @@ def test_who_leaves_what_it_has_stopped_at_gets_no_nearer_to_it(retarget):
     np.testing.assert_allclose(round_it[-1], shift[-1], atol=0.01)
 
 
+def test_who_walks_off_along_a_table_gets_farther_from_it(retarget):
+    human = person_doing("turn left 90 degrees, then walk forward one metre")
+    person = resample(posture(human, retarget.body, retarget.mapping["human"]), 50.0)
+    stands, last = foot_contacts(person.contacts, person.fps, 0.08), len(person) - 1
+    table = everyday("table", pos=(0.6, 0.4, 0.0), size=(0.6, 1.2, 0.75))
+    placed = [*(Stance(k, k, np.zeros(2)) for k in (0, 30)), Stance(last, last, np.zeros(2))]
+    path = person.at("hip").mean(axis=1)[:, :2]
+    shift = past_obstacles(person, np.zeros((len(person), 2)), placed, stands, Scene(objects=(table,)), set())
+    away = table.floor_distance(path + shift)
+    assert away[0] == pytest.approx(0.3, abs=0.03)
+    beside = np.linalg.norm(path - path[0], axis=1)
+    assert away[(beside > 0.5) & (beside < 0.8)].min() > 0.33
+
+
 def test_who_stops_before_a_goal_does_not_leave_the_path_round_an_obstacle(retarget):
     chair, basket = everyday("chair", pos=(1.08, 0.07, 0.0)), everyday("basket", pos=(2.3, -0.13, 0.0))
     made = choreographer.Choreography.of_instruction("walk to the basket", 0.78, Scene(objects=(chair, basket)))
@@ -912,7 +947,7 @@ def test_one_hand_carries_with_a_level_forearm_however_the_person_holds_it(retar
     assert led.palm_pos[carries, 0, 2].max() < 1.0  # the shoulder is at 1.06 m
 
 
-def test_a_box_off_a_table_is_carried_with_level_forearms_and_high_over_what_it_is_put_on(retarget):
+def test_a_box_off_a_table_is_carried_over_the_thighs_and_high_over_what_it_is_put_on(retarget):
     table = everyday("table", "table", (1.3, 0.0, 0.0), size=(0.6, 1.2, 0.78))
     stand = everyday("stand", "stand", (0.7, 2.0, 0.0), size=(0.5, 0.5, 0.7))
     scene = Scene(objects=(table, stand, box_at(1.16, z=0.78)))
@@ -921,10 +956,11 @@ def test_a_box_off_a_table_is_carried_with_level_forearms_and_high_over_what_it_
     targets, poses, _, _ = retarget.object_targets(plan.perform(np.zeros(10))[0], plan.interaction)
     box = poses[:, 2, :3]
     near, over = (np.linalg.norm(box[:, :2] - at, axis=1) < 0.3 for at in (box[0, :2], box[-1, :2]))
-    grip = targets.palm_pos[:, 0, 2] - box[:, 2]
     assert box[near, 2].max() > 0.78 + 0.09
     between = slice(np.flatnonzero(near)[-1] + 50, np.flatnonzero(over)[0] - 50)
-    assert (box[between, 2] + grip[between]).min() < targets.level_palms(retarget.model)[between, 0, 2].min() + 0.02
+    over_thighs = box[between, 2] - targets.pelvis_pos[between, 2] + 0.05
+    assert over_thighs.min() > -0.03
+    assert over_thighs.min() < 0.02  # and it is lowered to there
     assert box[over, 2].max() > 0.7 + 0.07
     np.testing.assert_allclose(box[-1, 2], 0.7, atol=1e-6)
     assert np.diff(box[:, 2]).min() * targets.fps > -0.6  # and it does not drop off an edge that it has passed
@@ -1032,6 +1068,39 @@ def test_who_sways_before_a_turn_does_not_walk_yet(retarget):
     assert begins[1] > 120
 
 
+def test_whose_estimate_drifts_before_a_turn_does_not_walk_yet(retarget):
+    person = retarget._person(person_doing("stand for 6 seconds, then turn left"))
+    turn = headed(np.pad(0.25 * np.linspace(0.0, 1.0, 280), (0, len(person) - 280), mode="edge"))
+    hips = person.at("hip").mean(axis=1)[:, None, None]
+    drifting = replace(person, points=hips + np.einsum("tij,tnkj->tnki", turn, person.points - hips))
+    begins = [np.flatnonzero(unreliable_walks(pivoting(each)))[0] for each in (person, drifting)]
+    assert begins[1] == pytest.approx(begins[0], abs=20)
+
+
+def test_a_hand_that_gets_low_for_an_object_does_not_bear_the_body(retarget):
+    plan = choreographer.Choreography.of_instruction("pick up the box from the floor")
+    human, _ = plan.perform(np.zeros(10))
+    targets = retarget.targets(human, task=True)
+    contacts = plan.interaction.contacts
+    taken = round(contacts[0].start * targets.fps)
+    bearing = targets.bearing.copy()
+    bearing[taken - 20 : taken + 20, BEARING.index("left_hand")] = 0.0
+    objects = InteractionTargets(retarget.model, plan.interaction.scene, contacts, "dex3")
+    plain, bears = (objects.within_ability(t) for t in (targets, replace(targets, bearing=bearing)))
+    np.testing.assert_array_equal(bears.pelvis_pos, plain.pelvis_pos)
+    assert np.isinf(bears.bearing).all()
+
+
+@pytest.mark.parametrize("ahead", [-0.4, 0.4])
+def test_a_pelvis_is_over_the_feet_of_who_carries_a_box(retarget, ahead):
+    plan = choreographer.Choreography.of_instruction("pick up the box from the floor")
+    targets = retarget.targets(plan.perform(np.zeros(10))[0], task=True)
+    pelvis_pos = targets.pelvis_pos + np.array([ahead, 0.0, 0.0])
+    objects = InteractionTargets(retarget.model, plan.interaction.scene, plan.interaction.contacts, "dex3")
+    over = objects.within_ability(replace(targets, pelvis_pos=pelvis_pos))
+    assert np.abs(over.pelvis_pos[:, 0] - over.foot_pos[..., 0].mean(axis=1)).max() < 0.12
+
+
 @pytest.mark.parametrize("bent", [0.3, 1.2, 1.8])
 def test_a_trunk_that_is_bent_too_far_is_bent_less(bent):
     heading = Rotation.from_euler("z", 0.7)
@@ -1077,3 +1146,20 @@ def test_who_crouches_is_not_tilted_to_a_side(retarget, axis, most):
     motion = retarget(human, interaction=interaction).motion
     left = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()[:, 2, 1]
     assert np.degrees(np.abs(np.arcsin(left))).max() < most
+
+
+@pytest.mark.parametrize(("deep", "dearer"), [(0.5, 4.0), (0.75, 1.0)])
+def test_a_pelvis_that_crouches_for_an_object_is_bent_less_rather_than_more(retarget, deep, dearer):
+    human = person_doing("pick up the box from the floor")
+    targets = retarget.targets(human, task=True)[:1]
+    targets = replace(targets, pelvis_pos=np.array([[0.0, 0.0, deep]]), holding=np.ones((1, 2)))
+    weights = []
+    for bend in (0.3, -0.3):
+        turn = targets.pelvis_rot @ Rotation.from_euler("y", bend).as_matrix()
+        state = State(targets.pelvis_pos, turn, np.zeros((1, 29)))
+        term = pelvis_rotation(
+            retarget.model, retarget.model.kinematics.poses(state), targets, {"pelvis_rotation": 1.0}
+        )
+        assert term.residual[0, 1] == pytest.approx(-bend, abs=0.02)
+        weights.append(term.weight[0, 1])
+    assert weights[0] == pytest.approx(dearer * weights[1])
