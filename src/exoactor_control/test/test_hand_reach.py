@@ -285,6 +285,41 @@ def test_what_two_hands_carry_comes_back_before_the_body():
     np.testing.assert_allclose(hand_point(carried), WANTED, atol=6e-3)
 
 
+def test_two_hands_are_raised_for_what_slips_down_between_them():
+    hands = carrying()
+    hands.observe("box", pose(WANTED[0], 0.0, 0.6))
+    level = after(hands, last=round(2.9 * POLICY_RATE))
+    for last in np.arange(3.9, 6.0):
+        hands.observe("box", pose(WANTED[0], 0.0, 0.56))
+        slipped = after(hands, last=round(last * POLICY_RATE))
+    rise = hand_point(slipped)[2] - hand_point(level)[2]
+    assert 0.02 < rise < 0.12
+    assert not hands.lost
+
+
+@pytest.mark.parametrize(
+    ("gone", "lost"), [((0.0, 0.0, -0.5), "box"), ((0.0, 0.5, 0.0), "box"), ((0.0, 0.0, -0.05), "")]
+)
+def test_an_object_that_hands_have_no_more_is_lost(gone, lost):
+    hands, there = carrying(), np.array([WANTED[0], 0.0, 0.6])
+    hands.observe("box", pose(*there))
+    after(hands, last=round(3.0 * POLICY_RATE))
+    assert not hands.lost
+    for _ in range(CONFIRMED):
+        hands.observe("box", pose(*(there + gone)))
+    after(hands, last=round(4.0 * POLICY_RATE))
+    assert hands.lost == lost
+
+
+def test_an_object_that_was_put_down_is_not_lost():
+    hands = carrying()
+    hands.observe("box", pose(WANTED[0], 0.0, 0.6))
+    for _ in range(CONFIRMED):
+        hands.observe("box", pose(WANTED[0] + 0.5, 0.0, 0.6))
+    after(hands, last=round(7.9 * POLICY_RATE))
+    assert not hands.lost
+
+
 def carried_for(last: float, sinks: np.ndarray, yaw: float) -> np.ndarray:
     """Measured joints (29,) after so many s, those of the left arm being short of their targets by ``sinks`` (7,)."""
     hands = carrying()

@@ -235,3 +235,15 @@ def test_perturbed_objects_are_near_and_alike():
     assert 0.8 <= min(box.mass for box in boxes) < 0.9 < 1.1 < max(box.mass for box in boxes) <= 1.2
     assert 0.5 <= min(box.friction for box in boxes) < 0.6 < 1.1 < max(box.friction for box in boxes) <= 1.2
     assert all(each["stand"].pos == scene["stand"].pos for each in drawn)
+
+
+def test_a_robot_that_has_dropped_something_stops_and_stands():
+    scene = box_on_a_stand()
+    heavy = scene.model_copy(
+        update={"objects": tuple(o if o.id == "stand" else o.model_copy(update={"mass": 9.0}) for o in scene.objects)}
+    )
+    tracking = Rehearsal(hands="fists", variations=0)(
+        lifting(height=0.35), disturbance=Disturbance(scene=heavy), interaction=Interaction(scene, checks=LIFTED)
+    )
+    assert not tracking.metrics["fell"]
+    assert "the box is not in the hands any more" in tracking.metrics["reason"]

@@ -7,7 +7,7 @@ held whenever the body sways, and the body would answer. What is carried goes ov
 on, or into, on the way there. How much higher and more upright the body is than the motion has it, as trackers are that
 do not crouch as low, is made up for slowly, and while two hands hold something, too: one arm that is stretched out with
 a load bends the body, and would be drawn back for that. Two hands that carry something are kept as high and as level as
-the motion has them, by where they are measured to be.
+the motion has them, by where they are measured to be, and higher for what slips down between them.
 """
 
 from __future__ import annotations
@@ -50,6 +50,11 @@ _LEVEL_GAIN, _LEVEL_SHARE, _MAX_LEVEL = 1.0, 0.8, np.array([0.08, 0.4, 0.4])
 than the motion has it, its target is moved on: a load that tips to one side would go on tipping, and slips between
 palms that turn to and fro with the body's steps."""
 _LEVEL_SECONDS = 0.4  # s in which that comes, and goes
+_SLIP_SMOOTHING, _SLIP_TOLERANCE, _MAX_SLIP = 0.5, 0.01, 0.10
+"""s, time constant with which two hands are raised over the motion's for what has slipped down between them; m of slip
+that is not seen for noise, and beyond that, that is made up for."""
+_LOST_DISTANCE, _LOST_SECONDS = 0.3, 0.5
+"""m farther from a hand than it was taken, and s after which what is so far is not in the hand any more."""
 _LIFTED = 1.0  # s after a touch from which what is held is on its way to where it is put
 _CHASED = 0.4  # s before a contact from which an object is not followed any more: the hand may push it already
 _BODY_LEAD = 1.3  # s before a contact of seat or foot from which the body is on its way to it
@@ -92,6 +97,12 @@ class _HandContact:
     """What the object is put on, or into."""
     pivot: np.ndarray
     """(T, 3) m, about which the hands are turned: what they hold, or the object in the scene."""
+    grip: np.ndarray
+    """(3,) m from the object's frame to the hand as the motion takes it."""
+
+    def has_it(self, frame: int) -> bool:
+        """Whether the hand is to have the object, off what it stood on."""
+        return self.holds and self.begin + _LIFTED * POLICY_RATE < frame < self.end - _CHASED * POLICY_RATE
 
     def carries(self, frame: int) -> bool:
         """Whether both hands carry the object."""
@@ -142,6 +153,8 @@ class HandReach:
         self._kinematics = ArmKinematics()
         self._arms: dict[str, np.ndarray] = {}
         self._droop = {hand: np.zeros(7) for hand in HAND_LINKS}
+        self._away = np.zeros(len(self._contacts), dtype=int)  # ticks in which what a hand has was far from it
+        self._slip = np.zeros(len(self._contacts))  # m by which what is carried is lower between the hands
         self._level = np.zeros((len(self._contacts), 3))  # m, rad, rad: upwards, about the ways ahead and to the left
 
     def follows(self, object_id: str) -> bool:
@@ -179,6 +192,12 @@ class HandReach:
                 ticks = max(ticks, 0.5 * (target.until - index))
             self._moved = self._moved + (off - self._moved) / ticks
         return self._moved
+
+    @property
+    def lost(self) -> str:
+        """Id of an object that hands should have, and have not; empty: none."""
+        gone = np.flatnonzero(self._away > _LOST_SECONDS * POLICY_RATE)
+        return self._contacts[gone[0]].target.object if len(gone) else ""
 
     @property
     def notes(self) -> list[str]:
@@ -227,10 +246,13 @@ class HandReach:
             at = int(np.clip(index, 0, len(self._points[contact.hand]) - 1))
             self._follow(k, index, at, to_odometry)
             point, rotation = self._hand_target(contact, self._shift[k], at, to_odometry)
+            point[2] += self._slip[k]
             off = np.zeros(3)
+            if contact.has_it(index):
+                self._kinematics.update(_configuration(frame, sway, joint_pos))
+                self._watch(k, contact.carries(index) and not puts_down)
             if contact.carries(index):
-                measured = _configuration(frame, sway, joint_pos)
-                off = contact.carried(index) * self._off_level(contact.hand, measured, point, rotation, heading)
+                off = contact.carried(index) * self._off_level(contact.hand, point, rotation, heading)
             level = self._level[k] + _LEVEL_GAIN / POLICY_RATE * off
             self._level[k] = np.clip(level, -_MAX_LEVEL, _MAX_LEVEL)
             rise, *tilt = np.clip(self._level[k] + _LEVEL_SHARE * off, -_MAX_LEVEL, _MAX_LEVEL)
@@ -288,14 +310,25 @@ class HandReach:
         turned = about_z(float(shift[2]))
         return middle + turned @ (point - middle) + (*shift[:2], 0.0), turned @ placed @ self._turns[contact.hand][at]
 
-    def _off_level(
-        self, hand: str, q: np.ndarray, point: np.ndarray, rotation: np.ndarray, heading: np.ndarray
-    ) -> np.ndarray:
-        """(3,) m, rad, rad: how far a hand of a configuration (36,) has to rise to its target, and tilt about x and y.
+    def _watch(self, k: int, follows: bool) -> None:
+        """Take in how far from the measured hand an object is that it has, and how far it has slipped down."""
+        contact = self._contacts[k]
+        observed = self._observed.get(contact.target.object)
+        if observed is None:
+            return
+        pose, _ = self._kinematics.hand(contact.hand)
+        off = pose.act(np.array(HAND_POINT)) - observed[:3]
+        far = np.linalg.norm(off) > np.linalg.norm(contact.grip) + _LOST_DISTANCE
+        self._away[k] = self._away[k] + 1 if far else 0
+        if follows:
+            slip = np.clip(off[2] - contact.grip[2] - _SLIP_TOLERANCE, 0.0, _MAX_SLIP)
+            self._slip[k] += (slip - self._slip[k]) / (_SLIP_SMOOTHING * POLICY_RATE)
+
+    def _off_level(self, hand: str, point: np.ndarray, rotation: np.ndarray, heading: np.ndarray) -> np.ndarray:
+        """(3,) m, rad, rad: how far a measured hand has to rise to its target, and tilt about x and y.
 
         x is the way ahead that a rotation (3, 3) gives, y that to the left.
         """
-        self._kinematics.update(q)
         pose, _ = self._kinematics.hand(hand)
         rise = (point - pose.act(np.array(HAND_POINT)))[2]
         tilt = heading.T @ pin.log3(rotation @ pose.rotation.T)
@@ -357,7 +390,8 @@ def _hand_contacts(reference: Reference, scene: Scene, points: dict[str, np.ndar
             if under and end < len(pivot):
                 highest = max(under, key=lambda obj: float(obj.extent[1, 2]))
                 put_on = _target_of(highest, end - round(_LEAD * POLICY_RATE))
-        yield _HandContact(contact.body, target, first, begin, end, last, holds, together, put_on, pivot)
+        grip = points[contact.body][min(begin, len(pivot) - 1)] - target.pose[:3]
+        yield _HandContact(contact.body, target, first, begin, end, last, holds, together, put_on, pivot, grip)
 
 
 def _met_otherwise(reference: Reference, scene: Scene) -> Iterator[_Target]:

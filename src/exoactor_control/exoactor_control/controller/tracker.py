@@ -320,6 +320,12 @@ class TrajectoryTracker:
         return far, float(np.linalg.norm(o.velocity) - np.linalg.norm(self.frame.lin_vel_xy))
 
     @property
+    def lost(self) -> str:
+        """Id of an object that the motion has in hand, and that is not there any more; empty: none."""
+        reach = self._additions.hand_reach
+        return "" if reach is None else reach.lost
+
+    @property
     def finished(self) -> bool:
         """The trajectory has been commanded to its end."""
         return self.trajectory is not None and self._index >= len(self.trajectory) and not self._steps

@@ -308,6 +308,8 @@ class Rehearsal(Tracker):
         poses = np.array(recorder.frames or [robot.pose])
         actual = RobotMotion(POLICY_RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
         metrics, jumped = judged(reference, actual, fault)
+        if ended := controller.status.ended:
+            metrics["reason"] = f"{ended}, so the robot stopped {actual.duration:.2f} s into the motion"
         corrected = motion.correction is not None and self.policy is not None and not only_lowers(motion.correction)
         metrics |= {
             **final_error(reference.given or prepared, actual, robot.pose[:7]),
@@ -405,7 +407,7 @@ class _Recorder:
         if self.frames:
             robot.record_objects()
         self._progress(status.progress, f"Rehearsing: {status.text}")
-        if status.done and self._done_time is None:
+        if (status.done or status.ended) and self._done_time is None:
             self._done_time = robot.time
         if self._fault_time is not None:
             return robot.time - self._fault_time > _AFTER_FAULT
