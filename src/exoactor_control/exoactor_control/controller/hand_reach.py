@@ -100,9 +100,13 @@ class _HandContact:
     grip: np.ndarray
     """(3,) m from the object's frame to the hand as the motion takes it."""
 
-    def has_it(self, frame: int) -> bool:
-        """Whether the hand is to have the object, off what it stood on."""
-        return self.holds and self.begin + _LIFTED * POLICY_RATE < frame < self.end - _CHASED * POLICY_RATE
+    def _lifted_for(self, frame: int) -> float:
+        """For how many frames what is held has been off what it stood on, or still is, whichever is less."""
+        return min(frame - self.begin - _LIFTED * POLICY_RATE, self.end - _CHASED * POLICY_RATE - frame)
+
+    def in_hand(self, frame: int) -> bool:
+        """Whether the hand holds the object, off what it stood on."""
+        return self.holds and self._lifted_for(frame) > 0.0
 
     def carries(self, frame: int) -> bool:
         """Whether both hands carry the object."""
@@ -110,8 +114,7 @@ class _HandContact:
 
     def carried(self, frame: int) -> float:
         """How much both hands carry the object, in [0, 1]."""
-        since, left = frame - self.begin - _LIFTED * POLICY_RATE, self.end - _CHASED * POLICY_RATE - frame
-        return self.together * float(smoothstep(min(since, left) / (_LEVEL_SECONDS * POLICY_RATE)))
+        return self.together * float(smoothstep(self._lifted_for(frame) / (_LEVEL_SECONDS * POLICY_RATE)))
 
     def weight(self, frame: int) -> float:
         """Share of the correction, in [0, 1]."""
@@ -248,10 +251,9 @@ class HandReach:
             point, rotation = self._hand_target(contact, self._shift[k], at, to_odometry)
             point[2] += self._slip[k]
             off = np.zeros(3)
-            if contact.has_it(index):
+            if contact.in_hand(index):
                 self._kinematics.update(_configuration(frame, sway, joint_pos))
                 self._watch(k, contact.carries(index) and not puts_down)
-            if contact.carries(index):
                 off = contact.carried(index) * self._off_level(contact.hand, point, rotation, heading)
             level = self._level[k] + _LEVEL_GAIN / POLICY_RATE * off
             self._level[k] = np.clip(level, -_MAX_LEVEL, _MAX_LEVEL)
@@ -311,7 +313,7 @@ class HandReach:
         return middle + turned @ (point - middle) + (*shift[:2], 0.0), turned @ placed @ self._turns[contact.hand][at]
 
     def _watch(self, k: int, follows: bool) -> None:
-        """Take in how far from the measured hand an object is that it has, and how far it has slipped down."""
+        """Take in how far from the measured hand an object is that it holds, and how far it has slipped down."""
         contact = self._contacts[k]
         observed = self._observed.get(contact.target.object)
         if observed is None:
