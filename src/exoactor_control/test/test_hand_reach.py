@@ -285,15 +285,21 @@ def test_what_two_hands_carry_comes_back_before_the_body():
     np.testing.assert_allclose(hand_point(carried), WANTED, atol=6e-3)
 
 
+def observing(hands: HandReach, seen: np.ndarray | None, first: float, last: float) -> np.ndarray:
+    """(29,) joints of the last frame from ``first`` to ``last`` s, the box being observed in each where it is seen."""
+    joints = STANDING
+    for index in range(round(first * POLICY_RATE), round(last * POLICY_RATE) + 1):
+        if seen is not None:
+            hands.observe("box", seen)
+        joints = hands.corrected(index, standing(), np.zeros(6), AT_ORIGIN, joints).joint_pos
+    return joints
+
+
 def test_two_hands_are_raised_for_what_slips_down_between_them():
     hands = carrying()
-    hands.observe("box", pose(WANTED[0], 0.0, 0.6))
-    level = after(hands, last=round(2.9 * POLICY_RATE))
-    for last in np.arange(3.9, 6.0):
-        hands.observe("box", pose(WANTED[0], 0.0, 0.56))
-        slipped = after(hands, last=round(last * POLICY_RATE))
-    rise = hand_point(slipped)[2] - hand_point(level)[2]
-    assert 0.02 < rise < 0.12
+    level = observing(hands, pose(WANTED[0], 0.0, 0.6), 0.0, 3.0)
+    slipped = observing(hands, pose(WANTED[0], 0.0, 0.56), 3.0, 6.0)
+    assert 0.02 < hand_point(slipped)[2] - hand_point(level)[2] < 0.12
     assert not hands.lost
 
 
@@ -302,21 +308,25 @@ def test_two_hands_are_raised_for_what_slips_down_between_them():
 )
 def test_an_object_that_hands_have_no_more_is_lost(gone, lost):
     hands, there = carrying(), np.array([WANTED[0], 0.0, 0.6])
-    hands.observe("box", pose(*there))
-    after(hands, last=round(3.0 * POLICY_RATE))
+    observing(hands, pose(*there), 0.0, 3.0)
     assert not hands.lost
-    for _ in range(CONFIRMED):
-        hands.observe("box", pose(*(there + gone)))
-    after(hands, last=round(4.0 * POLICY_RATE))
+    observing(hands, pose(*(there + gone)), 3.0, 4.0)
     assert hands.lost == lost
 
 
 def test_an_object_that_was_put_down_is_not_lost():
     hands = carrying()
-    hands.observe("box", pose(WANTED[0], 0.0, 0.6))
-    for _ in range(CONFIRMED):
-        hands.observe("box", pose(WANTED[0] + 0.5, 0.0, 0.6))
-    after(hands, last=round(7.9 * POLICY_RATE))
+    observing(hands, pose(WANTED[0], 0.0, 0.6), 0.0, 7.1)
+    observing(hands, pose(WANTED[0] + 0.5, 0.0, 0.6), 7.2, 8.0)
+    assert not hands.lost
+
+
+def test_an_object_that_is_not_observed_while_it_is_carried_off_is_not_lost():
+    hands = carrying()
+    observing(hands, pose(WANTED[0], 0.0, 0.6), 0.0, 3.0)
+    for index in range(round(3.0 * POLICY_RATE), round(6.0 * POLICY_RATE)):
+        far = standing((0.01 * (index - 150), 0.0))
+        hands.corrected(index, far, np.zeros(6), AT_ORIGIN, STANDING)
     assert not hands.lost
 
 

@@ -53,8 +53,9 @@ _LEVEL_SECONDS = 0.4  # s in which that comes, and goes
 _SLIP_SMOOTHING, _SLIP_TOLERANCE, _MAX_SLIP = 0.5, 0.01, 0.10
 """s, time constant with which two hands are raised over the motion's for what has slipped down between them; m of slip
 that is not seen for noise, and beyond that, that is made up for."""
-_LOST_DISTANCE, _LOST_SECONDS = 0.3, 0.5
-"""m farther from a hand than it was taken, and s after which what is so far is not in the hand any more."""
+_LOST_DISTANCE = (
+    0.3  # m farther from a hand than it was taken: `CONFIRMED` times so far, it is not in the hand any more
+)
 _LIFTED = 1.0  # s after a touch from which what is held is on its way to where it is put
 _CHASED = 0.4  # s before a contact from which an object is not followed any more: the hand may push it already
 _BODY_LEAD = 1.3  # s before a contact of seat or foot from which the body is on its way to it
@@ -156,7 +157,8 @@ class HandReach:
         self._kinematics = ArmKinematics()
         self._arms: dict[str, np.ndarray] = {}
         self._droop = {hand: np.zeros(7) for hand in HAND_LINKS}
-        self._away = np.zeros(len(self._contacts), dtype=int)  # ticks in which what a hand has was far from it
+        self._news: set[str] = set()  # objects that were observed since the last frame
+        self._away = np.zeros(len(self._contacts), dtype=int)  # observations in a row of what is far from its hand
         self._slip = np.zeros(len(self._contacts))  # m by which what is carried is lower between the hands
         self._level = np.zeros((len(self._contacts), 3))  # m, rad, rad: upwards, about the ways ahead and to the left
 
@@ -180,6 +182,7 @@ class HandReach:
                 return
         self._elsewhere.pop(object_id, None)
         self._observed[object_id] = pose
+        self._news.add(object_id)
 
     def moved(self, index: int, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
         """(2,) m by which the motion is moved to meet the object that it goes to next, until the hand reaches for it.
@@ -199,7 +202,7 @@ class HandReach:
     @property
     def lost(self) -> str:
         """Id of an object that hands should have, and have not; empty: none."""
-        gone = np.flatnonzero(self._away > _LOST_SECONDS * POLICY_RATE)
+        gone = np.flatnonzero(self._away >= CONFIRMED)
         return self._contacts[gone[0]].target.object if len(gone) else ""
 
     @property
@@ -267,6 +270,7 @@ class HandReach:
                 droop = np.clip(droop + _DROOP_GAIN / POLICY_RATE * (target - joint_pos[its]), -_MAX_DROOP, _MAX_DROOP)
                 self._droop[contact.hand] = droop
             joints[its] = target + weight * droop
+        self._news.clear()
         return replace(frame, joint_pos=joints)
 
     def _follow(self, k: int, index: int, at: int, to_odometry: tuple[np.ndarray, float]) -> None:
@@ -315,11 +319,10 @@ class HandReach:
     def _watch(self, k: int, follows: bool) -> None:
         """Take in how far from the measured hand an object is that it holds, and how far it has slipped down."""
         contact = self._contacts[k]
-        observed = self._observed.get(contact.target.object)
-        if observed is None:
+        if contact.target.object not in self._news:
             return
         pose, _ = self._kinematics.hand(contact.hand)
-        off = pose.act(np.array(HAND_POINT)) - observed[:3]
+        off = pose.act(np.array(HAND_POINT)) - self._observed[contact.target.object][:3]
         far = np.linalg.norm(off) > np.linalg.norm(contact.grip) + _LOST_DISTANCE
         self._away[k] = self._away[k] + 1 if far else 0
         if follows:
