@@ -39,7 +39,7 @@ def past_obstacles(
     walking = gaussian_filter1d((~stands).any(axis=1).astype(float), 0.3 * person.fps, mode="nearest")
     free *= smoothstep(3.0 * walking)
     clearance = np.where(solids.tops[0] > _HAND_HEIGHT, _HAND_CLEARANCE, _CLEARANCE)
-    # It gets no nearer to what it stops at than where it stops
+    # It gets no nearer to what it stops at than where it stops, and farther as it leaves
     gone = np.linalg.norm((path + shift)[:, None] - stops, axis=2)
     nearest = [
         (obj.floor_distance(stops) - _SWAY + _LEAVING * gone).min(axis=1) for obj in obstacles for _ in obj.shapes

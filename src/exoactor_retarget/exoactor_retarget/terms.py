@@ -168,8 +168,8 @@ def pelvis_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[
     axes = np.swapaxes(headed(np.arctan2(ahead[:, 1], ahead[:, 0])), 1, 2)
     world = _turns(model, poses, [0], targets.pelvis_rot[:, None], np.ones(3), model.body_block)
     residual = np.einsum("tij,tj->ti", axes, world.residual)
-    bends = np.where(residual[:, 1] < 0.0, crouching(targets), 0.0)
-    led = np.stack([targets.holding.max(axis=1), bends, targets.holding.max(axis=1)], axis=1)
+    held, bends = targets.holding.max(axis=1), np.where(residual[:, 1] < 0.0, crouching(targets), 0.0)
+    led = np.stack([held, bends, held], axis=1)
     weight = weights["pelvis_rotation"] * (1.0 + (np.array(_LED_PELVIS_FACTORS) - 1.0) * led)
     return Term(residual, weight, lambda frames: axes[frames] @ world.jacobian(frames))
 

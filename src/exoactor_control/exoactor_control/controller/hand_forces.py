@@ -18,7 +18,7 @@ from exoactor_control.reference.trajectory import POLICY_RATE, Reference
 from exoactor_core.constants import GRAVITY
 from exoactor_core.contacts import Contact
 from exoactor_core.dex3 import EXTRA_MASS, EXTRA_MASS_POINT
-from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_core.motion import JOINT_NAMES
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, link_poses
 from exoactor_core.robot_state import RobotState
 from exoactor_core.rotations import about_z, yaw_from_quat
@@ -29,8 +29,8 @@ _SAFETY_FACTOR = 3.5
 _FRICTION = 0.5
 """That is counted on, unless the object has less."""
 _MIN_PRESS, _MAX_PRESS = 10.0, 30.0
-"""N of a hand: to keep what weighs nothing, and what the wrists' 5 N m withstand for long on a lever of 12 cm: the
-load and the body's sway take a quarter of them."""
+"""N of a hand: to keep what weighs nothing, and what the wrists' 5 N m withstand for long on a lever of 9 cm: the load,
+the body's sway and the turns of what is held take the rest."""
 _RAMP = round(0.4 * POLICY_RATE)
 """Frames over which a force comes and goes."""
 _WRIST_GAINS = 20.0, 1.0
@@ -144,6 +144,9 @@ class ArmFeedforward:
 
 def _forces(reference: Reference, scene: Scene) -> Iterable[_HandForce]:
     contacts = [c for c in reference.motion.object_contacts if c.body in HAND_LINKS and c.object]
+    if not contacts:
+        return
+    positions, turns = link_poses(reference.motion, tuple(HAND_LINKS.values()))
     for contact in contacts:
         if contact.kind not in ("grasp", "push", "support") or contact.normal_object is None:
             continue
@@ -153,10 +156,10 @@ def _forces(reference: Reference, scene: Scene) -> Iterable[_HandForce]:
         together = sum(contact.overlaps(other) for other in same)
         force, load = wanted_forces(contact, obj, together)
         normal = obj.rotation.apply(contact.normal_object)
-        hand, turn = _hand_pose(reference.motion, contact.body, begin)
-        point = np.array(HAND_POINT)
+        at = int(np.clip(begin, 0, len(positions) - 1)), contact.side
+        turn, point = turns[at], np.array(HAND_POINT)
         if contact.pos_object is not None:
-            point = turn.T @ (obj.rotation.apply(contact.pos_object) + obj.pos - hand)
+            point = turn.T @ (obj.rotation.apply(contact.pos_object) + obj.pos - positions[at])
         yield _HandForce(contact.body, begin, end, turn.T @ (-force * normal), load, point)
 
 
@@ -173,10 +176,3 @@ def wanted_forces(contact: Contact, obj: SceneObject, hands: int) -> tuple[float
         return 0.0, weight
     press = _SAFETY_FACTOR * weight / hands / max(min(obj.friction, _FRICTION), 0.1)
     return float(np.clip(press, _MIN_PRESS, _MAX_PRESS)), weight / hands
-
-
-def _hand_pose(motion: RobotMotion, hand: str, frame: int) -> tuple[np.ndarray, np.ndarray]:
-    """Position (3,) m and orientation (3, 3) of a hand's link in the world at a frame of a motion."""
-    positions, turns = link_poses(motion, [HAND_LINKS[hand]])
-    at = int(np.clip(frame, 0, len(motion) - 1))
-    return positions[at, 0], turns[at, 0]

@@ -53,9 +53,7 @@ _LEVEL_SECONDS = 0.4  # s in which that comes, and goes
 _SLIP_SMOOTHING, _SLIP_TOLERANCE, _MAX_SLIP = 0.5, 0.01, 0.10
 """s, time constant with which two hands are raised over the motion's for what has slipped down between them; m of slip
 that is not seen for noise, and beyond that, that is made up for."""
-_LOST_DISTANCE = (
-    0.3  # m farther from a hand than it was taken: `CONFIRMED` times so far, it is not in the hand any more
-)
+_LOST_DISTANCE = 0.3  # m farther from a hand than it was taken at which, `CONFIRMED` times, what is held is lost
 _LIFTED = 1.0  # s after a touch from which what is held is on its way to where it is put
 _CHASED = 0.4  # s before a contact from which an object is not followed any more: the hand may push it already
 _BODY_LEAD = 1.3  # s before a contact of seat or foot from which the body is on its way to it

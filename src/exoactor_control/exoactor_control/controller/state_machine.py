@@ -280,8 +280,7 @@ class Controller:
             self._done = True
             self._begin_stand(state, Trajectory.standing(state.joint_pos, self.blend), keep_policy=True)
         if self.state is State.TRACK and (lost := self.tracker.lost):  # it might stumble over what it has dropped
-            self._ended = f"the {lost} is not in the hands any more"
-            self._begin_stand(state, Trajectory.standing(state.joint_pos, 2.0 * self.blend))
+            self.end_motion(f"the {lost} is not in the hands any more")
         if self.tracker.trajectory is None:
             return "there is no reference any more"
         try:
