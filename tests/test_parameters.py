@@ -48,7 +48,7 @@ def test_every_parameter_has_a_description_and_a_range(kind):
             for name in backend_names(stage) if kind is not ControllerNode else ():
                 node.options(name, backend_class(stage, name))
             if kind is GeneratorNode:
-                node.prepared(lambda: None)  # declares the judge's
+                node.wrap_backend(lambda: None)  # declares the judge's
         wrong, count = lacking(node)
         assert not wrong
         assert count > {StatePublisher: -1, TaskServer: 3, ControllerNode: 14}.get(kind, 2)

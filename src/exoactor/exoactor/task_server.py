@@ -77,10 +77,10 @@ class TaskServer(Node):
         self.parameters = Parameters(self)
         self.parameters.declare_options(TaskServerOptions())
         group = ReentrantCallbackGroup()
-        self._heartbeats = HeartbeatMonitor(self)
+        self.heartbeats = HeartbeatMonitor(self)
         self._preview = self.create_publisher(CompressedImage, "preview", LATCHED)
         self._heartbeat = Heartbeat(self)
-        self._stage_clients = {
+        self.stage_clients = {
             stage: Client(self, kind, action, callback_group=group) for stage, (_, action, kind) in STAGES.items()
         }
         self._stop_client = self.create_client(Trigger, "stop", callback_group=group)
@@ -239,14 +239,14 @@ class _Task:
             self._late(self._execute, after=stage)
             self.report.failed_stage = stage
             result = call_action(
-                self._server._stage_clients[stage],
+                self._server.stage_clients[stage],
                 goal,
                 node=self._server,
                 server=node,
                 on_wait=lambda text: progress(0.0, text),
                 on_feedback=on_feedback or (lambda feedback: progress(feedback.fraction, feedback.text)),
                 cancelled=self._cancelled,
-                heartbeats=self._server._heartbeats,
+                heartbeats=self._server.heartbeats,
                 server_timeout=self._parameter("server_timeout"),
                 silence_timeout=self._parameter("silence_timeout"),
                 lease=MOTION_LEASE if isinstance(goal, TrackMotion.Goal) else 0.0,
@@ -285,7 +285,7 @@ class _Task:
             )
         image = convert.image_from_message(request.scene_image)
         for stage, (node, _, _) in STAGES.items():  # better now than after the stages before it
-            sign = self._server._heartbeats.status(node)
+            sign = self._server.heartbeats.status(node)
             if sign and sign.recent and not sign.ok and (stage != "track" or execute != "rehearse"):
                 self.report.failed_stage = stage
                 raise Missing(f"The node '{node}' cannot work: {sign.text}")
@@ -303,7 +303,7 @@ class _Task:
         A node of which nothing was ever heard may still come: it is waited for at its stage.
         """
         stages = list(STAGES)[list(STAGES).index(after) + 1 if after else 0 :]
-        signs = {stage: self._server._heartbeats.status(STAGES[stage][0]) for stage in stages}
+        signs = {stage: self._server.heartbeats.status(STAGES[stage][0]) for stage in stages}
         if execute == "rehearse":
             signs.pop("track", None)
         late = ""

@@ -407,7 +407,7 @@ def test_a_leased_task_ends_with_its_sender(graph):
 def test_a_dead_node_is_noticed_before_the_task_starts(graph):
     with graph(silence_timeout=4.0) as nodes:  # the others, too, may be late on a busy machine
         server, retargeter, tester = nodes[0], nodes[3], nodes[-1]
-        until(lambda: all(server._heartbeats.status(name) for name, _, _ in STAGES.values()))
+        until(lambda: all(server.heartbeats.status(name) for name, _, _ in STAGES.values()))
         retargeter.destroy_node()
         caller = Caller(tester, ExecuteTask, "execute_task")
         time.sleep(2.2)

@@ -22,6 +22,8 @@ MAX_HEIGHT_ERROR = 0.25
 """m, of pelvis, ankles and wrists; with `MAX_TURN_ERROR` the field's rule of success (ANCHORS, section 5)."""
 MAX_TURN_ERROR = 1.0
 """rad, of the pelvis."""
+SATURATION_THRESHOLD = 0.95
+"""Share of its torque limit from which a motor counts as saturated."""
 
 STANDS_AFTER = 2.0
 """s of standing after a motion, in simulation and on the robot, until it is judged what became of robot and objects."""

@@ -73,11 +73,11 @@ class GeneratorNode(StageNode):
         self._images = self.create_publisher(CompressedImage, "video/image/compressed", LATEST)
         self._replay = Replay(self, self._publish, lambda: self._images.get_subscription_count() > 0)
 
-    def prepared(self, backend: Generator) -> Judged:
+    def wrap_backend(self, backend: Generator) -> Judged:
         """The backend and its judge."""
         return Judged(backend, Judge(**self.options("judge", Judge)))
 
-    def more_options(self, publish_feedback: Callable[..., None]) -> dict[str, Any]:
+    def feedback_options(self, publish_feedback: Callable[..., None]) -> dict[str, Any]:
         """The plan and the job of a video service go out as feedback, where the backend makes such."""
 
         def on_job(job: dict[str, Any]) -> None:

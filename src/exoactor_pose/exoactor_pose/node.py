@@ -52,7 +52,7 @@ class PoseNode(StageNode):
         self._markers = self.create_publisher(MarkerArray, "human/markers", LATCHED)
         self._replay = Replay(self, self._publish, lambda: self._markers.get_subscription_count() > 0)
 
-    def more_options(self, publish_feedback: Callable[..., None]) -> dict[str, Any]:
+    def feedback_options(self, publish_feedback: Callable[..., None]) -> dict[str, Any]:
         """Segments go out as feedback, where the backend streams."""
 
         def on_segment(segment: HumanMotion) -> None:

@@ -65,14 +65,14 @@ class StageNode(LifecycleNode):
         if self.parameters.declare("autostart", True, "Configure and activate at the start.", read_only=True):
             self._start_timer = self.create_timer(0.0, self._autostart)
 
-    def prepared(self, backend: Any) -> Callable[..., Any]:
+    def wrap_backend(self, backend: Any) -> Callable[..., Any]:
         """What is called for a goal, given the loaded backend; for subclasses."""
         return backend
 
     def on_output(self, output: Any) -> None:
         """Show the output of a successful goal on topics; for subclasses."""
 
-    def more_options(self, publish_feedback: Callable[..., None]) -> dict[str, Any]:
+    def feedback_options(self, publish_feedback: Callable[..., None]) -> dict[str, Any]:
         """Keyword arguments of the backend for this goal; ``publish_feedback`` takes fields to send; for subclasses."""
         return {}
 
@@ -99,7 +99,7 @@ class StageNode(LifecycleNode):
         self.heartbeat.report(True, f"loading the backend '{name}'")
         try:
             backend = backend_class(self._stage, name)
-            self._backend = self.prepared(backend(**self.options(name, backend)))
+            self._backend = self.wrap_backend(backend(**self.options(name, backend)))
         except Exception as error:
             known = user_error(error)
             if not known:
@@ -198,7 +198,7 @@ class StageNode(LifecycleNode):
         if self._backend is None:
             raise Missing(f"The {self.get_name()} is not configured.")
         progress(0.0, "starting")
-        options = self._to_options(goal.request) | self.more_options(publish_feedback)
+        options = self._to_options(goal.request) | self.feedback_options(publish_feedback)
         given = self._to_input(goal.request)
         output = self._backend(given, progress, **options)
         add_notes(output.metrics, given)

@@ -37,7 +37,7 @@ class RehearsalNode(StageNode):
         self._key = take_key()
         self.create_subscription(JointState, "/joint_states", self._on_joints, STATE, callback_group=self._group)
 
-    def prepared(self, backend: Callable[..., Tracking]) -> Callable[..., Tracking]:
+    def wrap_backend(self, backend: Callable[..., Tracking]) -> Callable[..., Tracking]:
         """The rehearsal begins where the robot is, and signs what it finds fit; another backend is left as it is."""
         if not isinstance(backend, Rehearsal):
             return backend

@@ -18,12 +18,12 @@ from dataclasses import replace
 import numpy as np
 
 from exoactor_control.controller.state_machine import Controller, State
+from exoactor_control.metrics import SATURATION_THRESHOLD
 from exoactor_control.options import ControllerOptions
 from exoactor_control.realtime.motor_ownership import INTRUDER, MotorOwnership
 from exoactor_control.realtime.report import Report, Sample
 from exoactor_control.realtime.watchdog import WatchdogMemory
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference
-from exoactor_control.rehearsal.gate import SATURATION_THRESHOLD
 from exoactor_core.errors import ExoActorError, Missing, RobotNotReady
 from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_unitree.dex3 import Hands

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from exoactor_control.metrics import SATURATION_THRESHOLD
 from exoactor_control.reference.repair import resting
 from exoactor_core.arrays import true_runs
 from exoactor_core.motion import JOINT_NAMES, RobotMotion
@@ -23,8 +24,6 @@ COLLISION_FORCE = 50.0
 """N with which links may press on each other: twice an arm's weight. In the rehearsal's physics they hardly overlap."""
 COLLISION_TIME = 0.1
 """s of either, all together."""
-SATURATION_THRESHOLD = 0.95
-"""Share of its torque limit from which a motor counts as saturated."""
 MAX_SATURATION = 0.2
 """Share of the time in which any one motor may be saturated."""
 PELVIS_SPEED = 3.0

@@ -275,6 +275,7 @@ class ParallelRollouts(Robots):
         begin = episode.root_pos[self._begin, :2] - episode.root_pos[0, :2]
         self._origin[:, :2] = self.qpos[:, :2] - turn(self._origin[:, 2], np.tile(begin, (self.count, 1)))
 
-    def _now(self, what: str) -> np.ndarray:
+    def reference(self, what: str) -> np.ndarray:
+        """As `Robots.reference`: all robots are at the same frame of the same motion."""
         values = getattr(self.episodes[0], what)
         return np.broadcast_to(values[min(self.frame[0], len(values) - 1)], (self.count, *values.shape[1:])).copy()

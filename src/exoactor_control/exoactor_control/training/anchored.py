@@ -154,10 +154,10 @@ class AnchoredRobots(Robots):
         step = self._step(e.mimic[t][None], self._sensed(this), self.last_action[this])
         self._history[i] = self._clean_history[i] = step[0]
 
-    def observe(self) -> np.ndarray:
-        """What the robots' sensors and odometry give and the reference, (N, 1617); the step is remembered."""
+    def observe(self, remember: bool = True) -> np.ndarray:
+        """As `Robots.observe`, with the reference as the robots' odometry sees it, (N, 1617)."""
         controlled, self.gains = self.gains, np.zeros_like(self.gains)
-        seen = super().observe()
+        seen = super().observe(remember)
         self.gains = controlled
         return np.concatenate([seen, self._ahead(seen)], axis=1).astype(np.float32)
 
@@ -217,7 +217,7 @@ class AnchoredRobots(Robots):
 
     def _judge(self) -> tuple[np.ndarray, np.ndarray]:
         """Reward (N,) of a step, and which robots (N,) failed by the field's rule or are lost."""
-        mimic, yaw = self._now("mimic"), self._now("yaw")
+        mimic, yaw = self.reference("mimic"), self.reference("yaw")
         rpy, joints = np.column_stack([mimic[:, 3:5], yaw + self._origin[:, 2]]), mimic[:, 6:]
         bodies = [c.bodies[min(t, len(c.episode) - 1)] for c, t in zip(self.clips, self.frame, strict=True)]
         wanted = self._in_world(np.stack(bodies))

@@ -203,7 +203,7 @@ class Robots:
 
     def mimic(self) -> np.ndarray:
         """(N, 35) the robots' present commands, the feedback of heading and position included."""
-        command = self._now("mimic")
+        command = self.reference("mimic")
         yaw_error, position_error = self.errors()
         heading, position, lean = self.gains.T[..., None]
         velocity, leaning, turning = outer_loop_feedback(
@@ -218,7 +218,7 @@ class Robots:
         """(N, 35) what the robots' teachers are commanded, but for the feedback of the joints' error."""
         return self.mimic()
 
-    def _now(self, what: str) -> np.ndarray:
+    def reference(self, what: str) -> np.ndarray:
         """(N, ...) one of the episodes' arrays at their present frames; past the end, their last ones."""
         return np.stack([getattr(e, what)[min(t, len(e) - 1)] for e, t in zip(self.episodes, self.frame, strict=True)])
 
@@ -231,19 +231,20 @@ class Robots:
     def errors(self) -> tuple[np.ndarray, np.ndarray]:
         """Heading error (N,) rad and position error (N, 2) m in the robot's heading frame: how far it has to go."""
         yaw = yaw_from_quat(self.qpos[:, 3:7])
-        yaw_error = wrap(self._now("yaw") + self._origin[:, 2] - yaw)
-        wanted = self._in_world(self._now("root_pos")[:, None])[:, 0, :2]
+        yaw_error = wrap(self.reference("yaw") + self._origin[:, 2] - yaw)
+        wanted = self._in_world(self.reference("root_pos")[:, None])[:, 0, :2]
         return yaw_error, turn(-yaw, wanted - self.qpos[:, :2])
 
-    def observe(self) -> np.ndarray:
-        """The robots' observations, (N, 1432); the step is remembered."""
+    def observe(self, remember: bool = True) -> np.ndarray:
+        """The robots' observations, (N, 1432), which enter their history if ``remember``."""
         parts = self._sensed()
         if self.randomization.noise:
             spread = self.randomization.noise * np.array([0.05, 0.01, 0.01, 0.2])
             parts = [p + s * self.rng.normal(size=p.shape) for p, s in zip(parts, spread, strict=True)]
         step = self._step(self.mimic(), parts, self.last_action)
         observation = _with_history(step, self._history)
-        _remember(step, self._history)
+        if remember:
+            _remember(step, self._history)
         return observation
 
     def clean_now(self) -> np.ndarray:

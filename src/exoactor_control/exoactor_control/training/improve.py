@@ -273,10 +273,7 @@ class Trainer:
             robots.restart(failed | over)
             fallen += int(failed.sum())
             raw += float(reward.mean())
-        # The last value without remembering a step twice
-        history = robots._history.copy()
-        values[t] = self._value(self._tensor(robots.observe()))
-        robots._history = history
+        values[t] = self._value(self._tensor(robots.observe(remember=False)))  # the next rollout begins with this step
         advantage, last = torch.zeros_like(rewards), torch.zeros_like(rewards[0])
         for k in range(t - 1, -1, -1):
             going = 1.0 - ends[k]

@@ -71,7 +71,7 @@ def track_each(
     while (taken >= 0).any():
         _, earned, failed, over = many.step(act(many))
         reward += np.where(failed, 0.0, earned)
-        joint_error += np.abs(many._now("mimic")[:, 6:] - many.qpos[:, 7:]).mean(axis=1)
+        joint_error += np.abs(many.reference("mimic")[:, 6:] - many.qpos[:, 7:]).mean(axis=1)
         frames += 1
         ended = failed | over
         if not ended.any():
