@@ -32,12 +32,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print the figures, or the er
 
 
 def output_file(*flags: str, help: str, ending: str) -> Any:
-    """An option for a file that a command writes: looked at before the work begins."""
+    """An option for an output file, which is checked before the work begins."""
     return typer.Option(*flags, help=f"{help} ({ending})", callback=lambda path: path and check_file(path, ending))
 
 
 def output_folder(*flags: str, help: str) -> Any:
-    """An option for a folder into which a command writes: looked at before the work begins."""
+    """An option for an output folder, which is checked before the work begins."""
     return typer.Option(*flags, help=help, callback=lambda path: path and check_folder(path))
 
 
@@ -51,19 +51,19 @@ Set = Annotated[
     ),
 ]
 Policy = Annotated[
-    str, typer.Option(help="Tracker: exoactor (ours), a policy file, or pd: joint PD, the G1 in the elastic band.")
+    str, typer.Option(help="Tracker: exoactor (ours), a policy file, or pd: joint PD, the G1 on an elastic band.")
 ]
-TaskArg = Annotated[str, typer.Argument(help="What to do; may be left out where a plan says it.")]
+TaskArg = Annotated[str, typer.Argument(help="What to do; may be omitted if a plan is given.")]
 Plan = Annotated[
     Path | None, typer.Option(help="Carry out this plan (plan.json of a run, edited or not) instead of planning TASK.")
 ]
 Image = Annotated[Path | None, typer.Option(help="Image of the scene.")]
 SceneFile = Annotated[
-    Path | None, typer.Option("--scene", help="Objects that are there: .yaml, or the bodies of an MJCF (.xml).")
+    Path | None, typer.Option("--scene", help="Scene with the objects: .yaml, or the bodies of an MJCF (.xml).")
 ]
 GeneratorName = Annotated[str, typer.Option(help="Video generator.")]
 RobotFile = Annotated[Path, typer.Argument(help="Robot motion: .npz, .csv (Unitree) or .pkl (GMR).")]
-Fps = Annotated[float | None, typer.Option(help="Frame rate of a csv; else as it says, or 30.")]
+Fps = Annotated[float | None, typer.Option(help="Frame rate of a csv file; default: as stated in the file, or 30.")]
 
 
 def print_version(wanted: bool) -> None:
@@ -90,15 +90,16 @@ def run(
     generator: GeneratorName = DEFAULTS["generate"],
     image: Image = None,
     scene: SceneFile = None,
-    output: Annotated[Path | None, output_folder("-o", "--output", help="Folder that takes the run folder.")] = None,
+    output: Annotated[Path | None, output_folder("-o", "--output", help="Folder for the run folder.")] = None,
     demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = True,
     tries: Annotated[
-        int, typer.Option(min=0, max=20, help="Tries with other videos where the rehearsal fails; not of a service.")
+        int,
+        typer.Option(min=0, max=20, help="Retries with other videos if the rehearsal fails; none with paid services."),
     ] = 2,
     settings: Set = None,
     json_: Json = False,
 ) -> None:
-    """Do the whole pipeline in one process, ending in a rehearsal in MuJoCo."""
+    """Run the whole pipeline in one process, ending in a rehearsal in MuJoCo."""
     request = read_request(task, plan, image, scene)
     task = request.instruction
     stages = InProcessStages(Backends(settings, policy, generate=generator).load)
@@ -130,19 +131,19 @@ def generate(
     task: TaskArg = "",
     plan: Plan = None,
     output: Annotated[
-        Path | None, output_file("-o", "--output", help="Video to write; video.mp4 where not given.", ending=".mp4")
+        Path | None, output_file("-o", "--output", help="Video to write; default: video.mp4.", ending=".mp4")
     ] = None,
     generator: GeneratorName = DEFAULTS["generate"],
     image: Image = None,
     scene: SceneFile = None,
     resume: Annotated[
         Path | None,
-        typer.Option(help="Fetch the video of a job that was submitted before: a run folder, or its .job.json."),
+        typer.Option(help="Fetch the video of an earlier job: a run folder, or a .job.json."),
     ] = None,
     settings: Set = None,
     json_: Json = False,
 ) -> None:
-    """Imagine a task as a third-person video."""
+    """Generate a third-person video of a person doing the task."""
     if resume is None:
         request, backends = read_request(task, plan, image, scene), Backends(settings, generate=generator)
     else:
@@ -181,7 +182,7 @@ def generate(
 def plan_(
     task: TaskArg, generator: GeneratorName = DEFAULTS["generate"], settings: Set = None, json_: Json = False
 ) -> None:
-    """Print what a generator would have the person do, as JSON, without making a video."""
+    """Print the plan of a task as JSON, without making a video."""
     backends = Backends(settings, generate=generator)
     plan = backend_class("generate", generator).plan(
         GenerateRequest(read_task(task, None)[0]), **backends.options["generate"]
@@ -193,7 +194,7 @@ def plan_(
 
 
 def save_generation(generation: Generation, output: Path) -> None:
-    """Write a video, and beside it what else there is: its first image, the truth, videos that the judge left."""
+    """Write a video, and beside it its metrics, first image, true motion, scene and rejected alternatives."""
     generation.video.save(output)
     save_json(output.with_suffix(".metrics.json"), generation.metrics)
     if generation.image is not None:
@@ -209,7 +210,7 @@ def save_generation(generation: Generation, output: Path) -> None:
 @app.command("scene", epilog="Example: exoactor scene kitchen.yaml -o kitchen.xml")
 def scene_(
     file: Annotated[Path, typer.Argument(help="Scene: .yaml, or the bodies of an MJCF (.xml).")],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write it: .yaml or .xml (MJCF).")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Scene to write: .yaml or .xml (MJCF).")] = None,
     json_: Json = False,
 ) -> None:
     """Check a scene, print its objects, and convert it between YAML and MJCF."""
@@ -230,18 +231,18 @@ def scene_(
 
 @app.command(epilog="Example: exoactor estimate wave.mp4 -o wave_human.npz")
 def estimate(
-    file: Annotated[Path, typer.Argument(help="Video of one person, or the motion that another estimator found.")],
+    file: Annotated[Path, typer.Argument(help="Video of a person, or result file of another estimator.")],
     output: Annotated[Path, output_file("-o", "--output", help="Human motion to write.", ending=".npz")] = Path(
         "human.npz"
     ),
     estimator: Annotated[str, typer.Option(help="Pose estimator for videos.")] = DEFAULTS["estimate"],
     all_: Annotated[
-        bool, typer.Option("--all", help="Write every stretch of the video with a motion, not only the longest.")
+        bool, typer.Option("--all", help="Write the motion of every stretch of the video, not only of the longest.")
     ] = False,
     settings: Set = None,
     json_: Json = False,
 ) -> None:
-    """Read the person's motion out of a video, or out of a result file: GVHMR's, WHAM's, AMASS, bvh and others."""
+    """Estimate the person's motion in a video, or read it from a file of GVHMR, WHAM, AMASS, bvh and others."""
     from exoactor_core.video import Video
     from exoactor_pose.importers import SUPPORTED_FORMATS, recognises
 
@@ -271,21 +272,21 @@ def estimate(
 )
 def retarget(
     human: Annotated[
-        list[Path], typer.Argument(help="Human motions: any file that estimate reads, or folders of .npz and .bvh.")
+        list[Path], typer.Argument(help="Human motions: files that estimate reads, or folders of .npz and .bvh.")
     ],
     output: Annotated[
         Path,
         typer.Option(
             "-o",
             "--output",
-            help="Robot motion to write: .npz, .csv (Unitree), .pkl (GMR), .beyondmimic.npz; or folder.",
+            help="Robot motion to write: .npz, .csv (Unitree), .pkl (GMR), .beyondmimic.npz; or a folder.",
         ),
     ] = Path("robot.npz"),
     format_: Annotated[
         str,
-        typer.Option("--format", help="npz, csv, gmr or beyondmimic; else as the output's name ends, npz in a folder."),
+        typer.Option("--format", help="npz, csv, gmr or beyondmimic; default: by the extension, npz in a folder."),
     ] = "",
-    jobs: Annotated[int, typer.Option(min=1, help="Files at a time, where there are several.")] = os.cpu_count() or 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Files to process in parallel.")] = os.cpu_count() or 1,
     retargeter: Annotated[str, typer.Option(help="Retargeter.")] = DEFAULTS["retarget"],
     settings: Set = None,
     json_: Json = False,
@@ -313,7 +314,7 @@ def retarget(
 
 
 def retarget_many(human: list[Path], output: Path, format_: str, jobs: int, backends: Backends, as_json: bool) -> None:
-    """Fit many people's motions to the G1, into a folder; those that fail are listed at the end."""
+    """Retarget many motions into a folder; those that fail are listed at the end."""
     from exoactor.batch import convert, plan
 
     files = plan(human, output, format_)
@@ -343,11 +344,13 @@ def track(
     robot: RobotFile,
     policy: Policy = "exoactor",
     fps: Fps = None,
-    human: Annotated[Path | None, typer.Option(help="The person's motion, for policies that follow people.")] = None,
-    report: Annotated[Path | None, output_file("--report", help="Write the report.", ending=".json")] = None,
-    output: Annotated[Path | None, output_file("-o", "--output", help="Write what the G1 did.", ending=".npz")] = None,
+    human: Annotated[Path | None, typer.Option(help="Human motion, for policies that follow people.")] = None,
+    report: Annotated[Path | None, output_file("--report", help="Report to write.", ending=".json")] = None,
+    output: Annotated[
+        Path | None, output_file("-o", "--output", help="Simulated motion to write.", ending=".npz")
+    ] = None,
     video: Annotated[
-        Path | None, output_file("--video", help="Also write what the simulated G1 did as a video.", ending=".mp4")
+        Path | None, output_file("--video", help="Video of the simulated G1 to write.", ending=".mp4")
     ] = None,
     settings: Set = None,
     json_: Json = False,
@@ -386,15 +389,15 @@ def _print_tracking(metrics: Metrics, as_json: bool, failure: str, advice: str =
 def correct(
     robot: RobotFile,
     output: Annotated[
-        Path, output_file("-o", "--output", help="The motion with a reference correction.", ending=".npz")
+        Path, output_file("-o", "--output", help="Motion with the reference correction to write.", ending=".npz")
     ] = Path("corrected.npz"),
     policy: Policy = "exoactor",
     fps: Fps = None,
-    tries: Annotated[int, typer.Option(min=1, help="Reference corrections that are tried, at most.")] = 3,
+    tries: Annotated[int, typer.Option(min=1, help="Maximum number of reference corrections to try.")] = 3,
     settings: Set = None,
     json_: Json = False,
 ) -> None:
-    """Find a reference correction with which the tracker succeeds at a motion at which it fails; takes minutes."""
+    """Find a reference correction for a motion at which the tracker fails; takes minutes."""
     from exoactor_core.formats import load_robot
 
     motion = load_robot(robot, fps)
@@ -408,27 +411,25 @@ def correct(
 
 @app.command(epilog="Example: exoactor train-tracker -o training --motions my_motions --hours 2")
 def train_tracker(
-    output: Annotated[Path, output_folder("-o", "--output", help="Folder; what is there is resumed.")] = Path(
+    output: Annotated[Path, output_folder("-o", "--output", help="Training folder, resumed if it exists.")] = Path(
         "training"
     ),
-    motions: Annotated[list[Path] | None, typer.Option(help="Robot motions: .npz or folder. Repeatable.")] = None,
+    motions: Annotated[list[Path] | None, typer.Option(help="Robot motions: .npz, or a folder. Repeatable.")] = None,
     teacher: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Tracker with TWIST2's layout (.onnx): motions at which it succeeds are imitated. Repeatable."
-        ),
+        typer.Option(help="Tracker with TWIST2's layout (.onnx) to imitate where it succeeds. Repeatable."),
     ] = None,
     people: Annotated[
         list[Path] | None,
-        typer.Option(help="Recordings of people to retarget: .bvh, AMASS .npz, or folder. Repeatable."),
+        typer.Option(help="Recordings of people to retarget: .bvh, AMASS .npz, or a folder. Repeatable."),
     ] = None,
     hours: Annotated[float, typer.Option(help="Hours of generated references.")] = 10.0,
-    samples: Annotated[float, typer.Option(help="Control steps of training in all.")] = 1e8,
-    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 1,
+    samples: Annotated[float, typer.Option(help="Total control steps of training.")] = 1e8,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 1,
     device: Annotated[str, typer.Option(help="cpu: MuJoCo in threads; cuda: MuJoCo Warp on a GPU.")] = "cpu",
     json_: Json = False,
 ) -> None:
-    """Train a tracker that grows from the shipped one, in MuJoCo."""
+    """Train a tracker in MuJoCo, starting from the shipped one."""
     try:
         from exoactor_control.training.train import train
     except ImportError as error:
@@ -444,10 +445,10 @@ def train_tracker(
 def up(
     arguments: Annotated[list[str] | None, typer.Argument(metavar="[NAME:=VALUE]...", help="Launch arguments.")] = None,
     demo: Annotated[
-        str, typer.Option(metavar="TASK", help="Have the simulated robot do one task, write demo.mp4, and end.")
+        str, typer.Option(metavar="TASK", help="Run one task in simulation, write demo.mp4, and exit.")
     ] = "",
 ) -> None:
-    """Start the ROS graph; the same arguments as launch/bringup.launch.py."""
+    """Start the ROS graph, with the arguments of launch/bringup.launch.py."""
     from exoactor import up as starter
 
     if demo:
@@ -464,18 +465,18 @@ def send(
     execute: Annotated[str, typer.Option(help="How far to go: rehearse, sim or robot.")] = "rehearse",
     approve: Annotated[bool, typer.Option(help="Wait for the approve service after the rehearsal.")] = False,
     demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = False,
-    namespace: Annotated[str, typer.Option(help="The robot's name, as the launch argument.")] = "",
+    namespace: Annotated[str, typer.Option(help="Name of the robot, as the launch argument.")] = "",
     network: Annotated[str, typer.Option(help="localhost or subnet, as the launch argument.")] = "localhost",
     detach: Annotated[
-        bool, typer.Option("--detach", help="Return when the task is accepted; it goes on without this command.")
+        bool, typer.Option("--detach", help="Return when the task is accepted, and leave it running.")
     ] = False,
     json_: Json = False,
 ) -> None:
-    """Send a task to the running graph and follow it; Ctrl-C, SIGTERM or a closed terminal cancels it."""
+    """Send a task to the running graph and show its progress; Ctrl-C, SIGTERM or closing the terminal cancels it."""
     if demo and detach:
         raise BadInput("--demo needs the end of the task, which --detach does not wait for: 'exoactor show' writes it.")
     os.environ.update(environment(network))
-    request = read_request(task, plan, image, scene)  # so that what is wrong with it is said here
+    request = read_request(task, plan, image, scene)  # so that bad input is reported here
     client = import_client()
     with progress_bars(json_) as bars:
         on_feedback = stage_bars(bars)
@@ -507,7 +508,7 @@ def send(
 
 
 def import_client() -> Any:
-    """The ROS client; a sentence instead of an ImportError where ROS is not installed."""
+    """Import the ROS client; raises `Missing` if ROS is not installed."""
     from exoactor_core.environment import check_environment
 
     check_environment()
@@ -536,7 +537,7 @@ def show(folder: Annotated[Path, typer.Argument(help="Run folder.")], json_: Jso
 
 @app.command(epilog="Example: exoactor doctor --json")
 def doctor(json_: Json = False) -> None:
-    """Say what is installed, what is missing, and how to get it."""
+    """Report what is installed, what is missing, and how to get it."""
     from exoactor.doctor import checks
 
     results = checks()
@@ -558,10 +559,10 @@ def doctor(json_: Json = False) -> None:
 @app.command("options", epilog="Example: exoactor options generate kling")
 def options_(
     stage: Annotated[str, typer.Argument(help="generate, judge, estimate, retarget or track.")],
-    backend: Annotated[str, typer.Argument(help="Backend; else the one that commands use by themselves.")] = "",
+    backend: Annotated[str, typer.Argument(help="Backend; default: the one that commands use.")] = "",
     json_: Json = False,
 ) -> None:
-    """List the options of a backend, which --set takes: default, values and help."""
+    """List the options of a backend for --set: default, values and meaning."""
     backends = Backends(None, "", **{stage: backend} if backend else {})
     if stage not in backends.options:
         raise BadInput(f"There is no stage '{stage}': there are {', '.join(backends.options)}.")

@@ -1,4 +1,4 @@
-"""The node graph, described once: `exoactor up` and launch/bringup.launch.py both start what stands here.
+"""The node graph, described once: `exoactor up` and launch/bringup.launch.py both start it.
 
 Imports nothing of ROS.
 """
@@ -26,23 +26,23 @@ class Argument:
 
 
 ARGUMENTS = (
-    Argument("robot", "sim", "What the controller drives.", ("sim", "real")),
+    Argument("robot", "sim", "Robot that the controller drives.", ("sim", "real")),
     Argument("network_interface", "lo", "Interface of Unitree's DDS; the real robot's cable, e.g. eth0."),
     Argument("dds_domain", "1", "DDS domain of Unitree's topics: 1 for the simulator, 0 for the real robot."),
-    Argument("network", "localhost", "Who reaches the nodes: this machine, or the subnet.", ("localhost", "subnet")),
-    Argument("namespace", "", "The robot's name where there are several, e.g. robot1; empty: the only one."),
+    Argument("network", "localhost", "Who can reach the nodes: this machine, or the subnet.", ("localhost", "subnet")),
+    Argument("namespace", "", "Name of the robot if there are several, e.g. robot1; empty: the only one."),
     Argument(
-        "policy", "exoactor", "Tracker: exoactor (ours), a policy file, or pd: joint PD, the G1 in the elastic band."
+        "policy", "exoactor", "Tracker: exoactor (ours), a policy file, or pd: joint PD, the G1 on an elastic band."
     ),
     Argument(
-        "hands", "auto", "Hands of the simulated G1; auto: Dex3-1 where there are objects.", ("auto", "dex3", "fists")
+        "hands", "auto", "Hands of the simulated G1; auto: Dex3-1 in scenes with objects.", ("auto", "dex3", "fists")
     ),
-    Argument("scene", "", "Scene (.yaml): the objects in the simulator; empty: there are none."),
-    Argument("generator", "", "Video generator backend; empty: as params_file says."),
+    Argument("scene", "", "Scene (.yaml) with the objects in the simulator; empty: no objects."),
+    Argument("generator", "", "Video generator; empty: as in params_file."),
     Argument("params_file", "", "Parameters of the nodes (.yaml); empty: config/exoactor.yaml."),
-    Argument("runs", "", "Folder that takes the run folders; empty: ~/.exoactor/runs."),
+    Argument("runs", "", "Folder for the run folders; empty: ~/.exoactor/runs."),
     Argument(
-        "respawn", "false", "Start a stage's node again when it ends; never controller or simulator.", ("true", "false")
+        "respawn", "false", "Restart a stage's node when it ends; never controller or simulator.", ("true", "false")
     ),
     Argument("rviz", "false", "Start RViz.", ("true", "false")),
 )
@@ -67,11 +67,11 @@ class Process:
     name: str
     """Of the node, and of its console script."""
     parameters: dict[str, str] = field(default_factory=dict)
-    """ROS parameter: value as YAML; what is not here comes from the parameters file."""
+    """ROS parameter: value as YAML; all others come from the parameters file."""
     namespace: str = "/exoactor"
     """Namespace where the robot is the only one."""
     respawn: bool = False
-    """It is started again when it ends."""
+    """It is restarted when it ends."""
 
     @property
     def package(self) -> str:
@@ -83,14 +83,14 @@ class Process:
         return {KEY_VARIABLE: key} if self.name in ("rehearsal", "controller") else {}
 
     def ros_arguments(self, values: dict[str, str]) -> list[str]:
-        """What stands after the executable on the command line, with the launch arguments as `resolve` gives them."""
+        """Arguments after the executable; ``values`` are the launch arguments as `resolve` returns them."""
         overrides = [v for name, value in self.parameters.items() for v in ("-p", f"{name}:={value}")]
         keys = enclave("controller" if self.name == "controller" else "stages")
         names = self._remapping(values["namespace"])
         return ["--ros-args", "--params-file", values["params_file"], *overrides, *names, *keys]
 
     def _remapping(self, robot: str) -> list[str]:
-        """The robot's own names; /tf is everybody's, its frames begin with the robot's name."""
+        """Remapping rules of a named robot; /tf is shared, and its frames begin with the robot's name."""
         if not robot:
             return []
         rules = {
@@ -101,12 +101,12 @@ class Process:
 
 
 def resolve(given: dict[str, str]) -> dict[str, str]:
-    """All launch arguments with their values.
+    """Complete the given launch arguments with defaults, and check them.
 
     Raises
     ------
     BadInput
-        An argument is unknown or has a value that it cannot have.
+        An argument is unknown or has an invalid value.
     """
     known = {a.name: a for a in ARGUMENTS}
     for name, value in given.items():
@@ -153,7 +153,7 @@ def _file(what: str, path: str, hint: str = "") -> str:
 
 
 def processes(values: dict[str, str]) -> list[Process]:
-    """The processes that belong to these launch arguments (as `resolve` gives them)."""
+    """The processes for these launch arguments (as `resolve` returns them)."""
     quoted = {name: f"'{value}'" for name, value in values.items()}  # so that YAML takes them for strings
     link = {"network_interface": quoted["network_interface"], "dds_domain": values["dds_domain"]}
     runs = {"runs": quoted["runs"]} if values["runs"] else {}
@@ -181,18 +181,18 @@ def processes(values: dict[str, str]) -> list[Process]:
 
 
 def launch_key() -> str:
-    """A new key for the rehearsal's verdicts of one launch, 256 bits in hexadecimal."""
+    """A new key for the rehearsal's verdicts in one launch: 256 bits, hexadecimal."""
     return secrets.token_hex(32)
 
 
 def enclave(name: str) -> list[str]:
-    """ROS arguments that choose the keys of SROS 2, "operator", "controller" or "stages"; none where it is off."""
+    """ROS arguments that select an enclave of SROS 2: "operator", "controller" or "stages"; none if SROS 2 is off."""
     on = os.environ.get("ROS_SECURITY_ENABLE", "").lower() == "true"
     return ["--enclave", f"/exoactor/{name}"] if on else []
 
 
 def rviz_arguments(robot: str) -> list[str]:
-    """Arguments of rviz2; a named robot's topics and frames are its own."""
+    """Arguments of rviz2, with the topics and frames of a named robot."""
     view = ["-d", str(share("config") / "exoactor.rviz")]
     if not robot:
         return view
@@ -203,10 +203,10 @@ def rviz_arguments(robot: str) -> list[str]:
 
 
 def environment(network: str) -> dict[str, str]:
-    """What the launch argument ``network`` sets in the environment of ROS's middleware.
+    """Environment variables of ROS's middleware for the launch argument ``network``.
 
-    With ``localhost`` nodes discover and are discovered on this machine alone, and Fast DDS, which binds every
-    interface even so, has a profile that keeps it to the loopback interface. Raises `BadInput` for another value.
+    With ``localhost`` nodes discover each other on this machine only. Fast DDS would still bind every interface: a
+    profile restricts it to the loopback interface. Raises `BadInput` for other values.
     """
     if network not in ("localhost", "subnet"):
         raise BadInput(f"network:={network} is not one of localhost, subnet.")
@@ -219,7 +219,7 @@ def environment(network: str) -> dict[str, str]:
 
 
 def share(folder: str) -> Path:
-    """Folder of package ``exoactor`` that holds configuration or launch files: in the source tree, or installed."""
+    """A folder of package ``exoactor`` (config or launch), in the source tree or installed."""
     source = Path(__file__).resolve().parent.parent / folder
     if source.is_dir():
         return source

@@ -13,13 +13,13 @@ class TaskServerOptions(BaseOptions):
     """Where runs are kept, and how long the task server waits for the nodes of the stages."""
 
     robot: Annotated[Literal["sim", "real"], ReadOnly()] = "sim"
-    """What the controller drives."""
+    """Robot that the controller drives."""
     runs: str = ""
-    """Folder that takes the run folders; empty: ~/.exoactor/runs."""
+    """Folder for the run folders; empty: ~/.exoactor/runs."""
     tries: Annotated[int, Interval(ge=0, le=20)] = 2
-    """How often a task is tried again, with another video of its plan, where its rehearsal fails or a stage before it;
-    never where a service makes the videos, which bills each."""
+    """Number of retries, each with another video of the plan, of a task that fails in or before the rehearsal; videos
+    of paid services are never made again."""
     server_timeout: Annotated[float, Interval(ge=0.0, le=86400.0), Unit("s")] = 10.0
-    """Time until a stage node counts as absent."""
+    """Time after which a stage's node counts as absent."""
     silence_timeout: Annotated[float, Interval(ge=0.0, le=86400.0), Unit("s")] = 8.0
-    """Time without a sign of life until a stage node counts as dead."""
+    """Time without a heartbeat after which a stage's node counts as dead."""

@@ -14,21 +14,21 @@ class ControllerOptions(TrackingOptions):
     """What the node ``controller`` drives, and what a motion needs before it is carried out."""
 
     network_interface: str = "lo"
-    """Interface of Unitree's DDS; the robot's cable, such as eth0."""
+    """Network interface of Unitree's DDS; for the robot, the interface of its cable, such as eth0."""
     dds_domain: Annotated[int, Interval(ge=0, le=232)] = 1
     """DDS domain of Unitree's topics: 1 for the simulator, 0 for the real robot."""
     robot: Annotated[Literal["sim", "real"], ReadOnly()] = "sim"
-    """What is driven."""
+    """Robot that is driven."""
     require_rehearsal: Annotated[bool, ReadOnly()] = True
-    """A real robot takes a motion only with the verdict of the node rehearsal that that very motion is fit."""
+    """A real robot accepts a motion only with the rehearsal node's verdict that this very motion is fit."""
     verdict_lifetime: Annotated[float, Interval(ge=1.0, le=86400.0), Unit("s")] = 1800.0
-    """Time after the rehearsal in which a real robot takes the motion."""
+    """Time after the rehearsal within which a real robot accepts the motion."""
     approval_timeout: Annotated[float, Interval(ge=0.1, le=86400.0), Unit("s")] = 600.0
-    """Time that a motion waits for the service approve."""
+    """Time for which a motion waits for the service approve."""
     approve_robot_automatically: Annotated[bool, ReadOnly()] = False
-    """Let the real robot move with nobody's approval."""
+    """Let the real robot move without approval."""
     rate: Annotated[float, Interval(ge=50.0, le=1000.0), Unit("Hz")] = 500.0
-    """Rate of LowCmd."""
+    """Rate at which LowCmd is sent."""
     state_timeout: Annotated[float, Interval(ge=0.0, le=5.0), Unit("s")] = 0.0
-    """Time without LowState, or of a step of the control loop, until damping; 0: 0.05 on the robot, 0.5 in
-    simulation."""
+    """Time without LowState, or duration of a step of the control loop, after which the robot is damped; 0: 0.05 on the
+    robot, 0.5 in simulation."""

@@ -55,13 +55,13 @@ class PipelineOptions(BaseOptions):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """auto: bfloat16 on a GPU, else float32."""
     device: str = "auto"
-    """cuda, cpu or another of PyTorch's; auto: CUDA where it is there."""
+    """PyTorch device, such as cuda or cpu; auto: CUDA if available."""
     offload: Literal["none", "model", "sequential"] = "none"
-    """What waits in main memory: none; model (parts that are not at work); sequential (every layer, slowest)."""
+    """What is offloaded to main memory: none; model (the parts that are idle); sequential (every layer; slowest)."""
     tiling: bool = True
-    """Decode images in tiles: less memory."""
+    """Decode images in tiles, which takes less memory."""
     slicing: bool = False
-    """Decode videos one at a time: less memory."""
+    """Decode videos one at a time, which takes less memory."""
 
 
 class Pipeline:

@@ -15,30 +15,31 @@ class VideoModelOptions(BaseOptions):
     """Options of every generator that asks a video model."""
 
     planner: Literal["auto", "rules", "verbatim", "endpoint", "local"] = "auto"
-    """What turns the instruction into a plan: auto (the rules as far as they understand, the rest in its own words),
-    rules (the mannequin's task language), verbatim (the words as they stand), endpoint (a language model behind an
-    OpenAI-compatible URL) or local (one of transformers)."""
+    """What turns the instruction into a plan: auto (the rules for steps that they understand, the others verbatim),
+    rules (the mannequin's task language), verbatim (the instruction as it is), endpoint (a language model behind an
+    OpenAI-compatible URL) or local (a language model of transformers)."""
     planner_model: str = ""
-    """Language model: the endpoint's name of it, or the local one's folder or repository id."""
+    """Language model: its name at the endpoint, or the folder or repository id of a local one."""
     planner_url: str = ""
     """Base URL of the planner endpoint, whose key is read from EXOACTOR_PLANNER_KEY; empty: OpenAI's."""
     template: str = ""
-    """File of the prompt template; empty: the project's own in exoactor_gen/prompts: capture.yaml, or short.yaml where
-    the model reads too few words for it."""
+    """Prompt template file; empty: the project's own in exoactor_gen/prompts, capture.yaml, or short.yaml for models
+    with a short text encoder."""
     seed: Seed = 0
-    """The same one gives the same video again, where the model takes one."""
+    """Random seed: the same seed gives the same video, if the model supports seeds."""
     embody: str = ""
-    """What turns the robot in the scene's image into a person: openai or gemini (with a model after a colon), or the
-    repository id or folder of an image-editing pipeline of diffusers; empty: nothing does."""
+    """What replaces the robot in the scene's image with a person: openai or gemini (with a model after a colon), or the
+    repository id or folder of an image-editing pipeline of diffusers; empty: nothing."""
     embody_url: str = ""
-    """Base URL of a server that speaks as openai or gemini do; its key is read from EXOACTOR_IMAGE_KEY."""
+    """Base URL of a server with OpenAI's or Gemini's protocol; its key is read from EXOACTOR_IMAGE_KEY."""
     embody_tries: Annotated[int, Interval(ge=1, le=20)] = 4
-    """How many images are made until one whole person stands where the robot stood."""
+    """Images that are generated, at most, until one whole person stands where the robot stood."""
     robot: str = ""
-    """Where the robot is in the image: left,top,right,bottom in px; empty: it is looked for."""
+    """Bounding box of the robot in the image: left,top,right,bottom in px; empty: it is detected."""
     extra: str = ""
-    """JSON object of further fields of the service's request or arguments of the pipeline, such as {"cfg_scale": 0.5};
-    for a service, null takes one of ours away, and "{image}" stands for the image of the scene."""
+    """JSON object with further fields of the service's request, or further arguments of the pipeline, such as
+    {"cfg_scale": 0.5}; for a service, null removes one of our fields, and "{image}" stands for the image of the
+    scene."""
 
 
 def read_extra(extra: str, example: str) -> dict[str, Any]:

@@ -42,28 +42,29 @@ class VideoOptions(BaseOptions):
     body_model: str = ""
     """SMPL-X npz of the licensed model; empty: the project's own neutral body."""
     person_height: Annotated[float, Interval(ge=0.0, le=2.5), Unit("m")] = 0.0
-    """Stature of the person, 0.5 or more; it sets the scale of the motion, since an image cannot show it. 0: what
-    the video states, else 1.7."""
+    """Height of the person, 0.5 or more; it sets the scale of the motion, which an image cannot show. 0: as stated in
+    the video file, or 1.7."""
     fov_deg: Annotated[float, Interval(ge=5.0, le=150.0), Unit("degrees")] = 55.0
-    """Field of view along the image's longer side that is assumed where the video does not state its camera."""
+    """Field of view along the image's longer side, assumed if the video file does not state its camera."""
     min_confidence: Share = 0.5
     """Detection confidence below which a frame counts as empty."""
     min_found: Share = 0.5
-    """Share of frames in which the person must be found."""
+    """Minimum share of frames in which the person is found."""
     iterations: Annotated[int, Interval(ge=2, le=1000)] = 20
-    """Steps of the fit at most; it ends before when nothing changes any more."""
+    """Maximum number of iterations of the fit, which ends earlier when it has converged."""
     person: str = "largest"
-    """Whom to follow where there are several: largest, or the person's number counted from the left, from 0."""
+    """Whom to follow if there are several people: largest, or the person's number from the left, starting at 0."""
     max_seconds: Annotated[float, Interval(ge=0.1, le=86400.0), Unit("s")] = 120.0
-    """Length of video that is taken."""
+    """Maximum length of the video."""
     streaming: bool = False
-    """Give the motion out in segments, each within two seconds of video, while the rest is still being looked at; a
-    segment is not changed any more, so the whole is a little less exact. The video may be of any length, and ends
-    at the first cut or when the person is gone."""
+    """Output the motion in segments, each within two seconds of video, while the rest is still being read. Segments are
+    final, so the motion is a little less accurate. The video may be of any length; it ends at the first cut or when the
+    person has gone."""
     moving_camera: bool = True
-    """Look in the background whether the camera turns; without, it is taken as still."""
+    """Estimate from the background whether the camera turns; otherwise it is taken as still."""
     estimate_focal: bool = True
-    """Estimate the focal length where the video does not state it, from ``fov_deg`` on; without, that holds."""
+    """Estimate the focal length, starting from ``fov_deg``, if the video file does not state it; otherwise ``fov_deg``
+    is taken as known."""
 
 
 class VideoEstimator(Estimator):
@@ -272,10 +273,10 @@ class MediapipeEstimator(VideoEstimator):
         """Those of MediaPipe, too."""
 
         model_complexity: Annotated[Literal["auto", "0", "1", "2"], BeforeValidator(str)] = "auto"
-        """MediaPipe's landmark model: 0 lite, 1 full, 2 heavy; auto: full, and heavy, where it is installed, in the
-        frames in which full is unsure."""
+        """MediaPipe's landmark model: 0 lite, 1 full, 2 heavy; auto: full, and heavy (if installed) in frames in which
+        full is unsure."""
         hands: bool = True
-        """Look for the hands' landmarks too, for fingers and wrists; without, hands are flat."""
+        """Detect hand landmarks, for fingers and wrists; otherwise hands are flat."""
 
     options: Options
 

@@ -54,16 +54,16 @@ class ExternalEstimator(Estimator):
         """For example: /opt/conda/bin/conda run --no-capture-output -n gvhmr python tools/demo/demo.py --video {video}
         --output_root {output} -s."""
         result: str = "{output}/**/*"
-        """Glob pattern of the result file, ** for any folders; a relative one counts from ``folder``. The newest that
-        matches is taken."""
+        """Glob pattern of the result file, relative to ``folder``; ** matches any folders. The newest match is
+        taken."""
         folder: str = ""
-        """Folder that the command runs in, mostly the estimator's repository; empty: {output}."""
+        """Working folder of the command, usually the estimator's repository; empty: {output}."""
         timeout: Annotated[float, Interval(ge=0.0, le=86400.0), Unit("s")] = 1800.0
-        """Time after which the command is ended; 0: never."""
+        """Time after which the command is terminated; 0: never."""
         person: str = ""
-        """Who, by the name that the result gives; empty: whoever is seen longest."""
+        """The person's id in the result; empty: whoever is visible longest."""
         logs: str = ""
-        """Folder that takes a folder a run, with log.txt and {output}; empty: ~/.exoactor/external."""
+        """Folder in which each run gets a folder with log.txt and {output}; empty: ~/.exoactor/external."""
 
     options: Options
 

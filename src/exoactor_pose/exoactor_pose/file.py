@@ -23,9 +23,9 @@ class FileReader(Estimator):
         path: str = ""
         """Result file of GVHMR, GEM, WHAM, TRAM, PromptHMR, PHALP or 4D-Humans, AMASS .npz or .bvh."""
         person: str = ""
-        """Who, by the name that the file gives; empty: whoever is seen longest."""
+        """The person's id in the file; empty: whoever is visible longest."""
         fps: Annotated[float, Interval(ge=0.0, le=1000.0), Unit("Hz")] = 0.0
-        """Frame rate of the video that the file was made from; 0: as the file says, and 30 where it does not."""
+        """Frame rate of the original video; 0: as stated in the file, or 30."""
 
     options: Options
 

@@ -22,17 +22,17 @@ class Limits(BaseOptions):
     """What a clip must keep to be handed on."""
 
     min_quality: Share = 0.45
-    """Least mean confidence of a motion that is handed on; below it no person is credibly there: of people in real
-    videos it is 0.69 and more, of flowers, motorcycles or lettering that a detector takes for people 0.31 and less."""
+    """Minimum mean confidence of a motion; below it no person is credibly there. People in real videos reach 0.69 or
+    more; flowers, motorcycles or lettering that a detector mistakes for people reach 0.31 or less."""
     max_reprojection: Annotated[float, Interval(ge=0.0, le=10.0)] = 0.07
-    """Largest mean distance of the body from the landmarks, as a share of the person's height in view. A motion is
-    split around a moment that is far beyond this, or one of the next limits."""
+    """Maximum mean distance of the body from the landmarks, as a share of the person's height in view. A motion is
+    split around moments that far exceed this or one of the following limits."""
     max_skate: Annotated[float, Interval(ge=0.0, le=1e6), Unit("mm")] = 15.0
-    """Largest mean slide of standing feet per frame at 30 Hz."""
+    """Maximum mean slide of standing feet per frame at 30 Hz."""
     max_jerk: Annotated[float, Interval(ge=0.0, le=1e6), Unit("m/s^3")] = 150.0
-    """Largest mean jerk of the joints: dancing stays below 100."""
+    """Maximum mean jerk of the joints; dancing stays below 100."""
     max_speed: Annotated[float, Interval(ge=0.0, le=1e6), Unit("m/s")] = 10.0
-    """Largest speed of the pelvis over 0.1 s: a sprinter's."""
+    """Maximum speed of the pelvis over 0.1 s: a sprinter's."""
 
 
 def frame_figures(motion: HumanMotion, body: BodyModel, reprojection: np.ndarray) -> dict[str, np.ndarray]:

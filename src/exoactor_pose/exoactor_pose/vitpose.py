@@ -187,14 +187,14 @@ class VitposeEstimator(VideoEstimator):
         """Those of the models, too."""
 
         person_model: str = "PekingU/rtdetr_r50vd_coco_o365"
-        """RT-DETR or D-FINE that finds people: a name on the Hugging Face hub, or a folder."""
+        """People detector, RT-DETR or D-FINE: repository id on the Hugging Face hub, or folder."""
         pose_model: str = "usyd-community/vitpose-plus-base"
-        """ViTPose of 17 or 133 keypoints: a name on the hub, or a folder. Feet and hands need the 133 of
+        """ViTPose model with 17 or 133 keypoints: repository id on the hub, or folder. Feet and hands need the 133 of
         COCO-WholeBody."""
         device: str = "auto"
         """cpu, cuda, or auto."""
         batch: Annotated[int, Interval(ge=1, le=1024)] = 8
-        """Frames at once."""
+        """Frames per batch."""
 
     options: Options
 

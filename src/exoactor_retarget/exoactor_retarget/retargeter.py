@@ -52,18 +52,18 @@ class Retargeter(stages.Retargeter):
         fps: Annotated[float, Interval(ge=10.0, le=200.0), Unit("Hz")] = 50.0
         """Frame rate of the robot's motion."""
         mapping: str = ""
-        """YAML file that says which joints of the person lead which links, and the weights; empty: the one of the
-        package (mapping/g1.yaml)."""
+        """YAML file that maps the person's joints to the robot's links, with weights; empty: the package's own
+        (mapping/g1.yaml)."""
         body_model: str = ""
         """SMPL-X npz of the licensed model; empty: the project's neutral body."""
         iterations: Annotated[int, Interval(ge=1, le=1000)] = 12
-        """Most steps of the solver."""
+        """Maximum number of solver iterations."""
         scale: Literal["auto", "world", "robot"] = "auto"
-        """Paths are as long as the person's, in metres (world), or shorter by the ratio of the legs' lengths (robot);
-        auto: robot for files, and in tasks without objects where the legs do not reach so far; else world."""
+        """Paths are as long as the person's in metres (world), or scaled by the ratio of leg lengths (robot); auto:
+        robot for files, and for tasks without objects that are beyond the legs' reach; otherwise world."""
         hands: HandsOption = "auto"
-        """What the robot has: fists hold objects between both palms, dex3 are Unitree's hands of three fingers; auto:
-        dex3 where there are objects, as in the rehearsal."""
+        """Hands of the robot: fists hold objects between both palms, dex3 are Unitree's three-fingered hands; auto:
+        dex3 in tasks with objects, as in the rehearsal."""
 
     options: Options
 

@@ -16,19 +16,18 @@ class TrackingOptions(BaseOptions):
     """The policy, its feedback, and how far it may get from the reference."""
 
     policy: str = SHIPPED
-    """exoactor: the tracker that comes with this package; a policy file: another one; pd: plain joint PD, the robot
-    hanging in a harness on an elastic band that is led along the reference's path, since nothing balances it."""
+    """exoactor: the tracker that comes with this package; or a policy file; or pd: plain joint PD with the robot
+    hanging on an elastic band that is moved along the reference's path, since nothing balances it."""
     policy_spec: str = ""
-    """YAML file or name of the layout of the policy's inputs; empty: found beside the policy or by its shapes."""
+    """Policy spec: YAML file or name; empty: found beside the policy, or by the shapes of its inputs."""
     heading_gain: Annotated[float, Interval(ge=0.0, le=20.0), Unit("1/s")] = HEADING_GAIN
-    """Feedback of the heading error by the IMU into the reference's yaw rate; 0 tracks open loop in heading."""
+    """Gain from the heading error (IMU) to the commanded yaw rate; 0: open loop in heading."""
     position_gain: Annotated[float, Interval(ge=0.0, le=20.0), Unit("1/s")] = POSITION_GAIN
-    """Feedback of the position error by the legs' odometry into the reference's velocity; 0 tracks open loop in
-    position."""
+    """Gain from the position error (leg odometry) to the commanded velocity; 0: open loop in position."""
     reach: Literal["auto", "off"] = "auto"
-    """auto: the hands are led to where the objects that they are to touch are observed (topic objects), by 15 cm at
-    most; off: they follow the motion alone."""
+    """auto: the hands are corrected towards the observed objects (topic objects), by 15 cm at most; off: they follow
+    the motion alone."""
     max_position_error: Annotated[float, Interval(ge=0.1, le=100.0), Unit("m")] = MAX_POSITION_ERROR
-    """Distance of the robot from where the reference is, by the legs' odometry, from which it is damped."""
+    """Distance from the reference, by leg odometry, at which the robot is damped."""
     max_speed_error: Annotated[float, Interval(ge=0.1, le=100.0), Unit("m/s")] = MAX_SPEED_ERROR
-    """Speed beyond the reference's from which it is damped."""
+    """Speed in excess of the reference's at which the robot is damped."""

@@ -74,24 +74,26 @@ class Rehearsal(Tracker):
         """How it is simulated, and what is done about a motion that fails."""
 
         timestep: Annotated[float, Interval(ge=0.0001, le=0.002), Unit("s")] = 0.002
-        """Physics step, which divides 2 ms: explicit PD is bad at 5 ms."""
+        """Physics step, a divisor of 2 ms; explicit PD control is inaccurate at 5 ms."""
         settle: Annotated[float, Interval(ge=0.0, le=60.0), Unit("s")] = 1.0
-        """Time of standing before the motion."""
+        """Standing time before the motion."""
         outer_loop: Literal["auto", "closed"] = "auto"
-        """closed: heading and position are fed back; auto: a motion at which the robot fails is tried without, too, and
-        carried out without where that is better by the field's rule."""
+        """closed: heading and position are fed back; auto: a motion at which the robot fails is also tried without
+        feedback, and carried out that way if that is better by the field's rule of success."""
         area: Annotated[float, Interval(ge=0.0, le=1000.0), Unit("m")] = 3.0
-        """Distance that the pelvis may get from its start before the motion is refused for the robot; 0: any."""
+        """Maximum distance of the pelvis from its start; a motion that goes farther is refused for the robot. 0: no
+        limit."""
         correction_tries: Annotated[int, Interval(ge=0, le=100)] = 0
-        """Reference corrections that are tried for a motion that fails or strays, by a policy that is fed what TWIST2
-        is, minutes each; 0: none."""
+        """Reference corrections that are tried for a motion that fails or strays, each of which takes minutes; for
+        policies with TWIST2's observation. 0: none."""
         min_pace: Annotated[float, Interval(ge=0.1, le=1.0)] = 0.5
-        """Share of its speed down to which a motion is slowed, its jumps taken out, where the robot fails or strays; 1:
-        none is."""
+        """Minimum share of its speed to which a motion is slowed, with its jumps removed, if the robot fails or strays;
+        1: motions are never slowed."""
         hands: HandsOption = "auto"
-        """Of the simulated robot: dex3, fists without motors, or auto: dex3 where there are objects, else fists."""
+        """Hands of the simulated robot: dex3, fists (without motors), or auto: dex3 in tasks with objects, otherwise
+        fists."""
         variations: Annotated[int, Interval(ge=0, le=100)] = 5
-        """Rehearsals of a task that succeeds with objects that stand elsewhere and are otherwise; 0: none."""
+        """Number of further rehearsals of a successful task with perturbed objects; 0: none."""
 
     options: Options
 

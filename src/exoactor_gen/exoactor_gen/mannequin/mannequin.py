@@ -39,24 +39,24 @@ class Mannequin(Generator):
         """What is left open is by the seed."""
 
         seed: Seed = 0
-        """Chooses whatever the other options leave open, and small changes of the camera; a request's attempt is
-        added."""
+        """Random seed for everything that the other options leave open, and for small changes of the camera; the number
+        of a request's attempt is added."""
         camera: Annotated[str, OneOf(("auto", "", *VIEWS))] = "auto"
-        """Where the camera stands, seen from the person: in front, to its right (with _left to its left) or behind it;
-        auto: three_quarter, and in tasks with objects the side from which the person is seen best; empty: one of them
-        by the seed."""
+        """Position of the camera relative to the person: in front, to the right (with _left: to the left) or behind;
+        auto: three_quarter, or in tasks with objects the side from which the person is seen best; empty: random."""
         pan: bool = False
-        """The camera turns after the person, instead of standing so far off that it sees the whole way."""
+        """The camera turns to follow the person, instead of standing so far away that the whole path is in view."""
         stature: Annotated[float, Interval(ge=0.0, le=2.1), Unit("m")] = 0.0
-        """Height of the person, 1.2 or more; 0: the robot's in tasks with objects, else by the seed, 1.5 to 1.95."""
+        """Height of the person, 1.2 or more; 0: the robot's in tasks with objects, otherwise random from 1.5 to
+        1.95."""
         build: Annotated[str, OneOf(("", *BUILDS))] = ""
-        """Empty: by the seed."""
+        """Empty: random."""
         clothes: Annotated[str, OneOf(("", *CLOTHES))] = ""
-        """Empty: by the seed."""
+        """Empty: random."""
         room: Annotated[str, OneOf(("", *ROOMS))] = ""
-        """Empty: by the seed."""
+        """Empty: random."""
         light: Annotated[str, OneOf(("", *LIGHTS))] = ""
-        """Empty: by the seed."""
+        """Empty: random."""
         width: Annotated[int, Interval(ge=64, le=4096), MultipleOf(2), Unit("px")] = 640
         """Size of the image."""
         height: Annotated[int, Interval(ge=64, le=4096), MultipleOf(2), Unit("px")] = 480

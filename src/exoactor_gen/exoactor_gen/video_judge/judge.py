@@ -67,13 +67,14 @@ class AttemptOptions(BaseOptions):
     """How many videos are made, and how they are looked at."""
 
     tries: Annotated[int, Interval(ge=0, le=20)] = 3
-    """Videos that are made of a request at most; 0: videos are not judged."""
+    """Videos that are generated for a request, at most; 0: videos are not judged."""
     good_enough: Share = 0.0
-    """Score from which a video that passes is taken at once; 1 has all of them made and takes the best."""
+    """Score from which a video that passes is accepted at once; with 1 all videos are generated, and the best is
+    taken."""
     estimator: str = "mediapipe"
-    """What reads the motion for the judge: mediapipe, vitpose or external, with its own defaults."""
+    """Pose estimator of the judge: mediapipe, vitpose or external, with default options."""
     fps: Annotated[float, Interval(ge=8.0, le=120.0), Unit("Hz")] = 10.0
-    """Frame rate at which the judge looks."""
+    """Frame rate at which the judge samples the video."""
 
 
 class Judge(Configurable):

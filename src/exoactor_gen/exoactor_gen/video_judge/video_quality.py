@@ -21,16 +21,16 @@ class VideoQualityLimits(BaseOptions):
     """What is asked of a video."""
 
     min_found: Share = 0.9
-    """Least share of the frames in which the person is found."""
+    """Minimum share of frames in which the person is found."""
     max_others: Share = 0.1
-    """Largest share of the time in which others of comparable size are in the image."""
+    """Maximum share of the time in which other people of comparable size are in view."""
     min_whole: Share = 0.9
-    """Least share of the frames with the person in which head, hands and feet are in the image."""
+    """Minimum share of the person's frames in which head, hands and feet are in view."""
     min_similarity: Share = 0.65
-    """Least similarity of the colours of the person's upper and lower half to what was seen of them before."""
+    """Minimum similarity of the colours of the person's upper and lower half to those seen before."""
     min_explained: Share = 0.75
-    """Least share of the background over a second that a camera explains which stands still or turns; 0: it may move
-    along."""
+    """Minimum share of the background's motion over a second that a still or turning camera explains; 0: the camera may
+    travel."""
 
 
 def check_video_quality(facts: Mapping[str, Any], limits: VideoQualityLimits | None = None) -> list[Finding]:

@@ -140,20 +140,20 @@ class DiffusersVideo(Generator):
         """Repository id on the Hugging Face hub, or folder, of a text-to-video or image-to-video pipeline of diffusers:
         Wan, LTX, CogVideoX, HunyuanVideo, Cosmos, Mochi, SkyReels, Kandinsky and others."""
         steps: Annotated[int, Interval(ge=0, le=1000)] = 0
-        """Denoising steps; 0: as many as the pipeline does by itself."""
+        """Denoising steps; 0: the pipeline's default."""
         guidance: Annotated[float, Interval(ge=0.0, le=100.0)] = 0.0
-        """How strictly the prompt is followed; 0: the pipeline's own. 1 is without the negative prompt, in half the
-        time."""
+        """Guidance scale: how strictly the prompt is followed; 0: the pipeline's default. 1 disables the negative
+        prompt and takes half the time."""
         frames: Annotated[int, Interval(ge=0, le=10000)] = 0
-        """Frames to make; 0: the fewest that the plan fits in, up to what the model was made for."""
+        """Number of frames; 0: the fewest that the plan fits in, up to the model's usual number."""
         fps: Annotated[float, Interval(ge=0.0, le=MAX_FPS), Unit("Hz")] = 0.0
-        """Frame rate; 0: what the model was made for."""
+        """Frame rate; 0: the model's own."""
         width: Annotated[int, Interval(ge=0, le=8192), Unit("px")] = 0
-        """0: what the model was made for, in the shape of the scene's image."""
+        """Size of the image; 0: the model's own, with the aspect ratio of the scene's image."""
         height: Annotated[int, Interval(ge=0, le=8192), Unit("px")] = 0
         """Likewise."""
         negative: str = ""
-        """What must not be in the video; empty: the template's."""
+        """Negative prompt; empty: the template's."""
 
     options: Options
 

@@ -43,21 +43,21 @@ class Hosted(Generator):
         """The same for all services."""
 
         model: str = ""
-        """The service's name of the model; empty: the one that was chosen for it here."""
+        """The model's name at the service; empty: the project's default."""
         base_url: str = ""
-        """Where the service is; empty: its own address, if it has one."""
+        """URL of the service; empty: its public address, if it has one."""
         seconds: Annotated[int, Interval(ge=0, le=600), Unit("s")] = 0
         """Length of the video; 0: the shortest that the service offers and the plan fits in."""
         aspect: Literal["16:9", "9:16"] = "16:9"
-        """With an image of the scene most services take its shape."""
+        """Aspect ratio; with an image of the scene most services use the image's."""
         resolution: Literal["480p", "720p", "1080p"] = "720p"
-        """As far as the service has it; motion is read no better from more than 720p."""
+        """Resolution, if the service offers it; more than 720p does not improve the estimated motion."""
         timeout: Annotated[float, Interval(ge=0.001, le=86400.0), Unit("s")] = 900.0
-        """Time until a job that is not done is cancelled."""
+        """Time after which an unfinished job is cancelled."""
         poll: Annotated[float, Interval(ge=0.001, le=3600.0), Unit("s")] = 5.0
-        """Time between two looks at the job."""
+        """Polling interval of the job."""
         budget: Annotated[float, Interval(ge=0.0, le=100000.0), Unit("USD")] = 0.0
-        """What the videos of one task may cost in all; a job that would exceed it, or whose price is not known, is not
+        """Maximum cost of all videos of a task; a job that would exceed it, or whose price is unknown, is not
         submitted. 0: no limit."""
 
     options: Options
