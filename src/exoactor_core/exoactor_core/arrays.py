@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 
 def constant(array: np.ndarray) -> np.ndarray:
-    """The array, which cannot be written to any more."""
+    """The array, made read-only."""
     array.flags.writeable = False
     return array
 
@@ -31,7 +31,7 @@ def smoothstep(x: np.ndarray | float) -> np.ndarray:
 
 
 def sustained(values: np.ndarray, frames: int) -> np.ndarray:
-    """Greatest of values (T, ...) that last for so many frames; for all of them where there are fewer."""
+    """Largest values that last for so many frames, of (T, ...); over all frames if there are fewer."""
     width = min(len(values), max(1, frames))
     return np.lib.stride_tricks.sliding_window_view(values, width, axis=0).min(axis=-1).max(axis=0)
 

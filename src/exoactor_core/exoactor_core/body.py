@@ -1,7 +1,7 @@
 """The human body: joints and sole points of an SMPL-X motion, in plain numpy.
 
-The body is the user's licensed SMPL-X, of whose npz only plain arrays are read, nothing is unpickled; or else a neutral
-body that is made here of public anthropometry.
+The body is either the user's licensed SMPL-X model, of which only plain arrays are read and nothing is unpickled, or a
+neutral body built here from public anthropometry.
 
 Sources: segment lengths as fractions of stature from Drillis & Contini, "Body Segment Parameters" (1966), as given in
 D. A. Winter, "Biomechanics and Motor Control of Human Movement", figure 4.1 (ankle 0.039, knee 0.285, hip 0.530,
@@ -51,7 +51,7 @@ HUMAN_PARENTS = np.array([*_BODY_PARENTS, *_FINGER_PARENTS])
 
 NUM_VERTICES = 10475
 _SOLE = (("left_heel", 8846, 7), ("left_toe", 5770, 10), ("right_heel", 8635, 8), ("right_toe", 8463, 11))
-"""Sole points: name, number of SMPL-X's vertex that tools pick for it, and the joint that it moves with."""
+"""Sole points: name, number of SMPL-X's vertex that is commonly used for it, and the joint that it moves with."""
 
 STATURE = 1.70
 """Stature of the neutral body with zero betas, m."""
@@ -79,7 +79,7 @@ class BodyModel:
     sole_shapedirs: np.ndarray
     """(4, 3, B)."""
     mean_betas: np.ndarray
-    """(B,) shape of people on average."""
+    """(B,) mean shape of people."""
     joint_names: tuple[str, ...] = HUMAN_JOINT_NAMES
 
     @classmethod
@@ -135,7 +135,7 @@ class BodyModel:
 
 
 def with_hanging_arms(motion: HumanMotion, share: np.ndarray) -> HumanMotion:
-    """The motion with arms that hang as far as a share (T, 2) of the left and the right one in [0, 1] says."""
+    """The motion with its arms lowered to hang, by a share in [0, 1] (T, 2) for the left and the right arm."""
     pose, hands = motion.body_pose.reshape(-1, 21, 3).copy(), np.asarray(motion.hand_pose).reshape(-1, 2, 45).copy()
     for arm, side in enumerate(("left", "right")):
         mirror = np.array([1.0, 1.0, 1.0] if side == "left" else [1.0, -1.0, -1.0])
@@ -170,13 +170,13 @@ def _load(path: Path, _modified: int) -> BodyModel:
     data = _read(path)
     vertices, regressor = data["v_template"].astype(np.float64), data["J_regressor"].astype(np.float64)
     shapedirs = data["shapedirs"]
-    # 20 components are 10 of shape and 10 of expression; full files hold 300 and 100. AMASS uses up to 16.
+    # 20 components are 10 of shape and 10 of expression; full files have 300 and 100. AMASS uses up to 16.
     shapedirs = shapedirs[..., : 10 if shapedirs.shape[-1] <= 20 else 16].astype(np.float64)
     template = regressor @ vertices
     directions = np.einsum("jv,vck->jck", regressor, shapedirs)
     sole = np.array([vertex for _, vertex, _ in _SOLE])
     sole_template, sole_directions = vertices[sole].copy(), shapedirs[sole].copy()
-    for k in range(4):  # the marked vertices lie on the outline of the foot: lower them to the ground that it stands on
+    for k in range(4):  # the marked vertices are on the outline of the foot: lower them to the ground
         side = np.sign(vertices[sole[k], 0])
         lowest = int(np.argmin(np.where(np.sign(vertices[:, 0]) == side, vertices[:, 1], np.inf)))
         sole_template[k, 1], sole_directions[k, 1] = vertices[lowest, 1], shapedirs[lowest, 1]
@@ -184,7 +184,7 @@ def _load(path: Path, _modified: int) -> BodyModel:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    """Read the plain arrays that joints need; a licensed file also holds pickled ones, which stay unread."""
+    """Read the plain arrays that joints need; pickled ones, which licensed files also hold, are not read."""
     if not path.is_file():
         raise BadInput(f"There is no body model file {path}.")
     try:
@@ -283,8 +283,9 @@ def _neutral_body() -> BodyModel:
     offsets = {name: _shape_offsets(points, name) for name in points}
     # SMPL-X's origin lies 0.35 m above the pelvis; so does ours, so that nobody relies on a pelvis at the origin.
     origin = np.array([0.0, points["pelvis"][1] + 0.35, 0.0])
-    # Each joint as the mean of six points around it, as SMPL-X's regressor has joints from vertices. It changes but the
-    # last bit, with which the figures of the benchmarks were made.
+    # Each joint is the mean of six points around it, as SMPL-X's regressor computes joints from vertices. This only
+    # changes
+    # the last bit, but the figures of the benchmarks were made with it.
     around = 0.01 * np.concatenate([np.eye(3), -np.eye(3)])
     vertices = np.concatenate([points[name] + around for name in HUMAN_JOINT_NAMES]) - origin
     regressor = np.kron(np.eye(55), np.full((1, 6), 1 / 6))

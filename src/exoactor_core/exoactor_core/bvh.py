@@ -47,7 +47,7 @@ _BONES = {
     for a, b in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
 }
 _UNITS = {"metres": 1.0, "centimetres": 0.01, "millimetres": 0.001, "inches": 0.0254, "CMU's": 0.0254 / 0.45}
-_HUMAN_LEG = (0.55, 1.15)  # m, hip to ankle, of anyone who may be meant
+_HUMAN_LEG = (0.55, 1.15)  # m, hip to ankle, of any plausible person
 
 # World axes of the file -> z up; y up goes to x forward for a person who faces +z.
 _TO_Z_UP = {
@@ -110,7 +110,7 @@ def _rest_frame(rest: np.ndarray, table: dict[str, int]) -> np.ndarray:
 
 
 def _up(pos: np.ndarray, table: dict[str, int]) -> str:
-    """Axis that points from the feet to the shoulders on the whole; "" where the person does not stand upright."""
+    """Axis that points from the feet to the shoulders in most frames; "" if the person does not stand upright."""
     ends = [pos[:, [table[f"left_{part}"], table[f"right_{part}"]]].mean(axis=(0, 1)) for part in ("ankle", "shoulder")]
     rise = (ends[1] - ends[0]) / max(np.linalg.norm(ends[1] - ends[0]), 1e-9)
     axis = int(np.argmax(np.abs(rise)))

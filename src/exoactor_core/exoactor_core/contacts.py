@@ -1,4 +1,4 @@
-"""Contacts between a body, a person's or the robot's, and the objects of a scene."""
+"""Contacts between a body (a person's or the robot's) and the objects of a scene."""
 
 from __future__ import annotations
 
@@ -21,40 +21,41 @@ BodyPart = Literal[
     "seat",
     "back",
 ]
-"""A knee is the shank with it, the seat the pelvis with the thighs, the back the trunk with head and shoulders."""
+"""A knee includes its shank, the seat the pelvis and thighs, the back the trunk, head and shoulders."""
 BODY_PARTS: tuple[str, ...] = get_args(BodyPart)
 
 SIDES = ("left", "right")
-"""In the order in which arrays have them."""
+"""Sides, in the order of arrays."""
 HANDS: tuple[BodyPart, BodyPart] = ("left_hand", "right_hand")
-"""Likewise."""
+"""Hands, likewise."""
 
 ContactKind = Literal["grasp", "support", "push", "strike", "touch", "sit", "gesture"]
 
 FLOOR = ""
-"""The floor, where an object is named."""
+"""Stands for the floor in place of an object's id."""
 
 Vector = tuple[float, float, float]
 
 
 class Contact(FrozenModel):
-    """A part of the body touches an object for a while. What both hands hold is two contacts.
+    """A part of the body touches an object for some time.
 
-    A gesture touches nothing: it says that the part does something that is to be seen, and is not idle.
+    What both hands hold is two contacts. A gesture touches nothing: it states that the body part has to be visible
+    meanwhile, and is not idle.
     """
 
     body: BodyPart
     object: str
-    """Its id; `FLOOR`: the floor, or nothing of a gesture."""
+    """Id of the object; `FLOOR`: the floor, or no object in the case of a gesture."""
     kind: ContactKind
     start: float = Field(ge=0.0)
     """s of the motion."""
     end: float
     """s of the motion."""
     pos_object: Vector | None = None
-    """m, where the object is touched, in its own frame; None: not known."""
+    """m, the point of contact in the object's frame; None: unknown."""
     normal_object: Vector | None = None
-    """Out of the object's surface there, in its own frame; None: not known."""
+    """Outward normal of the object's surface there, in the object's frame; None: unknown."""
 
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> Contact:
@@ -64,23 +65,23 @@ class Contact(FrozenModel):
 
     @property
     def side(self) -> int:
-        """Index in `SIDES` of a hand, foot, knee or forearm."""
+        """Index of the side of a hand, foot, knee or forearm in `SIDES`."""
         return SIDES.index(self.body.split("_")[0])
 
     def overlaps(self, other: Contact) -> bool:
-        """Whether both are there at some time."""
+        """Whether the two contacts overlap in time."""
         return self.start < other.end and other.start < self.end
 
     def at_times(self, start: float, end: float) -> Contact:
-        """The same contact from another time to another, s of the motion."""
+        """The same contact with other times, s of the motion."""
         return self.model_copy(update={"start": start, "end": end})
 
 
 def contacts_to_json(contacts: Sequence[Contact]) -> str:
-    """Contacts as JSON text."""
+    """Serialise contacts as JSON text."""
     return to_json(tuple[Contact, ...], tuple(contacts))
 
 
 def contacts_from_json(text: str) -> tuple[Contact, ...]:
-    """Read contacts from JSON text; raises `BadInput` where it holds none."""
+    """Read contacts from JSON text; raises `BadInput` if the text is invalid."""
     return validated(tuple[Contact, ...], text, "The list of contacts")

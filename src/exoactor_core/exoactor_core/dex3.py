@@ -18,9 +18,9 @@ HAND_EFFORTS = np.tile([2.45, *[1.4] * 6], (2, 1))
 EXTRA_MASS = 0.527
 """kg by which a Dex3-1 is heavier than a rubber hand."""
 EXTRA_MASS_POINT = (0.112, 0.0, 0.0)
-"""m, where that mass is with the hand open, in the frame of the wrist's last link."""
+"""m, position of that mass with the hand open, in the frame of the wrist's last link."""
 HAND_KP, HAND_KD = 1.5, 0.1
-"""N m/rad and N m s/rad that the hands are commanded with."""
+"""N m/rad and N m s/rad, commanded gains of the hands."""
 
 _CLOSED = np.array([0.0, 0.8, 1.4, -1.25, -1.4, -1.25, -1.4])  # 0.8 of the range: never against the stops
 _MIRROR = np.array([1.0, -1.0])  # right hand: every joint's sign is the other

@@ -1,4 +1,4 @@
-"""Entry points of the programs. A signal that comes while a program loads its modules ends it without a traceback."""
+"""Entry points of the programs: a signal that arrives while a program loads its modules ends it without a traceback."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from exoactor_core.errors import Cancelled, ExoActorError
 
 
 def run(module: str, ros: bool = True) -> None:
-    """Load a module and call its ``main``, which sets signal handlers of its own.
+    """Load a module and call its ``main``, which installs its own signal handlers.
 
-    Of a node (``ros``) the environment of ROS 2 is looked at first, and a signal is the usual end.
+    For a node (``ros``) the environment of ROS 2 is checked first, and a signal counts as a normal exit.
     """
     code = 0 if ros else Cancelled.exit_code
     for number in (signal.SIGINT, signal.SIGTERM):

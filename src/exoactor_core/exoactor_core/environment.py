@@ -1,4 +1,4 @@
-"""The environment variables that ROS 2 reads, looked at before its libraries do: they end the process, or raise."""
+"""Check of the environment variables that ROS 2 reads, before its libraries read them and abort or raise."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from exoactor_core.errors import BadInput, Missing
 from exoactor_core.files import check_folder
 
 KEY_VARIABLE = "EXOACTOR_VERDICT_KEY"
-"""Environment variable with the key by which the controller knows the rehearsal's verdicts. Whoever starts the graph
-makes one for each launch (`exoactor.graph.launch_key`), and gives it to these two nodes alone."""
+"""Environment variable with the key that the rehearsal signs its verdicts with and the controller checks them with.
+
+Whoever starts the graph makes a key for each launch (`exoactor.graph.launch_key`) and passes it to these two nodes
+only.
+"""
 
 
 def check_environment() -> None:
-    """See that rclpy can be imported and initialised here; imports nothing that depends on the middleware.
+    """Check that rclpy can be imported and initialised; imports nothing that depends on the middleware.
 
     Raises
     ------
@@ -42,13 +45,13 @@ def check_environment() -> None:
 
 
 def _middlewares() -> set[str]:
-    """Names of the installed implementations of rmw, as the ament index has them; empty where there is no index."""
+    """Names of the installed rmw implementations according to the ament index; empty if there is no index."""
     prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
     index = "share/ament_index/resource_index/rmw_typesupport"
     return {file.name for prefix in prefixes if prefix for file in Path(prefix, index).glob("rmw_*_cpp")}
 
 
 def _log_folder() -> Path:
-    """Where rcl_logging writes: https://docs.ros.org/en/jazzy/Concepts/Intermediate/About-Logging.html."""
+    """Log folder of rcl_logging: https://docs.ros.org/en/jazzy/Concepts/Intermediate/About-Logging.html."""
     home = Path(os.environ.get("ROS_HOME") or "~/.ros")
     return Path(os.environ.get("ROS_LOG_DIR") or home / "log").expanduser()

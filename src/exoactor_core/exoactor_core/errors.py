@@ -1,7 +1,7 @@
-"""Errors by cause. Each one's message is a clear sentence for the user; anything else that escapes is a bug.
+"""Errors by cause. Each message is a clear sentence for the user; any other exception that escapes is a bug.
 
-A class stands for a cause: its ``code``, added to the base of an action server (100 ... 500), is the error code of an
-action, and its ``exit_code`` the command line's. docs/troubleshooting.md has the table.
+A class stands for a cause. Its ``code``, added to the base of an action server (100 ... 500), is the error code of an
+action, and its ``exit_code`` that of the command line. docs/troubleshooting.md has the table.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, ClassVar, overload
 
 
 class ExoActorError(Exception):
-    """Base of every error whose message is meant for the user."""
+    """Base class of all errors whose message is meant for the user."""
 
     code: ClassVar[int]
     exit_code: ClassVar[int]
     metrics: Mapping[str, Any] = MappingProxyType({})
-    """What was found nevertheless, for a program that asked for JSON."""
+    """Figures that are available despite the error, for programs that asked for JSON."""
 
 
 class Internal(ExoActorError):
@@ -45,8 +45,8 @@ class Missing(ExoActorError):
 class Refused(ExoActorError):
     """A plan, image, video or motion was not accepted: by a judge, a limit, a budget, a service or an operator.
 
-    Subclasses name the other causes for which something was not carried out. ``output`` is what the stage made
-    nevertheless, for the user to look at; it does not go on.
+    Subclasses are further causes for not carrying something out. ``output`` is the rejected result of the stage, for
+    inspection; it does not go on.
     """
 
     code = 4
@@ -77,7 +77,7 @@ class TrackingFailed(Refused):
 
 
 class Busy(Refused):
-    """Another task or goal is in work."""
+    """Another task or goal is in progress."""
 
     code = 8
 
@@ -97,18 +97,18 @@ class RobotNotReady(Refused):
 CAUSES: dict[int, type[ExoActorError]] = {
     cause.code: cause for cause in (*ExoActorError.__subclasses__(), *Refused.__subclasses__())
 }
-"""Class of each code."""
+"""Error class for each code."""
 
 
 def error_of(code: int, message: str) -> ExoActorError:
-    """The error that an action's error code, other than 0, stands for; what no server of ours gives is a bug."""
+    """The error for an action's error code other than 0; unknown codes count as bugs."""
     return CAUSES.get(code % 100, Internal)(message)
 
 
 def reason(error: BaseException) -> str:
-    """Why something failed, in one line without its full stop; the error's type where it has no text.
+    """Why something failed, in one line without a full stop; the error's type if it has no text.
 
-    ``strerror`` is what `OSError` and PyAV's errors call the text without the number.
+    ``strerror`` is the text without the number in `OSError` and PyAV's errors.
     """
     lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
     return (lines[0] if lines else type(error).__name__)[:300].rstrip(" .:")
@@ -116,7 +116,7 @@ def reason(error: BaseException) -> str:
 
 @contextmanager
 def in_file(path: object, kind: str = "") -> Iterator[None]:
-    """Put a file's name before what is wrong with its content; with a ``kind`` also of numbers that make none."""
+    """Prefix errors in a file's content with its name; with a ``kind`` also those of numbers and shapes."""
     try:
         yield
     except BadInput as error:
@@ -132,9 +132,9 @@ def user_error(error: ExoActorError | OSError) -> ExoActorError: ...
 @overload
 def user_error(error: BaseException) -> ExoActorError | None: ...
 def user_error(error: BaseException) -> ExoActorError | None:
-    """The message that the user sees of an error; None where it is a bug.
+    """The error to show to the user; None if it is a bug.
 
-    An `OSError` comes from the file system or the network: a full disk is no bug.
+    An `OSError` comes from the file system or the network: a full disk is not a bug.
     """
     if isinstance(error, ExoActorError):
         return error

@@ -137,15 +137,15 @@ HANDLE_HEIGHT = 1.05
 
 @dataclass(frozen=True)
 class Everyday:
-    """What objects of a category are like unless one says otherwise."""
+    """Properties of the objects of a category, unless stated otherwise."""
 
     size: Vector
-    """m, along x, y, z; of a chair the height of its seat."""
+    """m, along x, y, z; for a chair, z is the height of the seat."""
     mass: float
     """kg."""
     friction: float
     shapes: Callable[[float, float, float], Shapes]
-    """From the size."""
+    """Shapes for a given size."""
     source: str
     movable: bool = True
     rolling_friction: float = 0.0
@@ -197,7 +197,7 @@ EVERYDAY: dict[str, Everyday] = {
     "wall": Everyday((0.10, 2.00, 2.00), 100.0, 0.6, _box, "a partition", movable=False),
     "mark": Everyday((0.10, 0.10, 0.004), 0.1, 0.6, _box, "a sticker", movable=False, color=(0.9, 0.1, 0.1)),
 }  # fmt: skip
-"""By category. Masses and sizes without a norm are middling ones of a household."""
+"""By category. Masses and sizes without a standard are typical of a household."""
 
 
 COLORS: dict[str, Vector] = {
@@ -214,11 +214,11 @@ COLORS: dict[str, Vector] = {
     "grey": (0.50, 0.50, 0.50),
     "gray": (0.50, 0.50, 0.50),
 }
-"""Red, green, blue in [0, 1] of what is called so."""
+"""Red, green, blue in [0, 1] of each colour name."""
 
 
 def color_name(color: Sequence[float]) -> str:
-    """The name in `COLORS` that is nearest to red, green, blue in [0, 1]."""
+    """The name in `COLORS` nearest to red, green, blue in [0, 1]."""
     return min(COLORS, key=lambda name: math.dist(COLORS[name], color))
 
 
@@ -232,11 +232,11 @@ def _articulation(category: str, size: Sequence[float]) -> dict[str, Any] | None
 
 
 _SHARED = ("friction", "rolling_friction", "movable", "supports", "contains", "color")
-"""Fields that everyday objects and those of scenes have."""
+"""Fields that everyday objects share with those of scenes."""
 
 
 def usual(category: str, size: Sequence[float] | None = None) -> dict[str, Any]:
-    """What an object of a category is like, as values of `exoactor_core.scene.SceneObject`; its mass grows with it.
+    """Usual properties of an object of a category, as fields of a `SceneObject`; the mass scales with the size.
 
     Raises
     ------

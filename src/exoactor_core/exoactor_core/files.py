@@ -42,7 +42,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes files that only their owner reads
+        temporary.chmod(0o666 & ~umask)  # mkstemp creates files that only their owner can read
         os.replace(temporary, path)
     except OSError as error:
         raise BadInput(f"Cannot write {path}: {reason(error)}.") from None
@@ -52,7 +52,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def check_file(path: Path, ending: str) -> Path:
-    """Return a path to which a file can be written later, as far as can be seen without writing.
+    """Check that a file can be written later, as far as possible without writing, and return its path.
 
     Raises
     ------
@@ -70,12 +70,12 @@ def check_file(path: Path, ending: str) -> Path:
 
 
 def check_folder(path: Path) -> Path:
-    """Return a folder in which files can be written later, or that can be made, as far as can be seen.
+    """Check that a folder can be written to, or created, and return it.
 
     Raises
     ------
     BadInput
-        It, or the folder in which it would be made, is none or cannot be written.
+        It, or the folder in which it would be created, is not a folder or is not writable.
     """
     there = path
     while not there.exists() and there != there.parent:
@@ -88,7 +88,7 @@ def check_folder(path: Path) -> Path:
 
 
 def save_or_rescue(save: Callable[[Path], None], path: Path) -> None:
-    """Save what was long in the making; where that fails, in a folder for temporary files.
+    """Save a result that took long to compute; if that fails, save it in a folder for temporary files.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def save_or_rescue(save: Callable[[Path], None], path: Path) -> None:
             kept = Path(tempfile.mkdtemp(prefix="exoactor-")) / path.name
             save(kept)
         except (BadInput, OSError):
-            raise failure from None  # no room there either
+            raise failure from None  # no space there either
         raise BadInput(f"{failure} It is kept in {kept} instead.") from None
 
 
@@ -119,33 +119,33 @@ def save_json(path: str | Path, value: Any) -> None:
 
 
 def save_image(path: str | Path, image: np.ndarray) -> None:
-    """Write an image, (H, W, 3) uint8 RGB, as the path's ending says, atomically."""
+    """Write an image, (H, W, 3) uint8 RGB, atomically, in the format of the path's extension."""
     save_bytes(path, encoded(image, Path(path).suffix))
 
 
 def encoded(image: np.ndarray, suffix: str = ".png", quality: int = 95) -> bytes:
-    """An image, (H, W, 3) uint8 RGB, as the content of a file; the ``quality``, up to 100, is of a jpeg."""
+    """Encode an image, (H, W, 3) uint8 RGB, in a file format; ``quality``, up to 100, applies to jpeg."""
     options = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix.lower() in (".jpg", ".jpeg") else []
     return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes()
 
 
 MAX_PIXELS = 100_000_000
-"""Of an image that is read: 300 MB of RGB."""
+"""Maximum size of an image: 300 MB of RGB."""
 
 
 def decoded(data: bytes, name: str = "The image") -> np.ndarray | None:
-    """The image, (H, W, 3) uint8 RGB, that is the content of a file; None where it is none that can be read.
+    """Decode the content of an image file to (H, W, 3) uint8 RGB; None if it is unreadable.
 
     ``name`` begins the sentence of an error.
 
     Raises
     ------
     BadInput
-        It has more than `MAX_PIXELS`, as its header says; nothing is decoded then.
+        According to its header it has more than `MAX_PIXELS`; it is not decoded then.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own limit is lower than what is wanted here
+            warnings.simplefilter("ignore")  # Pillow's own limit is lower
             with Image.open(io.BytesIO(data)) as header:
                 width, height = header.size
     except (OSError, ValueError, SyntaxError):
@@ -162,7 +162,7 @@ def decoded(data: bytes, name: str = "The image") -> np.ndarray | None:
 
 
 MAX_TEXT = 1 << 29
-"""Bytes of a text file that is read."""
+"""Maximum size of a text file, bytes."""
 
 
 def read_text(path: str | Path) -> tuple[str, tuple[str, ...]]:
@@ -196,7 +196,7 @@ def read_text(path: str | Path) -> tuple[str, tuple[str, ...]]:
 
 
 def load_yaml(path: str | Path) -> Any:
-    """Read YAML, never making Python objects. Raises `BadInput`: as `read_text`, or it is not valid YAML."""
+    """Read YAML without creating Python objects. Raises `BadInput` as `read_text`, or if it is not valid YAML."""
     text, _ = read_text(path)
     try:
         return yaml.safe_load(text)
@@ -206,7 +206,7 @@ def load_yaml(path: str | Path) -> Any:
 
 
 def load_json(path: str | Path) -> dict[str, Any]:
-    """Read a JSON object. Raises `BadInput`: there is no such file, or it holds no JSON object."""
+    """Read a JSON object from a file. Raises `BadInput` if the file does not exist or holds no JSON object."""
     try:
         return json_object(Path(path).read_text(), str(path))
     except (OSError, UnicodeDecodeError) as error:
@@ -214,7 +214,7 @@ def load_json(path: str | Path) -> dict[str, Any]:
 
 
 def json_object(text: str, name: str) -> dict[str, Any]:
-    """The JSON object in a text; raises `BadInput` where it is none."""
+    """Parse a JSON object; raises `BadInput` if the text holds none."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -231,7 +231,7 @@ def save_npz(path: str | Path, **arrays: Any) -> None:
 
 
 MAX_NPZ = 1 << 32
-"""Bytes that the arrays of an npz may grow to."""
+"""Maximum total size of an npz file's arrays, bytes."""
 
 
 def read_npz(path: str | Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
@@ -266,13 +266,13 @@ def read_npz(path: str | Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
                     data[name] = np.lib.format.read_array(file, allow_pickle=False)
     except BadInput:
         raise
-    except Exception as error:  # a damaged file raises all kinds: of zipfile, zlib, ast and numpy
+    except Exception as error:  # damaged files raise errors of zipfile, zlib, ast and numpy
         raise BadInput(f"{path} is not a readable npz file: {reason(error)}.") from None
     return data, tuple(objects)
 
 
 def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and type of the array that a .npy stream holds; raises `ValueError` where it is none."""
+    """Shape and type of the array in a .npy stream; raises `ValueError` if there is none."""
     form = np.lib.format
     first = form.read_magic(file) == (1, 0)
     shape, _, dtype = (form.read_array_header_1_0 if first else form.read_array_header_2_0)(file)

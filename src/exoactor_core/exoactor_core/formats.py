@@ -38,10 +38,10 @@ from exoactor_core.rotations import FROM_Y_UP
 from exoactor_core.unpickle import read_pickle
 
 ROBOT_FORMATS: dict[str, str] = {"npz": ".npz", "gmr": ".pkl", "csv": ".csv", "beyondmimic": ".beyondmimic.npz"}
-"""Endings of the formats of robot motions, by name."""
+"""File name extensions of the robot motion formats, by name."""
 
 LAFAN1_FPS = 30.0
-"""Frame rate of Unitree's csv files, which do not say theirs."""
+"""Frame rate of Unitree's csv files, which do not state it."""
 
 BEYONDMIMIC_FPS = 50.0
 
@@ -82,7 +82,7 @@ def load_robot(path: str | Path, fps: float | None = None) -> RobotMotion:
 
 
 def z_up(motion: RobotMotion) -> RobotMotion:
-    """The motion; turned, with a note, where the G1 stands along the y axis instead of z in nearly all frames.
+    """Turn a motion, with a note, in which the G1 stands along the y axis instead of z in nearly all frames.
 
     A G1 that lies along y looks the same, but its pelvis is as low over z = 0 as it is thick.
 
@@ -114,7 +114,7 @@ def z_up(motion: RobotMotion) -> RobotMotion:
 
 def robot_format(path: str | Path) -> str:
     """Name of the format that a file's ending says, of `ROBOT_FORMATS`. Raises `BadInput`: the ending is unknown."""
-    endings = sorted(ROBOT_FORMATS.items(), key=lambda item: -len(item[1]))  # the longest that fits
+    endings = sorted(ROBOT_FORMATS.items(), key=lambda item: -len(item[1]))  # the longest match
     for name, ending in endings:
         if Path(path).name.lower().endswith(ending):
             return name

@@ -1,4 +1,4 @@
-"""The Hugging Face hub, where models come from at first use."""
+"""The Hugging Face hub, from which models are downloaded at first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _Result = TypeVar("_Result")
 
 
 def hub_is_there() -> bool:
-    """Whether the hub has an address: the hub's own client would try for a minute and a half."""
+    """Whether the hub's address resolves: the hub's own client would retry for a minute and a half."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
@@ -25,9 +25,10 @@ def hub_is_there() -> bool:
 
 
 def local_first(get: Callable[..., _Result], of_hub: bool) -> _Result:
-    """What is on this machine or, for a name ``of_hub``, else what the hub has; raises as ``get`` does.
+    """Load from this machine or, for a name ``of_hub``, else from the hub; raises as ``get`` does.
 
-    ``get`` takes the keyword ``local_files_only`` as the hub's clients do, and raises `OSError` where nothing is there.
+    ``get`` takes the keyword ``local_files_only`` like the hub's clients, and raises `OSError` if there is no local
+    copy.
     """
     try:
         return get(local_files_only=True)

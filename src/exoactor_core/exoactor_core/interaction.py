@@ -1,4 +1,4 @@
-"""What a task has to do with the objects around the robot."""
+"""A task's objects, the planned contacts with them, and its checks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from exoactor_core.task_checks import Check
 
 @dataclass(frozen=True)
 class Interaction:
-    """The objects of a task, how they are touched, and what is to become of them."""
+    """The objects of a task, how they are touched, and what the task has to achieve."""
 
     scene: Scene = field(default_factory=Scene)
-    """The objects as they are at the start; there may be none."""
+    """The objects at the start; there may be none."""
     contacts: tuple[Contact, ...] = ()
-    """Planned contacts with them, where their times are known."""
+    """Planned contacts with the objects, if their times are known."""
     checks: tuple[Check, ...] = ()
-    """What the task is to bring about."""
+    """What the task has to achieve."""

@@ -26,12 +26,12 @@ JOINT_NAMES: tuple[str, ...] = (
 )
 """The G1's 29 joints in Unitree's motor order."""
 CORRECTION_WIDTH = 6 + len(JOINT_NAMES)
-"""Numbers of one frame of `RobotMotion.correction`."""
+"""Width of a frame of `RobotMotion.correction`."""
 _ROBOT_OPTIONAL = {"contacts": 2, "correction": CORRECTION_WIDTH, "hands": 2}
 ROBOT_ARRAYS = {"root_pos": 3, "root_quat_wxyz": 4, "joint_pos": len(JOINT_NAMES), **_ROBOT_OPTIONAL}
-"""Arrays of a robot motion that have a row a frame, and their widths."""
+"""Arrays of a robot motion with one row per frame, and their widths."""
 EXECUTION_FIELDS = {"open_loop": False, "alternative_policy": False, "pace": 1.0}
-"""Fields of a robot motion by which the rehearsal says how it is to be carried out, and their defaults."""
+"""Fields with which the rehearsal says how a robot motion is to be carried out, and their defaults."""
 
 
 def _checked(what: str, value: np.ndarray, shape: tuple[int | None, ...]) -> np.ndarray:
@@ -54,23 +54,23 @@ def _check_fps(fps: float) -> float:
 
 
 LIMBS = ("left arm", "right arm", "left leg", "right leg", "torso and head")
-"""Of `HumanMotion.limb_confidence`."""
+"""Columns of `HumanMotion.limb_confidence`."""
 _HUMAN_OPTIONAL = {"hand_pose": 90, "contacts": 4, "limb_confidence": len(LIMBS)}
 HUMAN_ARRAYS = {"transl": 3, "global_orient": 3, "body_pose": 63, "confidence": 1, **_HUMAN_OPTIONAL}
-"""Arrays of a human motion that have a row a frame, and their widths; ``confidence`` has but one axis."""
+"""Arrays of a human motion with one row per frame, and their widths; ``confidence`` has one axis only."""
 _AMASS_KEYS = {
     **{"transl": "trans", "global_orient": "root_orient", "body_pose": "pose_body", "hand_pose": "pose_hand"},
     **{name: name for name in ("betas", "contacts", "confidence", "limb_confidence")},
 }
-"""What AMASS calls a human motion's arrays, and ours that it lacks."""
+"""AMASS's names of a human motion's arrays, and our names of those that AMASS lacks."""
 
 
 @dataclass(frozen=True)
 class HumanMotion:
     """A person's motion as SMPL-X parameters, T frames, in the z-up world.
 
-    The rest pose is SMPL-X's (T-pose, y up, facing +z); ``global_orient`` takes it into the world. The pelvis stands
-    at ``transl`` + J0(betas), as in SMPL-X and AMASS.
+    The rest pose is SMPL-X's (T-pose, y up, facing +z); ``global_orient`` takes it into the world. The pelvis is at
+    ``transl`` + J0(betas), as in SMPL-X and AMASS.
     """
 
     fps: float
@@ -89,9 +89,10 @@ class HumanMotion:
     confidence: np.ndarray | None = None
     """(T,) in [0, 1]; None: ones."""
     limb_confidence: np.ndarray | None = None
-    """(T, 5) in [0, 1], of each of `LIMBS`; 0: nothing shows the limb, its pose is a guess. None: ``confidence``."""
+    """(T, 5) in [0, 1], in the order of `LIMBS`; 0: the limb is not visible and its pose is a guess. None:
+    ``confidence``."""
     notes: tuple[str, ...] = ()
-    """Sentences on what the reader of a file assumed or mended; they are not saved."""
+    """Sentences on what the reader of a file assumed or repaired; they are not saved."""
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -119,13 +120,13 @@ class HumanMotion:
         return (len(self) - 1) / self.fps
 
     def part(self, start: int, stop: int) -> HumanMotion:
-        """The frames from ``start`` to before ``stop``."""
+        """The frames from ``start`` up to, but not including, ``stop``."""
         fields: dict[str, Any] = {name: getattr(self, name)[start:stop] for name in HUMAN_ARRAYS}
         return replace(self, **fields)
 
     @classmethod
     def joined(cls, motions: Sequence[HumanMotion]) -> HumanMotion:
-        """One motion of motions that follow each other, of the same person at the same rate."""
+        """Concatenate consecutive motions of the same person at the same rate."""
         fields: dict[str, Any] = {name: np.concatenate([getattr(m, name) for m in motions]) for name in HUMAN_ARRAYS}
         return replace(motions[0], **fields)
 
@@ -173,22 +174,25 @@ class RobotMotion:
     """(T, 2) in [0, 1]: left, right foot; None: unknown."""
     joint_names: tuple[str, ...] = JOINT_NAMES
     correction: np.ndarray | None = None
-    """(T, 35) reference correction, added to what a tracker's policy is commanded so that the robot carries the motion
-    out: velocity of the pelvis forward and to the left (m/s), its height (m), roll and pitch (rad), yaw rate (rad/s),
-    and the joints (rad). Found for one policy by ``exoactor correct``; None: nothing."""
+    """(T, 35) reference correction: an offset to the command of a tracker's policy with which the robot succeeds.
+
+    Velocity of the pelvis forward and to the left (m/s), its height (m), roll and pitch (rad), yaw rate (rad/s), and
+    joint positions (rad). It is found for one policy, by ``exoactor correct``. None: no correction.
+    """
     open_loop: bool = False
-    """The tracker's outer loop on heading and position stays open: the rehearsal found the motion to succeed without it
-    alone."""
+    """Keep the tracker's outer loop on heading and position open: the rehearsal found that the motion succeeds only
+    without."""
     alternative_policy: bool = False
-    """The policy's alternative tracks it: the rehearsal found that the policy itself does less well."""
+    """Track with the policy's alternative: the rehearsal found that it does better than the policy itself."""
     pace: float = 1.0
-    """Share of its speed at which it is carried out: the rehearsal found that the robot fails at it faster."""
+    """Share of its speed at which the motion is carried out: the rehearsal found that the robot fails at higher
+    speeds."""
     hands: np.ndarray | None = None
-    """(T, 2) how far the left and the right hand are closed, in [0, 1]; None: not known."""
+    """(T, 2) closure of the left and the right hand, in [0, 1]; None: unknown."""
     object_contacts: tuple[Contact, ...] = ()
-    """With the objects of a scene."""
+    """Contacts with the objects of a scene."""
     notes: tuple[str, ...] = ()
-    """Sentences on what the reader of a file assumed or mended; they are not saved."""
+    """Sentences on what the reader of a file assumed or repaired; they are not saved."""
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -212,7 +216,7 @@ class RobotMotion:
         if off[i] > 0.01:
             note = f"The root quaternions were normalised: they are up to {off[i]:.1%} off unit length (frame {i})."
             set_(self, "notes", (*self.notes, note))
-        # What is of unit length stays as it is, so that a copy is the same to the bit: a verdict is signed over it.
+        # A quaternion of unit length is kept bit for bit, so that copies have the same signature in a verdict.
         set_(self, "root_quat_wxyz", np.where(off[:, None] < 1e-12, quat, quat / norm[:, None]))
         set_(self, "joint_pos", _checked("joint_pos", self.joint_pos, (t, len(JOINT_NAMES))))
         if not 0.0 < self.pace <= 1.0:
@@ -236,19 +240,19 @@ class RobotMotion:
 
     @property
     def execution(self) -> dict[str, Any]:
-        """Its `EXECUTION_FIELDS`, by name."""
+        """The values of its `EXECUTION_FIELDS`, by name."""
         return {name: getattr(self, name) for name in EXECUTION_FIELDS}
 
     @property
     def paced(self) -> RobotMotion:
-        """The motion as slow as its ``pace`` has it; the pace of that is 1."""
+        """The motion slowed to its ``pace``; the result's pace is 1."""
         if self.pace == 1.0:
             return self
         contacts = tuple(c.at_times(c.start / self.pace, c.end / self.pace) for c in self.object_contacts)
         return replace(self, fps=self.fps * self.pace, object_contacts=contacts, pace=1.0)
 
     def save(self, path: str | Path) -> None:
-        """Write the robot motion npz, atomically; with joint_vel for others, which follows from the rest."""
+        """Write the robot motion npz, atomically; joint_vel is included for other tools."""
         optional = {name: getattr(self, name) for name in _ROBOT_OPTIONAL if getattr(self, name) is not None}
         if self.object_contacts:
             optional["object_contacts"] = contacts_to_json(self.object_contacts)

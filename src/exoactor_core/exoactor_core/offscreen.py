@@ -1,4 +1,4 @@
-"""Off-screen rendering of a MuJoCo model: by Mesa's software renderer, or on a GPU with ``MUJOCO_GL=egl``."""
+"""Off-screen rendering of MuJoCo models, with Mesa's software renderer or, with ``MUJOCO_GL=egl``, on a GPU."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class OffscreenRenderer:
         self._gl.make_current()
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
-        atexit.register(self._free)  # for a generator that nobody finished
+        atexit.register(self._free)  # in case a generator is never exhausted
 
     def __enter__(self) -> OffscreenRenderer:
         return self
@@ -71,7 +71,7 @@ class OffscreenRenderer:
         """Render the scene: (height, width, 3) uint8 RGB, top row first; as large as the framebuffer if not given."""
         viewport = mujoco.MjrRect(0, 0, width or self.width, height or self.height)
         pixels = np.empty((viewport.height, viewport.width, 3), dtype=np.uint8)
-        self._gl.make_current()  # another renderer may have been used meanwhile
+        self._gl.make_current()  # another renderer may have been current
         mujoco.mjr_render(viewport, self.scene, self._context)
         mujoco.mjr_readPixels(pixels, None, viewport, self._context)
         return pixels[::-1]  # OpenGL's rows begin at the bottom
@@ -124,4 +124,4 @@ class _OSMesaContext:
             raise OSError("OSMesa cannot make its context current")
 
     def free(self) -> None:
-        self._library.OSMesaDestroyContext(self._context)  # and unbinds it where it is current
+        self._library.OSMesaDestroyContext(self._context)  # also unbinds it if it is current

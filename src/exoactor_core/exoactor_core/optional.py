@@ -1,4 +1,4 @@
-"""Libraries that the default pipeline does without: `make extras` installs them."""
+"""Optional libraries, which `make extras` installs and the default pipeline does not need."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from exoactor_core.errors import Missing
 
 
 def optional_import(name: str, needed_by: str) -> Any:
-    """Import a module of a library of scripts/requirements-extras.txt.
+    """Import a module of a library in scripts/requirements-extras.txt.
 
-    Raises `Missing`, in a sentence that begins with ``needed_by``, where it is not installed, or broken.
+    Raises `Missing`, with a sentence that begins with ``needed_by``, if it is not installed or broken.
     """
     try:
         return importlib.import_module(name)
@@ -20,5 +20,5 @@ def optional_import(name: str, needed_by: str) -> Any:
 
 
 def missing_extra(needed_by: str, names: str, error: ImportError) -> Missing:
-    """Return the error for libraries that are imported by name: 'NEEDED_BY needs NAMES, ...'."""
+    """Return the error for missing libraries: 'NEEDED_BY needs NAMES, ...'."""
     return Missing(f"{needed_by} needs {names}, which cannot be loaded ({error}): run 'make extras'.")

@@ -1,6 +1,6 @@
-"""Options of backends and parameters of nodes, each written once: type, range, unit, default and help.
+"""Options of backends and parameters of nodes, each declared once with type, range, unit, default and help.
 
-They are the fields of a class, with a docstring each::
+They are the fields of a class, each with a docstring::
 
     class Options(BaseOptions):
         fps: Annotated[float, Interval(ge=10.0, le=200.0), Unit("Hz")] = 50.0
@@ -26,27 +26,27 @@ Share = Annotated[float, Interval(ge=0.0, le=1.0)]
 """Option: a share of something, or a score."""
 
 Seed = Annotated[int, Interval(ge=0, le=2**31 - 1)]
-"""Option: seed of what is drawn at random."""
+"""Option: random seed."""
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """Marks a text option that is one of some names, where they are not known to the type checker (`Literal`)."""
+    """Marks a text option with a fixed set of values that is not known to the type checker (unlike `Literal`)."""
 
     names: tuple[str, ...]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        """How pydantic checks it."""
+        """Schema with which pydantic validates it."""
         return core_schema.literal_schema(list(self.names))
 
 
 @dataclass(frozen=True)
 class ReadOnly:
-    """Marks a node's parameter that is decided when the node starts, and never changed."""
+    """Marks a node parameter that is fixed when the node starts."""
 
 
 class BaseOptions(BaseModel):
-    """Base class of options: immutable, checked when they are made; all have a default.
+    """Base class of options: immutable, validated on construction, all with defaults.
 
     Raises
     ------
@@ -70,10 +70,10 @@ class BaseOptions(BaseModel):
 
 
 class Configurable:
-    """Something with options: it is constructed with them by keyword.
+    """Something with options, which are passed to its constructor as keyword arguments.
 
-    A subclass that has any defines the class ``Options`` and annotates ``options``; one that loads something for them
-    does so in its ``__init__``, after ``super().__init__(**options)``.
+    A subclass with options defines the class ``Options`` and annotates ``options``. If it has to load something, its
+    ``__init__`` does so after ``super().__init__(**options)``.
     """
 
     Options: ClassVar[type[BaseOptions]] = BaseOptions
@@ -84,7 +84,7 @@ class Configurable:
 
 
 def allowed(field: FieldInfo) -> str:
-    """The values that an option takes, such as 'a number from 10 to 200 Hz'."""
+    """The allowed values of an option, such as 'a number from 10 to 200 Hz'."""
     names = next((m.names for m in field.metadata if isinstance(m, OneOf)), None)
     if names is None and get_origin(field.annotation) is Literal:
         names = get_args(field.annotation)
@@ -104,5 +104,5 @@ def allowed(field: FieldInfo) -> str:
 
 
 def description(field: FieldInfo) -> str:
-    """An option's help, in one line."""
+    """The help of an option, in one line."""
     return " ".join((field.description or "").split())

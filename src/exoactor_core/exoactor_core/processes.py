@@ -1,4 +1,4 @@
-"""Processes of our own, the signals that end them, and their memory."""
+"""Our own processes: their signals and their memory."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from types import FrameType
 
 @contextmanager
 def block_signals(*numbers: signal.Signals) -> Iterator[None]:
-    """Block signals in this thread, and in the processes that it starts meanwhile; they are delivered here afterwards.
+    """Block signals in this thread and in the processes that it starts meanwhile; they are delivered here afterwards.
 
-    With SIGINT: a terminal sends Ctrl-C to all its processes, and those that their parent ends in order must not end by
-    themselves, not even while they load.
+    Used with SIGINT: a terminal sends Ctrl-C to all its processes, and children that their parent ends in order must
+    not end by themselves, not even while they load.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
@@ -26,9 +26,9 @@ def block_signals(*numbers: signal.Signals) -> Iterator[None]:
 
 @contextmanager
 def sigterm_as_ctrl_c() -> Iterator[None]:
-    """SIGTERM (docker stop, timeout) and SIGHUP (a closed terminal) raise KeyboardInterrupt, as SIGINT does.
+    """Let SIGTERM (docker stop, timeout) and SIGHUP (a closed terminal) raise KeyboardInterrupt, as SIGINT does.
 
-    A signal that is ignored, as nohup has SIGHUP, stays so. For the main thread.
+    Ignored signals, such as SIGHUP under nohup, stay ignored. For the main thread only.
     """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -40,9 +40,9 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
 
 @contextmanager
 def interrupt_afterwards() -> Iterator[None]:
-    """Raise KeyboardInterrupt for SIGINT, SIGTERM or SIGHUP only when the block has ended. For the main thread.
+    """Defer the KeyboardInterrupt of SIGINT, SIGTERM or SIGHUP to the end of the block. For the main thread only.
 
-    Blocking the signals would not do: another thread, of a library, may take them.
+    Blocking the signals would not suffice: another thread, of a library, could receive them.
     """
     arrived: list[int] = []
     try:
@@ -55,7 +55,7 @@ def interrupt_afterwards() -> Iterator[None]:
 
 @contextmanager
 def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Have a handler take the signals that end a program, but for those that are ignored."""
+    """Install a handler for the signals that end a program, except for ignored ones."""
     signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     numbers = [n for n in signals if signal.getsignal(n) != signal.SIG_IGN]
     before = {number: signal.signal(number, handler) for number in numbers}
@@ -71,7 +71,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent(parent: int, number: signal.Signals) -> None:
-    """Have Linux send this process a signal when its parent, which may have ended already, ends, killed or not."""
+    """Let Linux send this process a signal when its parent ends (or has already ended), even if it is killed."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:  # Linux
         prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number))
@@ -80,9 +80,9 @@ def end_with_parent(parent: int, number: signal.Signals) -> None:
 
 
 def share_heap() -> None:
-    """Have all threads of this process allocate from one heap from now on, where the C library is glibc.
+    """Let all threads of this process allocate from one heap from now on, if the C library is glibc.
 
-    It gives threads heaps of their own; images that one thread makes and another frees leave holes in all of them.
+    By default threads have their own heaps, which fragment when one thread creates images and another frees them.
     """
     arena_max = -8  # M_ARENA_MAX of malloc.h
     with suppress(AttributeError, OSError):

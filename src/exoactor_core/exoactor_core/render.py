@@ -21,8 +21,8 @@ from exoactor_core.stages import Progress, no_progress
 _GHOST_RGBA = (0.25, 0.6, 1.0, 0.28)
 _FIELD_OF_VIEW = 38.0  # degrees, vertical
 _VIEW_FROM = 35.0  # degrees to the left of straight ahead of the robot
-_SIDE_VIEW_FROM, _HIDING_HEIGHT = 100.0, 1.0  # degrees, likewise, where something so high, m, hides the robot
-_VIEW_DISTANCE, _HIDING_DISTANCE = 2.3, 0.1  # m, of the camera, and from its line of sight to what hides the robot
+_SIDE_VIEW_FROM, _HIDING_HEIGHT = 100.0, 1.0  # degrees and m: view used if an object this high hides the robot
+_VIEW_DISTANCE, _HIDING_DISTANCE = 2.3, 0.1  # m, of the camera, and of its line of sight from hiding objects
 _CAMERA_SMOOTHING = 0.4  # s
 _SUN_FROM = 75.0  # degrees to the left of straight ahead of the robot
 _OVERSAMPLING = 1.5  # smooths edges at half the cost of OpenGL's multisampling where there is no GPU
@@ -41,9 +41,9 @@ def render_motion(
 ) -> Iterator[np.ndarray]:
     """Draw a motion frame by frame, (height, width, 3) uint8 RGB, at ``fps``; poses between frames are interpolated.
 
-    The camera stands in front of the robot, to its left, or, where there is something high, such as a door, beside or
-    behind it where that hides it least. It keeps its direction, and follows the pelvis smoothly. A second motion, such
-    as the reference, is drawn translucent at the same times (``ghost``); it holds its last pose.
+    The camera is in front of the robot, to its left; if something high, such as a door, would hide the robot, it is
+    beside or behind the robot, where least is hidden. It keeps its direction and follows the pelvis smoothly. A second
+    motion, such as the reference, is drawn translucent at the same times (``ghost``); it holds its last pose.
     ``objects`` are a scene and the poses (T, n, 7) of its objects in the motion's frames, m and w, x, y, z.
 
     Raises
@@ -73,7 +73,7 @@ def render_motion(
             if poses is not None:
                 data.qpos[data.qpos.size - poses[i].size :] = poses[i].ravel()
             mujoco.mj_kinematics(model, data)
-            mujoco.mj_comPos(model, data)  # lights and cameras need it
+            mujoco.mj_comPos(model, data)  # required by lights and cameras
             mujoco.mj_camlight(model, data)
             renderer.update(data, next(cameras))
             _add_shadow(renderer.scene, model, data, casters)
@@ -104,7 +104,7 @@ def _sun_direction(heading: float) -> np.ndarray:
 
 
 def _view_from(motion: RobotMotion, heading: float, high: Sequence[SceneObject]) -> float:
-    """From how many degrees to the left of straight ahead the robot is seen, where high objects hide it least."""
+    """Viewing direction in which high objects hide least of the robot, degrees to the left of straight ahead."""
     if not high:
         return _VIEW_FROM
     away = np.linspace(0.1, 1.0, 30)[:, None] * _VIEW_DISTANCE
@@ -137,7 +137,7 @@ def _scene(width: int, height: int, with_ghost: bool, objects: Scene | None) -> 
         for geom in second.geoms:
             geom.rgba = _GHOST_RGBA
         spec.attach(second, prefix="ghost_", frame=spec.worldbody.add_frame())
-    if objects is not None:  # each where its pose says, whatever it is fixed to
+    if objects is not None:  # each object at its recorded pose, whatever it is fixed to
         free = {"movable": True, "articulation": None}
         add_objects(spec, Scene(objects=tuple(obj.model_copy(update=free) for obj in objects.objects)), OBJECT_PREFIX)
     look = spec.visual
@@ -172,7 +172,7 @@ def _scene(width: int, height: int, with_ghost: bool, objects: Scene | None) -> 
 
 
 def _shadow_casters(model: mujoco.MjModel) -> np.ndarray:
-    """The robot's collision shapes: fewer than those shown, and as good for a shadow. A ghost casts none."""
+    """The robot's collision shapes, which are simpler than the visual ones. A ghost casts no shadow."""
     solid = [not model.body(body).name.startswith("ghost_") for body in model.geom_bodyid]
     return np.flatnonzero((model.geom_group == 3) & solid)
 

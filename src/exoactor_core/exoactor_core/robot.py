@@ -1,6 +1,6 @@
-"""The G1 as the rest of the stack sees it: its limits, its pinocchio and MuJoCo models, and what follows from them.
+"""The G1's limits, its pinocchio and MuJoCo models, and quantities derived from them.
 
-Both models come from the one URDF of `exoactor_description`. Joint arrays are in Unitree's motor order, lengths in m,
+Both models come from the URDF of `exoactor_description`. Joint arrays are in Unitree's motor order, lengths in m,
 angles in rad, the world is z up.
 """
 
@@ -37,7 +37,7 @@ KEY_BODIES: tuple[str, ...] = (
 HAND_LINKS = {"left_hand": "left_wrist_yaw_link", "right_hand": "right_wrist_yaw_link"}
 """The link that carries each hand."""
 HAND_POINT = (0.125, 0.0, 0.0)
-"""(3,) m, the middle of a hand, fist or palm, in the frame of that link."""
+"""(3,) m, centre of a hand, fist or palm, in the frame of that link."""
 
 
 try:
@@ -45,7 +45,7 @@ try:
 except ValueError as error:
     raise BadInput(str(error)) from None
 MODE_MACHINE = ROBOTS[ROBOT]
-"""LowState.mode_machine of the G1 that there is."""
+"""LowState.mode_machine of this G1 variant."""
 
 _PINOCCHIO: pin.Model = pin.buildModelFromXML(ET.tostring(description(), "unicode"), pin.JointModelFreeFlyer())
 if tuple(_PINOCCHIO.names)[2:] != JOINT_NAMES:
@@ -57,13 +57,13 @@ JOINT_LIMITS: np.ndarray = constant(
 """(29, 2) lower and upper joint limits, rad; both zero where the joint is locked."""
 
 LOCKED: np.ndarray = constant(JOINT_LIMITS[:, 0] == JOINT_LIMITS[:, 1])
-"""(29,) joints that the G1 that there is (`exoactor_description.robot`) does not have: no motor moves them."""
+"""(29,) joints that this G1 variant (`exoactor_description.robot`) does not have: no motor moves them."""
 
 EFFORT_LIMITS: np.ndarray = constant(_PINOCCHIO.effortLimit[6:].copy())
-"""(29,) greatest joint torques, N m."""
+"""(29,) maximum joint torques, N m."""
 
 VELOCITY_LIMITS: np.ndarray = constant(_PINOCCHIO.velocityLimit[6:].copy())
-"""(29,) greatest joint speeds, rad/s."""
+"""(29,) maximum joint speeds, rad/s."""
 
 
 # Reflected rotor inertias of the G1's motors, kg m^2 (BeyondMimic's figures: kp = armature * (2 pi 10 Hz)^2).
@@ -83,7 +83,7 @@ def _armature(joint: str) -> float:
 
 
 ARMATURE: np.ndarray = constant(np.array([_armature(name) for name in JOINT_NAMES]))
-"""(29,) rotor inertia that each joint feels, kg m^2."""
+"""(29,) rotor inertia reflected to each joint, kg m^2."""
 _PINOCCHIO.armature = np.r_[np.zeros(6), ARMATURE]
 
 # Passive joint friction as in Unitree's MJCF.
@@ -107,12 +107,12 @@ SENSORS: dict[str, tuple[str, ...]] = {
 FOOT_LINKS = ("left_ankle_roll_link", "right_ankle_roll_link")
 
 SOLE_NAMES: tuple[str, ...] = ("heel_left", "heel_right", "toe_left", "toe_right")
-"""The four contact spheres of a foot, in the order of `sole_points`; left and right as seen from the foot."""
+"""The four contact spheres of a foot, in the order of `sole_points`; left and right of the foot."""
 
 OBJECT_PREFIX = "object/"
-"""Of the names of a scene's bodies, joints and geoms in a model with the robot."""
+"""Prefix of the names of a scene's bodies, joints and geoms in a model with the robot."""
 
-# Contact bits: the floor meets bit 0, the robot meets itself on bit 1.
+# Contact bits: the floor collides on bit 0, the robot with itself on bit 1.
 _FLOOR_BIT, _SELF_BIT = 1, 2
 _FINGERS = [joint.replace("_joint", "_link") for hand in FINGER_JOINTS for joint in hand]
 
@@ -160,7 +160,7 @@ def forward_kinematics(motion: RobotMotion, bodies: Sequence[str] = KEY_BODIES) 
 
 
 def hand_poses(motion: RobotMotion) -> tuple[np.ndarray, np.ndarray]:
-    """World positions (T, 2, 3) m of the middles of both hands, and orientations (T, 2, 3, 3) of their links."""
+    """World positions (T, 2, 3) m of the centres of both hands, and orientations (T, 2, 3, 3) of their links."""
     positions, turns = link_poses(motion, tuple(HAND_LINKS.values()))
     return positions + turns @ HAND_POINT, turns
 
@@ -181,7 +181,7 @@ def _sole_spheres() -> tuple[np.ndarray, float]:
 
 
 class Soles:
-    """Where the soles are, pose after pose: 30 us each. Every thread needs its own."""
+    """Computes sole positions pose by pose, in 30 us each. Every thread needs its own instance."""
 
     def __init__(self) -> None:
         self._model = _PINOCCHIO
@@ -205,7 +205,7 @@ class Soles:
         return points
 
     def pelvis_height(self, root_quat_wxyz: np.ndarray, joint_pos: np.ndarray) -> float:
-        """Height of the pelvis above the lower sole, m, of one pose; the quaternion may be of any length."""
+        """Height of the pelvis above the lower sole, m, for one pose; the quaternion may have any length."""
         return -float(self.points(root_quat_wxyz / np.linalg.norm(root_quat_wxyz), joint_pos)[..., 2].min())
 
 
@@ -239,7 +239,7 @@ STANDING_HEIGHT: float = Soles().pelvis_height(np.array([1.0, 0.0, 0.0, 0.0]), S
 def _robot_spec(visuals: bool, hands: Hands) -> mujoco.MjSpec:
     """Read the URDF into MuJoCo: a free joint, shapes in groups, fixed links merged and kept as sites."""
     root = description(hands)
-    for name in np.array(JOINT_NAMES)[LOCKED]:  # by constraints: MuJoCo takes no limits that are equal
+    for name in np.array(JOINT_NAMES)[LOCKED]:  # by constraints: MuJoCo does not accept equal limits
         next(joint for joint in root.iter("joint") if joint.get("name") == name).set("type", "continuous")
     extension = ET.SubElement(root, "mujoco")
     ET.SubElement(extension, "compiler", fusestatic="true", discardvisual="false" if visuals else "true")
@@ -248,7 +248,7 @@ def _robot_spec(visuals: bool, hands: Hands) -> mujoco.MjSpec:
     ET.SubElement(joint, "parent", link="world")
     ET.SubElement(joint, "child", link="pelvis")
     spec = mujoco.MjSpec.from_string(ET.tostring(root, encoding="unicode"))
-    spec.fuse_static()  # now, not in compile, which keeps those bodies that anything refers to
+    spec.fuse_static()  # now rather than in compile, which keeps bodies that anything refers to
     spec.compiler.fusestatic = False  # the fixed objects of a scene stay bodies
     for fixed in root.findall("joint[@type='fixed']"):
         _keep_as_site(spec, fixed)
@@ -276,7 +276,7 @@ def _set_contacts(spec: mujoco.MjSpec, self_collision: bool, objects: bool) -> N
         geom.condim = 3
         foot = geom.parent.name in FOOT_LINKS
         sole = foot and geom.type == mujoco.mjtGeom.mjGEOM_SPHERE
-        # A foot meets the floor with its four spheres alone, and other bodies with the rest.
+        # A foot collides with the floor by its four spheres alone, and with other bodies by its other shapes.
         geom.contype = 0
         geom.conaffinity = _FLOOR_BIT if sole or not foot else 0
         if self_collision and not sole:
@@ -291,7 +291,7 @@ def _exclude_touching(spec: mujoco.MjSpec) -> None:
     bodies = {body.name for body in spec.bodies}
     fingers = [(f"{finger.partition('_')[0]}_wrist_yaw_link", finger) for finger in _FINGERS]
     for pair in sorted(sorted(pair) for pair in [*touching_links(urdf_path()), *fingers]):
-        if bodies.issuperset(pair):  # others are merged into what carries them, whose pairs are named themselves
+        if bodies.issuperset(pair):  # others are merged into their parents, whose pairs are listed themselves
             spec.add_exclude(bodyname1=pair[0], bodyname2=pair[1])
 
 
@@ -405,9 +405,9 @@ def as_servos(model: mujoco.MjModel, kp: np.ndarray, kd: np.ndarray, limits: np.
 
 
 def add_hand_load(model: mujoco.MjModel, hand: str, load: float) -> None:
-    """Put a point mass, kg, in the middle of a hand (of `HAND_LINKS`).
+    """Put a point mass, kg, at the centre of a hand (of `HAND_LINKS`).
 
-    Its moment of inertia is taken to be the same about all axes.
+    The resulting moment of inertia is taken to be the same about all axes.
     """
     body = model.body(HAND_LINKS[hand]).id
     lever = np.array(HAND_POINT) - model.body_ipos[body]
@@ -418,7 +418,7 @@ def add_hand_load(model: mujoco.MjModel, hand: str, load: float) -> None:
 
 
 def set_state(data: mujoco.MjData, motion: RobotMotion, frame: int, start: int = 0) -> None:
-    """Write one frame of a motion into ``data.qpos`` from index ``start`` on; velocities are left as they are."""
+    """Write one frame of a motion into ``data.qpos`` from index ``start``; velocities are unchanged."""
     data.qpos[start : start + 36] = np.concatenate(
         [motion.root_pos[frame], motion.root_quat_wxyz[frame], motion.joint_pos[frame]]
     )
@@ -436,7 +436,7 @@ def _collision_model(hands: Hands) -> mujoco.MjModel:
 def self_collision_depth(
     motion: RobotMotion, hands: Hands = "fists"
 ) -> tuple[np.ndarray, list[tuple[str, str] | None]]:
-    """How deep the robot's parts stand in each other, by the URDF's collision shapes; fingers, which give way, aside.
+    """Self-penetration of the robot by the URDF's collision shapes; fingers, which are compliant, are ignored.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What the robot reports and what its motors are commanded."""
+"""State and command of the robot's motors."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _JOINT_ZEROS, _ZEROS_3 = constant(np.zeros(NUM_JOINTS)), constant(np.zeros(3))
 
 @dataclass(frozen=True)
 class RobotState:
-    """What one LowState says: the only thing that the controller knows of the robot."""
+    """The content of one LowState: all that the controller knows of the robot."""
 
     time: float
-    """s, when it was received (or simulated), on the clock of which `Controller.step` is given ``now``."""
+    """s, when it was received (or simulated), on the same clock as ``now`` of `Controller.step`."""
     joint_pos: np.ndarray
-    """(29,) rad, Unitree's motor order, as every array of joints here."""
+    """(29,) rad, in Unitree's motor order like all joint arrays here."""
     joint_vel: np.ndarray
     """(29,) rad/s."""
     quat_wxyz: np.ndarray
@@ -40,22 +40,22 @@ class RobotState:
     tick: int = 0
     """The robot's clock, ms."""
     position: np.ndarray | None = None
-    """(3,) m, of the pelvis, estimated by `exoactor_control.controller.odometry.Odometry`; None: not estimated."""
+    """(3,) m, of the pelvis, as estimated by `exoactor_control.controller.odometry.Odometry`; None: not estimated."""
     lin_vel: np.ndarray | None = None
     """(3,) m/s, likewise, in the same axes."""
     mode_machine: int = 0
     """The robot's variant, echoed in LowCmd."""
     mode_pr: int = 0
-    """How the ankles and the waist are measured: 0 by pitch and roll, 1 by their parallel motors A and B."""
+    """How ankles and waist are measured: 0 as pitch and roll, 1 by their parallel motors A and B."""
     buttons: int = 0
-    """The remote's buttons that are held, a bit each: `exoactor_unitree.joystick.Button`."""
+    """Bit mask of the buttons held on the remote: `exoactor_unitree.joystick.Button`."""
     enabled: bool = True
-    """A motor is enabled: it follows some command."""
+    """Whether a motor is enabled, that is, follows some command."""
 
 
 @dataclass(frozen=True)
 class MotorCommand:
-    """What the motors are commanded: torque = tau + kp (q - joint_pos) + kd (dq - joint_vel). Every array is (29,)."""
+    """Command to the motors: torque = tau + kp (q - joint_pos) + kd (dq - joint_vel). Every array is (29,)."""
 
     q: np.ndarray = field(default_factory=lambda: _JOINT_ZEROS)
     """rad."""
@@ -70,9 +70,9 @@ class MotorCommand:
 
     @classmethod
     def damping(cls) -> MotorCommand:
-        """Every joint resists its motion, none holds a position."""
+        """Damping: every joint resists motion, none holds a position."""
         return cls(kd=np.full(NUM_JOINTS, DAMPING_GAIN))
 
     def torque(self, joint_pos: np.ndarray, joint_vel: np.ndarray) -> np.ndarray:
-        """(29,) N m that the motors exert at this position and velocity."""
+        """(29,) N m, torques that the motors exert at this position and velocity."""
         return self.tau + self.kp * (self.q - joint_pos) + self.kd * (self.dq - joint_vel)

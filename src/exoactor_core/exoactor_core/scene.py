@@ -1,7 +1,7 @@
 """The objects around the robot, and their file.
 
-The world is z up, in m, with the floor at z = 0; the motion begins at the origin, facing +x. In MuJoCo and its files
-scenes are made and read by `exoactor_core.scene_mjcf`; what everyday objects are like is in `exoactor_core.everyday`.
+The world is z up, in m, with the floor at z = 0; the motion begins at the origin, facing +x. `exoactor_core.scene_mjcf`
+converts scenes to and from MuJoCo; `exoactor_core.everyday` has the properties of everyday objects.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Quaternion = tuple[float, float, float, float]
 Size = tuple[PositiveFloat, PositiveFloat, PositiveFloat]
 
 MAX_STEP_HEIGHT = 0.12
-"""m: the tops of what is stepped over are no higher."""
+"""m, maximum height of objects that are stepped over."""
 
 
 class _Posed(FrozenModel):
@@ -49,7 +49,7 @@ class _Posed(FrozenModel):
 
     @property
     def rotation(self) -> Rotation:
-        """Of the own frame in the outer one."""
+        """Rotation of its own frame in the outer one."""
         return Rotation.from_quat(self.quat_wxyz, scalar_first=True)
 
     @property
@@ -58,19 +58,20 @@ class _Posed(FrozenModel):
         return np.array([*self.pos, *self.quat_wxyz])
 
     def local(self, points: ArrayLike) -> np.ndarray:
-        """Points (3,) or (n, 3) m of the outer frame in the own one."""
+        """Points (3,) or (n, 3) m of the outer frame in its own frame."""
         return self.rotation.inv().apply(np.asarray(points) - self.pos)
 
 
 class Shape(_Posed):
-    """A solid of an object, its middle at ``pos`` in the object's frame."""
+    """A solid of an object, with its centre at ``pos`` in the object's frame."""
 
     kind: Literal["box", "cylinder", "sphere", "capsule", "mesh"]
-    """The axes of cylinders and capsules are their z."""
+    """The axes of cylinders and capsules are along z."""
     size: Size
-    """m, full extents along x, y and z of its own frame, of a capsule with its caps. A mesh is scaled to it."""
+    """m, full extents along x, y and z of its own frame, including the caps of capsules; meshes are scaled to it."""
     mesh: str = ""
-    """Path of an .stl, .obj or .msh; in a scene's file relative to it. It collides as its convex hull."""
+    """Path of an .stl, .obj or .msh, relative to the scene's file if it is read from one. Meshes collide as their
+    convex hull."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Shape:
@@ -89,7 +90,7 @@ class Shape(_Posed):
 
 
 class Articulation(FrozenModel):
-    """A joint between an object and the world, as of a door or a drawer: at 0 the object has the pose it is given."""
+    """A joint between an object and the world, as of a door or a drawer; at 0 the object is at its given pose."""
 
     kind: Literal["hinge", "slide"]
     axis: Vector
@@ -101,7 +102,7 @@ class Articulation(FrozenModel):
     damping: float = Field(0.0, ge=0.0)
     """N m s/rad or N s/m."""
     initial: float = 0.0
-    """rad or m, at the start."""
+    """rad or m, position at the start."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Articulation:
@@ -116,34 +117,34 @@ class Articulation(FrozenModel):
 
     @property
     def direction(self) -> np.ndarray:
-        """(3,) the axis, of unit length."""
+        """(3,) the axis as a unit vector."""
         return np.array(self.axis) / np.linalg.norm(self.axis)
 
 
 class SceneObject(_Posed):
     """A rigid object, its frame at ``pos`` and ``quat_wxyz`` in the world.
 
-    Without shapes it is an everyday object (`exoactor_core.everyday`), its frame at the middle of its underside; a
-    ``size`` (x, y, z) in m may be given then, and whatever else is given counts.
+    Without shapes it is an everyday object (`exoactor_core.everyday`), with its frame at the centre of its underside;
+    it may have a ``size`` (x, y, z) in m then, and any other field overrides the usual property.
     """
 
     id: str = Field(min_length=1, max_length=60, pattern=r"^[a-z][a-z0-9_]*$")
     category: str = Field(min_length=1, max_length=60, pattern=r"^[a-z][a-z0-9_ -]*$")
-    """What it is called: bottle, table ..."""
+    """Kind of object: bottle, table ..."""
     shapes: Annotated[tuple[Shape, ...], Len(1, 100)]
     mass: float = Field(1.0, gt=0.0, le=1000.0)
     """kg; of a fixed object it has no effect."""
     friction: float = Field(0.8, ge=0.0, le=5.0)
-    """Coefficient of sliding friction on hands, floor and other objects (of two the higher counts)."""
+    """Coefficient of sliding friction on hands, floor and other objects (the higher of two counts)."""
     rolling_friction: float = Field(0.0, ge=0.0, le=0.1)
     """m, lever arm of the rolling resistance."""
     movable: bool = True
-    """Can be carried or pushed away; False: fixed, or moves in its articulation alone."""
+    """It can be carried or pushed away; False: it is fixed, or moves in its articulation only."""
     articulation: Articulation | None = None
     supports: bool = False
-    """Things can be put on it."""
+    """Objects can be put on it."""
     contains: bool = False
-    """Things can be put into it."""
+    """Objects can be put into it."""
     color: tuple[float, float, float] | None = None
     """Red, green, blue in [0, 1]; None: any."""
 
@@ -169,19 +170,19 @@ class SceneObject(_Posed):
 
     @property
     def boxes(self) -> np.ndarray:
-        """(N, 2, 3) m, lowest and highest corner of what encloses each shape, in the object's frame."""
+        """(N, 2, 3) m, lowest and highest corner of each shape's bounding box, in the object's frame."""
         middle = np.array([shape.pos for shape in self.shapes])
         half = np.array([np.abs(s.rotation.as_matrix()) @ s.size for s in self.shapes]) / 2.0
         return np.stack([middle - half, middle + half], axis=1)
 
     @property
     def bounds(self) -> np.ndarray:
-        """(2, 3) m, lowest and highest corner of what encloses the shapes, in the object's frame."""
+        """(2, 3) m, lowest and highest corner of the bounding box of all shapes, in the object's frame."""
         low, high = self.boxes.swapaxes(0, 1)
         return np.array([low.min(axis=0), high.max(axis=0)])
 
     def nearest_box(self, point: np.ndarray) -> np.ndarray:
-        """(2, 3) m, that of `boxes` which is the nearest to a point (3,) in the object's frame."""
+        """(2, 3) m, the one of `boxes` nearest to a point (3,) in the object's frame."""
         return min(self.boxes, key=lambda box: float(np.linalg.norm(np.clip(point, *box) - point)))
 
     @property
@@ -192,28 +193,28 @@ class SceneObject(_Posed):
 
     @property
     def extent(self) -> np.ndarray:
-        """(2, 3) m, lowest and highest corner of what encloses `corners` along the world's axes."""
+        """(2, 3) m, lowest and highest corner of the axis-aligned bounding box of `corners` in the world."""
         return np.array([self.corners.min(axis=0), self.corners.max(axis=0)])
 
     @property
     def heights(self) -> np.ndarray:
-        """(n, 2) m, from the lowest to the highest point of what encloses each shape, in the world."""
+        """(n, 2) m, lowest and highest point of each shape's bounding box, in the world."""
         middle = self.pos[2] + self.rotation.apply([shape.pos for shape in self.shapes])[:, 2]
         half = [np.abs((self.rotation * s.rotation).as_matrix()[2]) @ s.size / 2.0 for s in self.shapes]
         return np.stack([middle - half, middle + half], axis=1)
 
     def floor_distance(self, points: np.ndarray) -> np.ndarray:
-        """(...,) m along the floor from points (..., 2) to `extent`, 0 within it."""
+        """(...,) m, horizontal distance of points (..., 2) from `extent`; 0 within it."""
         return np.linalg.norm(points - np.clip(points, *self.extent[:, :2]), axis=-1)
 
     @property
     def largest_shape(self) -> Shape:
-        """The shape whose bounding box has the greatest volume."""
+        """The shape with the largest bounding box."""
         return max(self.shapes, key=lambda shape: math.prod(shape.size))
 
     @property
     def is_round(self) -> bool:
-        """Whether it is the same however it is turned about its z axis."""
+        """Whether it looks the same from all sides, turned about its z axis."""
         return all(
             np.hypot(*shape.pos[:2]) < 1e-6
             and (shape.kind == "sphere" or (shape.size[0] == shape.size[1] and shape.kind in ("cylinder", "capsule")))
@@ -222,7 +223,7 @@ class SceneObject(_Posed):
         )
 
     def at(self, pose: np.ndarray) -> SceneObject:
-        """The same at another pose (7,)."""
+        """The same object at another pose (7,)."""
         x, y, z, *quat = (float(v) for v in pose)
         return self.model_copy(update={"pos": (x, y, z), "quat_wxyz": tuple(quat)})
 
@@ -254,14 +255,14 @@ class Scene(FrozenModel):
         return np.array([obj.pose for obj in self.objects]).reshape(-1, 7)
 
     def __getitem__(self, object_id: str) -> SceneObject:
-        """The object with an id; raises `BadInput` where there is none."""
+        """The object with an id; raises `BadInput` if there is none."""
         for obj in self.objects:
             if obj.id == object_id:
                 return obj
         raise BadInput(f"The scene has no object '{object_id}': it has {', '.join(self.ids) or 'none'}.")
 
     def find(self, name: str) -> SceneObject:
-        """The object that words mean: an id, or a category with or without what tells it from others in its id.
+        """The object that words refer to: an id, or a category with or without a distinguishing word of its id.
 
         "the cup", "red cup" and "red_cup" all find the object red_cup, where it is the only cup; "red cup" also finds
         the only cup whose ``color`` is red.
@@ -283,7 +284,7 @@ class Scene(FrozenModel):
         raise BadInput(f"Which {' '.join(words)}? The scene has {', '.join(others)} and {last}: name one of them.")
 
     def data(self) -> dict[str, Any]:
-        """The scene as JSON-ready values; what has its default is left out."""
+        """The scene as JSON-ready values, without defaults."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
     @classmethod
@@ -293,7 +294,7 @@ class Scene(FrozenModel):
         Raises
         ------
         BadInput
-            It is no scene; the message names the first place that is wrong.
+            The data is not a scene; the message names the first fault.
         """
         if not isinstance(data, dict):
             raise BadInput(f"{name} is not a scene: a mapping with the list 'objects' is needed.")
@@ -305,14 +306,14 @@ class Scene(FrozenModel):
 
     @classmethod
     def load(cls, path: str | Path) -> Scene:
-        """Read a scene's YAML; the paths of meshes become absolute. Raises as `read`, or as `load_yaml`."""
+        """Read a scene's YAML; paths of meshes become absolute. Raises as `read` and `load_yaml`."""
         scene = cls.read(load_yaml(path), str(path))
         folder = Path(path).resolve().parent
         return cls(objects=tuple(_with_meshes_in(folder, obj) for obj in scene.objects))
 
 
 def _words(obj: SceneObject) -> set[str]:
-    """By which an object is called: those of its id and category, and its colour where these say none."""
+    """Words by which an object is called: those of its id and category, and its colour if these name none."""
     words = {*re.findall(r"[a-z0-9]+", obj.category), *obj.id.split("_")}
     if obj.color and not words & COLORS.keys():
         words.add(color_name(obj.color))
@@ -329,15 +330,15 @@ def _with_meshes_in(folder: Path, obj: SceneObject) -> SceneObject:
 def everyday(
     category: str, object_id: str = "", pos: Sequence[float] = (0.0, 0.0, 0.0), yaw: float = 0.0, **given: Any
 ) -> SceneObject:
-    """Make an object of a category of `exoactor_core.everyday.EVERYDAY`, which also is its id where that is empty.
+    """Create an object of a category of `exoactor_core.everyday.EVERYDAY`, which is also the default id.
 
-    The middle of its underside is at ``pos`` (3,) m, and it is turned by ``yaw`` rad. What is ``given`` is otherwise
-    than usual: ``size`` (3,) m, or anything else of `SceneObject`.
+    The centre of its underside is at ``pos`` (3,) m, and it is turned by ``yaw`` rad. ``given`` fields override the
+    usual ones: ``size`` (3,) m, or any other field of `SceneObject`.
 
     Raises
     ------
     BadInput
-        There is no such category, or what was given is no object.
+        There is no such category, or the given fields are invalid.
     """
     quat = (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
     named = {"id": object_id or category, "category": category, "pos": tuple(pos), "quat_wxyz": quat}
@@ -345,7 +346,7 @@ def everyday(
 
 
 def articulated(obj: SceneObject, value: float) -> SceneObject:
-    """An object turned or slid in its articulation to ``value``, rad or m, from where that is 0."""
+    """An object moved in its articulation from 0 to ``value``, rad or m."""
     joint = obj.articulation
     if joint is None:
         return obj
@@ -357,14 +358,15 @@ def articulated(obj: SceneObject, value: float) -> SceneObject:
 
 
 def joined(objects: Sequence[SceneObject]) -> Scene:
-    """A scene of objects; raises `BadInput` where two have the same id."""
+    """A scene of these objects; raises `BadInput` if two have the same id."""
     return validated(Scene, {"objects": tuple(objects)}, "The scene")
 
 
 def perturbed(scene: Scene, rng: np.random.Generator) -> Scene:
-    """A scene as it might really be: movable objects stand up to 2 cm and 5 degrees elsewhere on their ground.
+    """A randomly perturbed scene, as reality might be.
 
-    The masses of all differ by up to 20 %, and their friction is anything from 0.5 to 1.2.
+    Movable objects are displaced by up to 2 cm and 5 degrees on their ground. The masses of all objects vary by up to
+    20%, and friction coefficients from 0.5 to 1.2.
     """
     return joined([_perturbed(obj, rng) for obj in scene.objects])
 

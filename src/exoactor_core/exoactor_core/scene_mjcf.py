@@ -1,4 +1,4 @@
-"""Scenes in MuJoCo: their bodies in a model, MJCF files of them, and the checks that want geometry."""
+"""Scenes in MuJoCo: bodies in a model, MJCF files, and checks of their geometry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from exoactor_core.files import save_bytes
 from exoactor_core.scene import Articulation, Scene, SceneObject, Shape, articulated, joined
 
 OBJECT_BIT = 4
-"""Contact bit of objects, beside bit 0, which the floor and the robot's parts meet."""
+"""Contact bit of objects, in addition to bit 0 of the floor and the robot."""
 
 _GEOM = mujoco.mjtGeom
 _KINDS = {
@@ -29,19 +29,20 @@ _KINDS = {
     "capsule": _GEOM.mjGEOM_CAPSULE,
     "mesh": _GEOM.mjGEOM_MESH,
 }
-_TORSIONAL = 0.005  # m, MuJoCo's own
+_TORSIONAL = 0.005  # m, MuJoCo's default
 
 MAX_LIFTED_MASS = 3.0
-"""kg that the robot may lift: what its arms, of 2 kg payload each in Unitree's data sheet, hold before the body."""
+"""kg, maximum mass that the robot may lift: what its arms, with 2 kg payload each by Unitree's data sheet, hold in
+front of the body."""
 MAX_HEIGHT = 1.4
-"""m up to which hands reach: shoulders at 1.07 m, and 0.35 m above them with the elbow bent."""
+"""m, maximum height that the hands reach: shoulders at 1.07 m, and 0.35 m above them with the elbow bent."""
 MAX_DEPTH = 0.45
-"""m that hands reach over the edge of what an object stands on."""
-_OVERLAP = 0.005  # m that objects may stand in each other
-_GAP = 0.01  # m that an object may hang above what holds it
-_ROBOT_RADIUS, _ROBOT_HEIGHT = 0.2, 1.2  # m, what it takes up where it starts
+"""m that hands reach beyond the edge of what an object stands on."""
+_OVERLAP = 0.005  # m by which objects may overlap
+_GAP = 0.01  # m that an object may be above its support
+_ROBOT_RADIUS, _ROBOT_HEIGHT = 0.2, 1.2  # m, space of the robot at the start
 
-_METADATA = "exoactor/"  # prefix of the texts of an MJCF that keep what MuJoCo has no place for
+_METADATA = "exoactor/"  # prefix of the texts in an MJCF that hold what MuJoCo has no field for
 
 
 # --- bodies ---
@@ -66,7 +67,7 @@ def add_objects(spec: mujoco.MjSpec, scene: Scene, prefix: str = "") -> None:
 
 
 def initial_qpos(scene: Scene) -> np.ndarray:
-    """Of the objects' joints, in the objects' order: 7 numbers of a movable one, 1 of an articulated one."""
+    """Initial positions of the objects' joints, in order: 7 for a movable object, 1 for an articulated one."""
     parts = [obj.pose if obj.movable else [_initial(obj)] for obj in scene.objects if _moves(obj)]
     return np.concatenate([np.empty(0), *parts])
 
@@ -283,7 +284,7 @@ def _object(
     )
     if obj.articulation is None:
         return obj
-    # MuJoCo's pose is that at the start, ours that at 0.
+    # MuJoCo's pose is the one at the start, ours the one at 0.
     back = obj.articulation.model_copy(update={"initial": 0.0})
     there = articulated(obj.model_copy(update={"articulation": back}), -obj.articulation.initial)
     return there.model_copy(update={"articulation": obj.articulation})
@@ -304,7 +305,7 @@ def _shape(model: mujoco.MjModel, geom: int, meshes: dict[str, Path], where: str
     mesh = int(model.geom_dataid[geom])
     path = meshes[model.mesh(mesh).name]
     _mesh(str(path))
-    # The compiler puts a mesh into its frame of inertia; we have its middle in the file's axes.
+    # The compiler moves a mesh into its frame of inertia; we need its centre in the file's axes.
     own = Rotation.from_quat(model.mesh_quat[mesh], scalar_first=True)
     start, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]
     vertices = own.apply(model.mesh_vert[start : start + count])
@@ -342,7 +343,7 @@ def check(scene: Scene, lifted: Collection[str] = (), reached: Collection[str] =
 
 
 def _collisions(scene: Scene) -> list[str]:
-    """Sentences on objects in each other, in the floor, in the robot, and on those that hang in the air."""
+    """Sentences on objects that overlap each other, the floor or the robot, and on objects without support."""
     spec = _floor_spec()
     loose = [
         articulated(t, _initial(t)).model_copy(update={"articulation": None, "movable": True}) for t in scene.objects
@@ -377,7 +378,7 @@ def _collisions(scene: Scene) -> list[str]:
 
 
 def _depths(model: mujoco.MjModel, data: mujoco.MjData) -> dict[tuple[int, int], float]:
-    """Greatest depth in m of pairs of bodies that touch."""
+    """Maximum depth in m for each pair of bodies that touch."""
     mujoco.mj_kinematics(model, data)
     mujoco.mj_comPos(model, data)
     mujoco.mj_collision(model, data)

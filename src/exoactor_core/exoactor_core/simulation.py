@@ -1,4 +1,4 @@
-"""A G1 in MuJoCo, with the objects of a scene: what rehearsal and simulator have in common."""
+"""A G1 in MuJoCo with the objects of a scene: the common part of rehearsal and simulator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from exoactor_core.scene import Scene
 from exoactor_core.scene_mjcf import initial_qpos
 from exoactor_description import Hands
 
-_ROBOT, _OBJECT = 1, 4  # kinds of geoms, so that no other two add up to the same
+_ROBOT, _OBJECT = 1, 4  # kinds of geoms, whose sums are unique
 
 _PARTS = (
     ("hand", ("_hand_", "wrist_pitch", "wrist_yaw")),
@@ -27,7 +27,7 @@ _PARTS = (
     ("seat", ("pelvis", "hip")),
     ("back", ("torso", "waist", "shoulder")),
 )
-"""Parts of the body and what the names of their links hold, the first that fits."""
+"""Parts of the body, and the words in the names of their links; the first match counts."""
 
 
 def body_part(link: str) -> str:
@@ -37,7 +37,7 @@ def body_part(link: str) -> str:
 
 
 class Simulation:
-    """The model with its ``timestep`` (s), its state, and where in them joints, fingers and objects are."""
+    """The model with its ``timestep`` (s), its state, and the addresses of joints, fingers and objects in it."""
 
     def __init__(self, timestep: float, hands: Hands = "fists", scene: Scene | None = None) -> None:
         self.scene = scene if scene is not None and len(scene) else None
@@ -60,16 +60,16 @@ class Simulation:
         names = [self.model.body(b).name for b in self.model.geom_bodyid]
         robot = self.model.body_rootid[self.model.geom_bodyid] == self._pelvis
         self._part = np.array([BODY_PARTS.index(body_part(n)) if r else -1 for n, r in zip(names, robot, strict=True)])
-        """(geoms,) index of the robot's body part, -1 of what is not the robot."""
+        """(geoms,) index of the robot's body part; -1 for geoms of other bodies."""
         index = {OBJECT_PREFIX + object_id: k for k, object_id in enumerate(ids)}
         self._object = np.array([index.get(n, -1) for n in names])
-        """(geoms,) index of the object, -1 of what is none."""
+        """(geoms,) index of the object; -1 for geoms of other bodies."""
         self._kind = _ROBOT * (self._part >= 0) + _OBJECT * (self._object >= 0)
         self._pressed = np.zeros((len(ids), len(BODY_PARTS)))
         self._steps = 0
 
     def _addresses(self, joints: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Where joints are in ``qpos`` and ``qvel``."""
+        """Addresses of joints in ``qpos`` and ``qvel``."""
         numbers = [self.model.joint(name).id for name in joints]
         return self.model.jnt_qposadr[numbers], self.model.jnt_dofadr[numbers]
 
@@ -104,7 +104,7 @@ class Simulation:
 
     @property
     def torque(self) -> np.ndarray:
-        """(29,) N m that the motors are commanded."""
+        """(29,) N m, commanded motor torques."""
         return self.data.ctrl[self._motors]
 
     @torque.setter
@@ -112,12 +112,12 @@ class Simulation:
         self.data.ctrl[self._motors] = value
 
     def close_hands(self, closure: np.ndarray) -> None:
-        """Command both hands: closure (2,) of left and right in [0, 1]; rubber hands stay as they are."""
+        """Command both hands: closure (2,) of left and right in [0, 1]; no effect on rubber hands."""
         if self.has_fingers:
             self.data.ctrl[self._fingers] = hand_targets(1.0 - np.asarray(closure))
 
     def command_hand(self, hand: int, q: np.ndarray, tau: np.ndarray, kp: np.ndarray, kd: np.ndarray) -> None:
-        """Command the motors of one hand, 0 the left, each (7,): rad, N m, N m/rad, N m s/rad."""
+        """Command the motors of one hand (0: left), each (7,): rad, N m, N m/rad, N m s/rad."""
         motors, dofs = self._fingers[hand], self._finger_dof[hand]
         self.data.ctrl[motors] = q
         self.model.actuator_gainprm[motors, 0], self.model.actuator_biasprm[motors, 1] = kp, -kp
@@ -125,7 +125,7 @@ class Simulation:
         self.data.qfrc_applied[dofs] = tau
 
     def hand_state(self, hand: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Angle, speed and torque of the motors of one hand, 0 the left, each (7,): rad, rad/s, N m."""
+        """Angle, speed and torque of the motors of one hand (0: left), each (7,): rad, rad/s, N m."""
         dofs = self._finger_dof[hand]
         torque = self.data.actuator_force[self._fingers[hand]] - self.model.dof_damping[dofs] * self.data.qvel[dofs]
         return self.data.qpos[self._finger_qpos[hand]], self.data.qvel[dofs], torque
@@ -136,7 +136,7 @@ class Simulation:
         return np.concatenate([self.data.xpos[self._objects], self.data.xquat[self._objects]], axis=1)
 
     def count_contacts(self) -> None:
-        """Take the forces of this step into `contact_forces`."""
+        """Add the forces of this step to `contact_forces`."""
         self._steps += 1
         force = np.zeros(6)
         for i, part, obj in self._touching():
@@ -154,13 +154,13 @@ class Simulation:
         return found
 
     def contact_forces(self) -> np.ndarray:
-        """(n, parts) N, mean normal force of every body part on every object since this was last asked for."""
+        """(n, parts) N, mean normal force of every body part on every object since the last call."""
         mean = self._pressed / max(1, self._steps)
         self._pressed, self._steps = np.zeros_like(self._pressed), 0
         return mean
 
     def self_contact(self) -> tuple[float, tuple[str, str] | None]:
-        """Greatest normal force, N, of a link on another now, and which two; 0 and None: none touches another."""
+        """Largest normal force, N, between two links now, and which two; 0 and None if no links touch."""
         geoms = self.data.contact.geom
         force, greatest, pair = np.zeros(6), 0.0, None
         for i in np.flatnonzero((self._part[geoms] >= 0).all(axis=1)) if len(geoms) else ():
@@ -174,12 +174,12 @@ class Simulation:
 
 
 def _as_slice(addresses: np.ndarray) -> slice | np.ndarray:
-    """Addresses as a slice, which is faster, where they follow each other."""
+    """Addresses as a slice, which is faster, if they are contiguous."""
     return slice(addresses[0], addresses[-1] + 1) if (np.diff(addresses) == 1).all() else addresses
 
 
 class ObjectSensor:
-    """Measures the poses of objects as a camera's tracker does: at its own rate, with noise, late, and not always.
+    """Measures the poses of objects like a camera-based tracker: at its own rate, with noise, delay and dropouts.
 
     Parameters
     ----------
@@ -190,9 +190,9 @@ class ObjectSensor:
     delay
         s from a measurement until it can be read.
     dropout
-        Share of the measurements in which an object is not found.
+        Share of the measurements in which an object is missing.
     seed
-        Of the noise.
+        Seed of the noise.
     """
 
     def __init__(
@@ -211,7 +211,7 @@ class ObjectSensor:
         self._waiting: deque[tuple[float, dict[int, np.ndarray]]] = deque()
 
     def is_due(self, time: float) -> bool:
-        """Whether it measures at ``time`` (s, never decreasing)."""
+        """Whether a measurement is due at ``time`` (s, never decreasing)."""
         return time >= self._due - 1e-9
 
     def measure(self, time: float, poses: np.ndarray) -> None:
@@ -225,7 +225,7 @@ class ObjectSensor:
         self._waiting.append((time, {int(i): seen[i] for i in np.flatnonzero(there)}))
 
     def read(self, time: float) -> list[tuple[float, dict[int, np.ndarray]]]:
-        """The measurements that can be read since the last time: when each was taken, and what it found by index."""
+        """The measurements that became readable since the last call: when each was taken, and the poses by index."""
         ready = []
         while self._waiting and self._waiting[0][0] + self._delay <= time + 1e-9:
             ready.append(self._waiting.popleft())

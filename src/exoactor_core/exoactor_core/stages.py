@@ -1,4 +1,4 @@
-"""The contract of the stages: what each takes and returns, and how a backend that does it is found.
+"""The contract of the stages: inputs and outputs, and how backends are found.
 
 A backend is a class derived from its stage's base class here, named by an entry point:
 
@@ -12,8 +12,8 @@ entry-point group                 base class        input              output
 ``exoactor.people``               `PeopleFinder`    image              list of `PersonDetection`
 ================================  ================  =================  ==============
 
-Its constructor takes the options by keyword (see `exoactor_core.options`) and loads models; calling the instance does
-the work. The command line, the ROS nodes and the tests all use backends this way.
+The constructor takes the options as keyword arguments (see `exoactor_core.options`) and loads models; calling the
+instance does the work. The command line, the ROS nodes and the tests all use backends this way.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from exoactor_core.optional import missing_extra
 from exoactor_core.options import Configurable
 from exoactor_core.video import Video
 
-if TYPE_CHECKING:  # they bring SciPy along, which a command line that only prints its help does without
+if TYPE_CHECKING:  # these import SciPy, which is too slow for printing the help
     from exoactor_core.interaction import Interaction
     from exoactor_core.scene import Scene
     from exoactor_core.task_checks import Rollout
 
 Progress = Callable[[float, str], None]
-"""Called at least once a second with (fraction done in [0, 1], text). Raises `Cancelled` when the user cancelled."""
+"""Called at least once per second with (fraction done in [0, 1], text). Raises `Cancelled` if the user cancelled."""
 
 OnPlan = Callable[[dict[str, Any]], None]
 """Called with a plan, as JSON-ready values."""
@@ -49,14 +49,14 @@ OnJob = Callable[[dict[str, Any]], None]
 """Called with the record of a job that a service has accepted, as JSON-ready values, before the job is waited for."""
 
 OnSegment = Callable[[HumanMotion], None]
-"""Called with each finished segment of a motion, while the rest is still being estimated; they follow each other."""
+"""Called with each finished segment of a motion, in order, while the rest is still being estimated."""
 
 Metrics = dict[str, Any]
-"""Quality figures by name (JSON-ready); ``notes``: sentences on what was assumed or mended."""
+"""Quality figures by name (JSON-ready); ``notes`` are sentences on what was assumed or repaired."""
 
 
 def add_notes(metrics: Metrics, *inputs: Any) -> None:
-    """Put what was noted as a stage's inputs were read (the ``notes`` of motions) before its own notes."""
+    """Put the notes of a stage's inputs (``notes`` of motions) before the stage's own notes."""
     read = [note for given in inputs if isinstance(given, HumanMotion | RobotMotion) for note in given.notes]
     if read:
         metrics["notes"] = [*read, *metrics.get("notes", ())]
@@ -67,7 +67,7 @@ def no_progress(fraction: float, text: str) -> None:
 
 
 def sub_progress(progress: Progress, begin: float, end: float, note: str = "") -> Progress:
-    """Report a part of the work as that share of the whole; ``note`` goes before each text."""
+    """Report a part of the work as its share of the whole; ``note`` precedes each text."""
     return lambda fraction, text: progress(begin + (end - begin) * fraction, f"{note}{text}")
 
 
@@ -75,10 +75,10 @@ def sub_progress(progress: Progress, begin: float, end: float, note: str = "") -
 class GenerateRequest:
     """What to imagine: the instruction, and optionally an image of the scene, (H, W, 3) uint8 RGB, and a plan.
 
-    A plan is JSON-ready values as `Generation.plan` holds them; it is carried out as it is, and the instruction is then
-    not read. ``attempt`` counts the videos made of one request, from 0: a generator adds it to its seed. ``job`` is the
-    record of a job that was submitted before, as `OnJob` got it: its video is fetched, and nothing is submitted.
-    ``scene`` holds the objects that are really there; None: the generator imagines those that it needs.
+    A plan consists of JSON-ready values like `Generation.plan`; it is carried out as it is, and the instruction is
+    ignored. ``attempt`` counts the videos made of one request, from 0; generators add it to their seed. ``job`` is the
+    record of an earlier job, as passed to `OnJob`: its video is fetched, and nothing is submitted. ``scene`` holds the
+    real objects; None: the generator imagines those that it needs.
     """
 
     instruction: str
@@ -93,11 +93,11 @@ class GenerateRequest:
 
 
 LONGEST_INSTRUCTION = 2000
-"""Characters."""
+"""Maximum length of an instruction, characters."""
 
 
 def check_instruction(text: str) -> None:
-    """Check that an instruction is text.
+    """Check that an instruction is valid text.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def check_instruction(text: str) -> None:
             f"The instruction has {len(text)} characters, but {LONGEST_INSTRUCTION} are the most: give it in parts."
         )
     kinds = {unicodedata.category(c): c for c in text if c not in "\t\r\n"}
-    if "Cs" in kinds:  # surrogates: how Python keeps bytes of the command line that it cannot decode
+    if "Cs" in kinds:  # surrogates: how Python represents undecodable bytes of the command line
         shown = text.encode("ascii", "backslashreplace").decode()[:80]
         raise BadInput(
             f"The instruction is not UTF-8 ('{shown}'): set the terminal to UTF-8, or leave these bytes out."
@@ -120,13 +120,13 @@ def check_instruction(text: str) -> None:
 
 @dataclass(frozen=True)
 class Generation:
-    """A generated video; ``truth`` is the motion behind it where the generator knows it (evaluation only).
+    """A generated video; ``truth`` is the motion behind it if the generator knows it (for evaluation only).
 
-    ``plan`` is what the person was to do, as JSON-ready values; edited, it can be given with the next request.
-    ``others`` are videos of the same request that the judge did not take, in the order in which they were made.
-    ``image``, (H, W, 3) uint8 RGB, is what the video begins with where an image was given: that one, or what became
-    of it where the robot in it was made a person. ``interaction`` holds the objects of the request, or those that the
-    generator imagined; None where it knows none.
+    ``plan`` is what the person was to do, as JSON-ready values; it can be edited and passed with the next request.
+    ``others`` are videos of the same request that the judge rejected, in the order in which they were made. ``image``,
+    (H, W, 3) uint8 RGB, is the first frame if an image was given: that image, or its version with the robot replaced by
+    a person. ``interaction`` holds the objects of the request, or those that the generator imagined; None if it knows
+    none.
     """
 
     video: Video
@@ -140,36 +140,36 @@ class Generation:
 
 @dataclass(frozen=True)
 class PersonDetection:
-    """Somebody in an image."""
+    """A person in an image."""
 
     box: tuple[float, float, float, float]
     """Left, top, right, bottom of the eyes to the toes, px."""
     full_body: bool
-    """Head and feet are seen."""
+    """Whether head and feet are visible."""
 
 
 @dataclass(frozen=True)
 class Estimate:
     """The person's motion; ``keypoints`` is (T, 33, 3): MediaPipe landmarks as x px, y px, visibility, for display.
 
-    ``metrics["video"]``, where the backend has it, holds facts on the whole video: ``seconds``; ``cuts_s``, times at
-    which another shot begins; ``found_share`` of the frames with the person in them; ``others_share`` of the time in
-    which somebody else of comparable size is there; ``whole_share`` of the frames with the person in which head, hands
-    and feet are in the image, seen or hidden; ``lost_s``, ``others_s``, ``partly_s``, when it was otherwise: lists of
-    [from, to]; ``similarity_min``, least similarity in [0, 1] of the person's colours over 0.3 s to all that was seen
-    of them before, at ``similarity_min_s``; ``camera_turn_deg``, how far the camera turned, and ``camera_explained``,
-    least share of the background over a second that its turning explains, at ``camera_explained_s``. ``similarity_min``
-    and the camera's are None where they are unknown. All times are in s.
+    ``metrics["video"]``, if the backend provides it, describes the whole video: ``seconds``; ``cuts_s``, times at
+    which another shot begins; ``found_share`` of frames with the person; ``others_share`` of the time in which another
+    person of comparable size is visible; ``whole_share`` of the person's frames in which head, hands and feet are
+    within the image, visible or hidden; ``lost_s``, ``others_s``, ``partly_s``, the times of exceptions: lists of
+    [from, to]; ``similarity_min``, minimum similarity in [0, 1] of the person's colours over 0.3 s to all earlier ones,
+    at ``similarity_min_s``; ``camera_turn_deg``, how far the camera turned, and ``camera_explained``, minimum share of
+    the background's motion over a second that a rotation explains, at ``camera_explained_s``. ``similarity_min`` and
+    the camera's are None where they are unknown. All times are in s.
 
-    ``metrics["motion_s"]``, where the backend gives it, is the time of the video that the motion covers, [from, to] in
-    s; ``stretches_s`` has those of all good motions in it, ``rejected_s`` those of the poor ones, each with the reason.
+    ``metrics["motion_s"]``, if the backend provides it, is the part of the video that the motion covers, [from, to] in
+    s; ``stretches_s`` has those of all good motions, ``rejected_s`` those of rejected ones, each with the reason.
     """
 
     motion: HumanMotion
     keypoints: np.ndarray | None = None
     metrics: Metrics = field(default_factory=dict)
     stretches: tuple[tuple[float, HumanMotion], ...] = ()
-    """Every good motion in the video with the time at which it begins, s, in time order; ``motion`` is the longest."""
+    """All good motions in the video with their start times, s, in order; ``motion`` is the longest."""
 
 
 @dataclass(frozen=True)
@@ -182,22 +182,22 @@ class Retargeting:
 
 @dataclass(frozen=True)
 class Tracking:
-    """What the G1 really did (simulation truth, or the robot's own estimate), and the report of it."""
+    """The actual motion of the G1 (simulation truth, or the robot's own estimate), and the report."""
 
     motion: RobotMotion
     metrics: Metrics = field(default_factory=dict)
     corrected: RobotMotion | None = None
-    """The motion with the correction that it needed, to be carried out instead of the one that was given; None: as
-    given."""
+    """The motion with the changes that it needed, to be carried out instead of the given one; None: as given."""
     verdict: str = ""
-    """The rehearsal node's, that this motion is fit for the robot, signed; empty: it is not, or it was no rehearsal."""
+    """Signed verdict of the rehearsal node that this motion is fit for the robot; empty: it is not, or there was no
+    rehearsal."""
     rollout: Rollout | None = None
-    """What became of the objects, from the motion's first frame until the robot stands again; None: there are none."""
+    """Motion of the objects, from the motion's first frame until the robot stands again; None: there are none."""
     object_poses: np.ndarray | None = None
-    """(T, n, 7) of these objects in each frame of the motion, m and w, x, y, z."""
+    """(T, n, 7) poses of these objects in each frame of the motion, m and w, x, y, z."""
 
     def require_success(self) -> None:
-        """Raise `TrackingFailed`, with this as its output, where the robot failed at the motion, or at the task."""
+        """Raise `TrackingFailed`, with this as its output, if the robot failed at the motion or at the task."""
         if self.metrics.get("success") is False:
             raise TrackingFailed(f"The G1 did not do it: {self.metrics.get('reason') or 'no reason given'}.", self)
         failed = [check["sentence"] for check in self.metrics.get("checks", ()) if check["passed"] is False]
@@ -206,19 +206,19 @@ class Tracking:
 
 
 class Backend(Configurable):
-    """What the backends of all stages have in common."""
+    """Base class of the backends of all stages."""
 
     @classmethod
     def ready(cls) -> str:
-        """What ``exoactor doctor`` shows of it; raises `Missing` where something that it needs is not there."""
+        """What ``exoactor doctor`` shows; raises `Missing` if something that the backend needs is absent."""
         return (cls.__doc__ or "").strip().partition("\n")[0]
 
 
 class Generator(Backend, ABC):
-    """Makes a video of a person who does the task."""
+    """Generates a video of a person who does the task."""
 
     judged: ClassVar[bool] = True
-    """The video judge looks at the result; False where the video is the user's own choice."""
+    """Whether the video judge checks the result; False if the video is the user's own choice."""
 
     @abstractmethod
     def __call__(
@@ -229,27 +229,27 @@ class Generator(Backend, ABC):
         on_plan: OnPlan | None = None,
         on_job: OnJob | None = None,
     ) -> Generation:
-        """Make the video.
+        """Generate the video.
 
-        ``on_plan`` is called with the plan as soon as it is made, before anything that may fail takes time or money;
-        ``on_job`` with the record of a submitted job, before the job is waited for. A generator without plans or jobs
-        never calls them.
+        ``on_plan`` is called with the plan as soon as it is made, before anything that takes time or money; ``on_job``
+        with the record of a submitted job, before the job is waited for. Generators without plans or jobs never call
+        them.
         """
 
     @classmethod
     def plan(cls, request: GenerateRequest, **options: Any) -> dict[str, Any]:
-        """The plan alone, as JSON-ready values; ``options`` are the constructor's. Raises `BadInput`."""
+        """Return the plan alone, as JSON-ready values; ``options`` are the constructor's. Raises `BadInput`."""
         raise BadInput(f"The generator {cls.__name__} makes no plans.")
 
 
 class Estimator(Backend, ABC):
-    """Reads the person's motion out of a video."""
+    """Estimates a person's motion in a video."""
 
     @abstractmethod
     def __call__(
         self, video: Video, progress: Progress = no_progress, *, on_segment: OnSegment | None = None
     ) -> Estimate:
-        """Estimate the motion; an estimator that does not stream never calls ``on_segment``."""
+        """Estimate the motion; estimators that do not stream never call ``on_segment``."""
 
 
 class Retargeter(Backend, ABC):
@@ -259,7 +259,7 @@ class Retargeter(Backend, ABC):
     def __call__(
         self, motion: HumanMotion, progress: Progress = no_progress, *, interaction: Interaction | None = None
     ) -> Retargeting:
-        """Retarget the motion, to the objects of a task, which may have none; None: it is of no task."""
+        """Retarget the motion to the objects of a task, if any; ``interaction`` None: it is not part of a task."""
 
 
 class Tracker(Backend, ABC):
@@ -276,12 +276,12 @@ class Tracker(Backend, ABC):
     ) -> Tracking:
         """Track the motion.
 
-        ``human`` is the person's motion that it came from, for policies that follow people; ``interaction`` holds the
-        objects that are there, and what is to become of them.
+        ``human`` is the original human motion, for policies that follow people; ``interaction`` holds the objects and
+        the checks of the task.
         """
 
     def correct(self, motion: RobotMotion, tries: int = 3, progress: Progress = no_progress) -> Tracking:
-        """Find a reference correction with which a failing motion succeeds (`Tracking.corrected`)."""
+        """Find a reference correction for a failing motion (`Tracking.corrected`)."""
         raise BadInput(f"The tracker {type(self).__name__} finds no reference corrections.")
 
 
@@ -290,7 +290,7 @@ class PeopleFinder(Backend, ABC):
 
     @abstractmethod
     def __call__(self, image: np.ndarray, /) -> list[PersonDetection]:
-        """Everybody in an image (H, W, 3) uint8 RGB, the largest first."""
+        """All people in an image (H, W, 3) uint8 RGB, the largest first."""
 
 
 Stage = Literal["generate", "estimate", "retarget", "track", "people"]
@@ -327,7 +327,7 @@ def backend_class(stage: Stage, name: str) -> type[Backend]:
     Raises
     ------
     BadInput
-        There is no such backend (the message names those that are installed), or it does not keep the contract.
+        There is no such backend (the message lists the installed ones), or it violates the contract.
     Missing
         A library that the backend needs is not installed.
     """
@@ -344,7 +344,7 @@ def backend_class(stage: Stage, name: str) -> type[Backend]:
 
 
 def contract_fault(kind: Any, base: type[Backend]) -> str:
-    """What a class lacks to be a backend derived from ``base``, to follow its name; empty: nothing."""
+    """Fault of a class as a backend derived from ``base``, to follow its name in a sentence; empty: none."""
     if not (isinstance(kind, type) and issubclass(kind, base)):
         return f"is not derived from {base.__module__}.{base.__name__}"
     if inspect.isabstract(kind):
@@ -371,5 +371,5 @@ def load_backend(stage: Literal["people"], name: str, **options: Any) -> PeopleF
 @overload
 def load_backend(stage: Stage, name: str, **options: Any) -> Backend: ...
 def load_backend(stage: Stage, name: str, **options: Any) -> Backend:
-    """Construct the backend ``name`` of ``stage``; raises as `backend_class` and the constructor do."""
+    """Construct the backend ``name`` of ``stage``; raises as `backend_class` and the constructor."""
     return backend_class(stage, name)(**options)

@@ -1,4 +1,4 @@
-"""Was the task done? What is asked of the scene and the robot in the end, and what came of it."""
+"""Was the task done? Checks on the outcome of a scene and the robot, and their results."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ CheckKind = Literal[
     "robot_between",
 ]
 
-_HELD = 0.3  # s for which an object is lifted, or sat on
-_SINKING = 0.1  # s over which its speed downward is averaged: the poses of a tracker are some mm off
+_HELD = 0.3  # s for which an object must stay lifted, or sat on
+_SINKING = 0.1  # s over which the downward speed is averaged: tracked poses are some mm off
 _STANDING_PELVIS = 0.6  # m, of a robot that stands upright
 
 
@@ -71,22 +71,22 @@ class Check(FrozenModel):
 
     kind: CheckKind
     object: str = ""
-    """Id; empty: the robot (of `stands` and `at`)."""
+    """Id; empty: the robot (for `stands` and `at`)."""
     target: str = ""
-    """Id of another object; empty: the floor (of `on`), or none."""
+    """Id of another object; empty: the floor (for `on`), or none."""
     amount: float | None = Field(default=None, ge=0.0)
-    """In the unit of the figure; None: usual."""
+    """In the unit of the figure; None: the kind's default."""
     tolerance: float | None = Field(default=None, ge=0.0)
     """Likewise."""
     place: tuple[float, float] | None = None
-    """x, y: of `at` where it is to end, m; of `moved` a direction."""
+    """x, y: for `at` the target position, m; for `moved` a direction."""
     body: BodyPart | None = None
-    """Of `touched`: by which part; None: by any."""
+    """For `touched`: the body part; None: any."""
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """What objects and robot did, T frames."""
+    """Recorded motion of objects and robot, T frames."""
 
     scene: Scene
     fps: float
@@ -97,21 +97,21 @@ class Rollout:
     forces: np.ndarray | None = None
     """(T, n, len(BODY_PARTS)) N, normal force of each body part on each object, mean over the frame; None: unknown."""
     unobserved: frozenset[str] = frozenset()
-    """Ids of the objects of which it is not known where they ended."""
+    """Ids of the objects whose final pose is unknown."""
 
     def path(self, object_id: str) -> np.ndarray:
-        """(T, 7) of an object, of the robot's pelvis where the id is empty; raises `BadInput` on an unknown id."""
+        """(T, 7) poses of an object, or of the pelvis if the id is empty; raises `BadInput` for an unknown id."""
         if not object_id:
             return self.root
         self.scene[object_id]
         return self.poses[:, self.scene.ids.index(object_id)]
 
     def final(self, object_id: str) -> SceneObject:
-        """An object where it ends."""
+        """An object at its final pose."""
         return self.scene[object_id].at(self.path(object_id)[-1])
 
     def pressed(self, object_id: str, parts: Sequence[str]) -> np.ndarray:
-        """(T,) N with which body parts press on an object."""
+        """(T,) N, force of body parts on an object."""
         if self.forces is None:
             raise Unobserved("The forces on objects are not measured")
         chosen = [BODY_PARTS.index(part) for part in parts]
@@ -120,27 +120,27 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a check."""
+    """Result of a check."""
 
     check: Check
     figure: float | None
-    """None: not known."""
+    """None: unknown."""
     passed: bool | None
-    """None: not known."""
+    """None: unknown."""
     sentence: str
 
     def data(self) -> dict[str, Any]:
-        """JSON-ready, for a report."""
+        """JSON-ready values for a report."""
         wanted = self.check.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         return {**wanted, "figure": self.figure, "passed": self.passed, "sentence": self.sentence}
 
 
 class Unobserved(Exception):
-    """What a check asks about was not observed; the message is a clause."""
+    """The data for a check was not observed; the message is a clause."""
 
 
 def evaluate(checks: Sequence[Check], rollout: Rollout) -> list[Result]:
-    """Evaluate checks on what happened; what was not observed is neither passed nor failed.
+    """Evaluate checks on a rollout; a check whose data was not observed is neither passed nor failed.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def evaluate(checks: Sequence[Check], rollout: Rollout) -> list[Result]:
 
 
 def task_metrics(results: Sequence[Result], success: bool) -> dict[str, Any]:
-    """``task_success`` and ``checks`` of a report, given whether the motion succeeded; None: not known."""
+    """``task_success`` and ``checks`` of a report, given whether the motion succeeded; None: unknown."""
     passed = [success, *(result.passed for result in results)]
     task_success = False if False in passed else None if None in passed else True
     return {"task_success": task_success, "checks": [result.data() for result in results]}
@@ -193,13 +193,13 @@ def _evaluated(check: Check, rollout: Rollout) -> Result:
 
 
 def _middle(obj: SceneObject, path: np.ndarray) -> np.ndarray:
-    """(T, 3) m, the middle of the object."""
+    """(T, 3) m, the object's centre."""
     turns = Rotation.from_quat(path[:, 3:], scalar_first=True)
     return path[:, :3] + turns.apply(obj.bounds.mean(axis=0))
 
 
 def _position(rollout: Rollout, object_id: str) -> np.ndarray:
-    """Positions (T, 3) m of the middle of an object, or of the robot's pelvis."""
+    """Positions (T, 3) m of the centre of an object, or of the robot's pelvis."""
     path = rollout.path(object_id)
     return _middle(rollout.scene[object_id], path) if object_id else path[:, :3]
 
@@ -211,7 +211,7 @@ def _outside(check: Check, rollout: Rollout) -> float:
 
 
 def _beyond(point: np.ndarray, bounds: np.ndarray) -> np.ndarray:
-    """How far a point (D,) m is outside its bounds (2, D) m along each axis."""
+    """Distance of a point (D,) m from its bounds (2, D) m along each axis."""
     return np.maximum(np.maximum(bounds[0] - point, point - bounds[1]), 0.0)
 
 
@@ -221,7 +221,7 @@ def _above(check: Check, rollout: Rollout) -> float:
         return abs(float(low[2]))
     target = rollout.final(check.target)
     beside = _beyond(_position(rollout, check.object)[-1], target.extent)[:2].max()
-    # a shelf has several surfaces, and a chair's seat is lower than its back: it stands on the nearest
+    # a shelf has several surfaces, and a chair's seat is lower than its back: the nearest one counts
     return float(max(beside, np.abs(low[2] - target.heights[:, 1]).min()))
 
 
@@ -291,13 +291,13 @@ def _robot_away(check: Check, rollout: Rollout) -> float:
 
 
 def _swept(check: Check, rollout: Rollout) -> float:
-    """Angle about the object over which the robot was seen from it: way and way back count once."""
+    """Angle about the object that the robot swept; going back and forth counts once."""
     x, y = (rollout.root[:, :2] - _position(rollout, check.object)[0, :2]).T
     return float(np.ptp(np.unwrap(np.arctan2(y, x))))
 
 
 def _beside_passage(check: Check, rollout: Rollout) -> float:
-    """Of the object as it stands at the start: a door, a bar, or two posts with what is between them."""
+    """Distance beside the object as it stands at the start: a door, a bar, or two posts with a passage between them."""
     obj = rollout.scene[check.object].at(rollout.path(check.object)[0])
     path = points_in_frame(obj.pose, rollout.root[:, :3]) - obj.bounds.mean(axis=0)
     width, depth = np.ptp(obj.bounds, axis=0)[:2], int(np.argmin(np.ptp(obj.bounds, axis=0)[:2]))
@@ -309,7 +309,7 @@ def _beside_passage(check: Check, rollout: Rollout) -> float:
 
 
 def _beside_gap(check: Check, rollout: Rollout) -> float:
-    """Of the line between the middles of two objects as they stand at the start."""
+    """Distance beside the line between the centres of two objects as they stand at the start."""
     one, two = (_position(rollout, name)[0, :2] for name in (check.object, check.target))
     along = (two - one) / max(float(np.linalg.norm(two - one)), 1e-9)
     path = rollout.root[:, :2] - one
@@ -327,14 +327,14 @@ class _Kind:
     figure: Callable[[Check, Rollout], float]
     sentence: str
     amount: float = 0.0
-    """What the figure is at least, where the check does not say."""
+    """Default minimum of the figure."""
     tolerance: float = 0.0
-    """Likewise by how much it may be less; where it has no amount, what it is at most."""
+    """Default tolerance below that; for kinds without an amount, the maximum of the figure."""
     unit: str = "m"
 
     @property
     def at_most(self) -> bool:
-        """Whether the figure is to be small."""
+        """Whether the figure must be small."""
         return not self.amount
 
 
@@ -361,10 +361,10 @@ _KINDS: dict[CheckKind, _Kind] = {
 
 
 def checks_to_json(checks: Sequence[Check]) -> str:
-    """Checks as JSON text."""
+    """Serialise checks as JSON text."""
     return to_json(tuple[Check, ...], tuple(checks))
 
 
 def checks_from_json(text: str) -> tuple[Check, ...]:
-    """Read checks from JSON text; raises `BadInput` where it holds none."""
+    """Read checks from JSON text; raises `BadInput` if the text is invalid."""
     return validated(tuple[Check, ...], text, "The list of checks")

@@ -1,7 +1,8 @@
-"""Reading pickles without running anything in them.
+"""Reading pickles without executing anything in them.
 
-Known are plain containers, numeric arrays (numpy 1 and 2), arrays as joblib writes them, and torch tensors, each by a
-stand-in of ours. Anything else that a pickle names is refused by its name; no code that a file names is ever called.
+Plain containers, numeric arrays (numpy 1 and 2), arrays as joblib writes them, and torch tensors are supported, each
+through a stand-in class. Anything else that a pickle names is refused by its name; no code that a file names is ever
+called.
 
 Sources: the reduce methods of numpy.ndarray, numpy.dtype and torch.Tensor; joblib/numpy_pickle.py (an array's bytes
 follow its wrapper in the stream, after a byte that counts the padding).
@@ -29,7 +30,7 @@ from exoactor_core.optional import optional_import
 
 _NUMBERS = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
 _BYTE_ORDERS: dict[str, Literal["=", "<", ">"]] = {"|": "=", "=": "=", "<": "<", ">": ">"}
-_LARGEST = 1 << 32  # bytes that a compressed file may grow to
+_LARGEST = 1 << 32  # maximum bytes of an uncompressed file
 
 
 def read_pickle(path: str | Path) -> Any:
@@ -53,12 +54,12 @@ def read_pickle(path: str | Path) -> Any:
 
 
 def load_plain(stream: BinaryIO) -> Any:
-    """Read one pickle from a stream; raises `pickle.UnpicklingError` where it is refused, or damaged, and `Missing`."""
+    """Read one pickle from a stream; raises `pickle.UnpicklingError` if it is refused or damaged, and `Missing`."""
     try:
         return _plain(_Unpickler(stream).load())
     except (pickle.UnpicklingError, Missing):
         raise
-    except Exception as error:  # a damaged pickle raises all kinds
+    except Exception as error:  # damaged pickles raise all kinds of errors
         raise pickle.UnpicklingError(str(error) or "it is damaged") from None
 
 

@@ -1,4 +1,4 @@
-"""Pydantic models that are data, and pydantic's findings as one sentence."""
+"""Base of pydantic models that are plain data, and validation errors as one sentence."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _T = TypeVar("_T")
 
 
 class FrozenModel(BaseModel):
-    """Immutable data that takes no fields but its own, and no number that is not finite."""
+    """Immutable data without unknown fields or non-finite numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def to_json(kind: type[_T], value: _T) -> str:
-    """A value of a type as JSON text, without what is None."""
+    """Serialise a value as JSON text, without fields that are None."""
     return TypeAdapter(kind).dump_json(value, exclude_none=True).decode()
 
 

@@ -1,7 +1,7 @@
 """Videos as they travel between stages: the bytes of a file, decoded frame by frame.
 
-Frames come as they are to be seen: at a constant rate by their times, upright by the file's display matrix, with
-square pixels.
+Frames are delivered as they are to be seen: at a constant rate by their times, upright by the file's display matrix,
+with square pixels.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FOCAL_35MM = "com.apple.quicktime.camera.focal_length.35mm_equivalent"
 """Metadata key of QuickTime and MP4 files, mm."""
 DIAGONAL_35MM = math.hypot(36.0, 24.0)
 MAX_BYTES = 2**30
-"""Of a file; it is held in memory."""
+"""Maximum file size; the file is held in memory."""
 
 
 Intrinsics = tuple[float, float, float, float]
@@ -37,21 +37,21 @@ Intrinsics = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Video:
-    """A video file's bytes, with what its header says. Build it with `from_bytes`, `load` or `from_frames`."""
+    """The bytes of a video file and the content of its header. Create it with `from_bytes`, `load` or `from_frames`."""
 
     data: bytes
     fps: float
-    """Frames per second; the mean where the file's rate varies."""
+    """Frames per second; the mean if the file's rate varies."""
     width: int
     height: int
-    """px of a frame as `frames` gives it."""
+    """px, of a frame as returned by `frames`."""
     intrinsics: Intrinsics | None = None
-    """Where known: from the file's comment, into which `from_frames` writes it,
-    or from the focal length that phones state."""
+    """Camera, if known: from the file's comment, which `from_frames` writes, or from the focal length that phones
+    state."""
     person_height: float | None = None
-    """Stature of the person in m where known: from the comment too."""
+    """Height of the person in m, if known: also from the comment."""
     notes: tuple[str, ...] = ()
-    """Sentences on what the file's display matrix did to the frames beyond a quarter turn."""
+    """Sentences on what the file's display matrix did to the frames, apart from quarter turns."""
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "The video") -> Video:
@@ -105,7 +105,7 @@ class Video:
         with av.open(buffer, "w", format="mp4") as container:
             container.metadata.update(_stated(intrinsics, person_height))
             rate = Fraction(fps).limit_denominator(1001)
-            # mbtree reads memory that nobody wrote at some sizes, such as 320x240: the same frames gave other bytes.
+            # mbtree reads uninitialised memory at some sizes, such as 320x240: the same frames gave different bytes.
             coding = {"crf": "18", "preset": "veryfast", "x264-params": "mbtree=0"}
             stream = container.add_stream("libx264", rate=rate, options=coding)
             stream.pix_fmt = "yuv420p"
@@ -121,7 +121,7 @@ class Video:
         return cls(buffer.getvalue(), float(rate), width, height, intrinsics, person_height)
 
     def with_metadata(self, intrinsics: Intrinsics | None, person_height: float | None) -> Video:
-        """The same with the camera and the person's stature in the file's metadata: no frame is encoded again."""
+        """The same video with camera and person's height in the metadata; frames are not encoded again."""
         buffer = io.BytesIO()
         with av.open(io.BytesIO(self.data), mode="r") as source, av.open(buffer, mode="w", format="mp4") as target:
             target.metadata.update(_stated(intrinsics, person_height))
@@ -134,8 +134,8 @@ class Video:
         return replace(self, data=buffer.getvalue(), intrinsics=intrinsics, person_height=person_height)
 
     def subsampled(self, fps: float) -> Video:
-        """The same with every n-th frame, as few as still are ``fps`` a second; itself where that is every frame."""
-        step = int(self.fps / fps + 0.05)  # 29.97 are 30
+        """The same video with as few of its frames, every n-th, as still are ``fps`` per second."""
+        step = int(self.fps / fps + 0.05)  # 29.97 counts as 30
         if step < 2:
             return self
         even = np.s_[: self.height // 2 * 2, : self.width // 2 * 2]
@@ -181,7 +181,7 @@ class Video:
             raise BadInput(f"The video breaks off after {there:.1f} of {stated:.1f} s: the file is not complete.")
 
     def check(self, tick: Callable[[int], None]) -> int:
-        """Decode it once, so that damage shows; returns its number of frames, with which ``tick`` is called meanwhile.
+        """Decode the whole video to detect damage; returns the number of frames, as passed to ``tick`` meanwhile.
 
         Raises
         ------
@@ -196,13 +196,13 @@ class Video:
 
     @cached_property
     def frame_count(self) -> int:
-        """Number of frames that `frames` gives."""
+        """Number of frames that `frames` returns."""
         times = self._times
         return _slot(times[-1] - times[0], self.fps) + 1 if times is not None else sum(1 for _ in self.frames())
 
     @cached_property
     def _times(self) -> np.ndarray | None:
-        """Times of the frames in s, in order; None where the file has none."""
+        """Times of the frames in s, in order; None if the file has none."""
         try:
             with av.open(io.BytesIO(self.data), mode="r") as container:
                 packets = [p for p in container.demux(container.streams.video[0]) if p.size and not p.is_discard]
@@ -213,7 +213,7 @@ class Video:
 
     @cached_property
     def _length(self) -> tuple[float, float]:
-        """Seconds of video that are there, and that the header states; equal where it states none."""
+        """Seconds of video that exist, and that the header states; equal if it states none."""
         with av.open(io.BytesIO(self.data), mode="r") as container:
             stream = container.streams.video[0]
             there = self.frame_count / self.fps
@@ -234,7 +234,7 @@ class Video:
 
 
 def _stated(intrinsics: Intrinsics | None, person_height: float | None) -> dict[str, str]:
-    """A file's metadata by which `Video.from_bytes` knows the camera and the person's stature."""
+    """Metadata with which `Video.from_bytes` knows the camera and the person's height."""
     known = {"intrinsics": intrinsics, "person_height": person_height}
     comment = {name: np.asarray(value).tolist() for name, value in known.items() if value is not None}
     return {"comment": json.dumps(comment)} if comment else {}
@@ -262,7 +262,7 @@ def _read_height(metadata: dict[str, str]) -> float | None:
 
 
 def _slot(time: float, fps: float) -> int:
-    """Number of the frame that is shown at ``time`` after the first."""
+    """Index of the frame that is shown at ``time`` after the first."""
     return int(np.floor(time * fps + 0.5 - 1e-6))
 
 
@@ -283,12 +283,12 @@ def _orientation(frame: av.VideoFrame) -> tuple[bool, int]:
     a, b, _, c, d = (float(v) for v in np.frombuffer(bytes(data), np.int32)[:5])
     mirrored = a * d - b * c < 0
     if mirrored:
-        a, b = -a, -b  # of the mirrored frame, whose x runs the other way
+        a, b = -a, -b  # of the mirrored frame, whose x axis is reversed
     return mirrored, round(np.arctan2(-b, a) / (np.pi / 2)) % 4
 
 
 def _upright_size(frame: av.VideoFrame, stream: av.VideoStream) -> tuple[int, int]:
-    """Width and height of a frame as it is to be seen, px."""
+    """Width and height of a frame as displayed, px."""
     width = max(1, round(frame.width * float(stream.sample_aspect_ratio or 1)))
     return (frame.height, width) if _orientation(frame)[1] % 2 else (width, frame.height)
 
