@@ -1,7 +1,7 @@
-"""Many human motions to robot motions, in parallel: a bad file is reported at the end and holds nothing up.
+"""Retarget many human motions in parallel: a bad file is reported at the end and does not stop the others.
 
-Each file is converted by one of a few processes that load the retargeter once. Files are written atomically and whole;
-when the work is broken off, the files under way are dropped, and what is done stays.
+Each file is converted by one of a few processes, which load the retargeter once. Files are written atomically; if the
+work is interrupted, files in progress are dropped, and finished ones stay.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ HUMAN_SUFFIXES = (".npz", ".bvh")
 
 @dataclass
 class Converted:
-    """Outcome of a batch, by input file."""
+    """Results of a batch, by input file."""
 
     done: dict[Path, Metrics] = field(default_factory=dict)
     failed: dict[Path, str] = field(default_factory=dict)
 
 
 def plan(inputs: Sequence[Path], output: Path, format_: str) -> dict[Path, Path]:
-    """Which file becomes which; the tree under an input folder is kept under the output folder.
+    """Map input files to output files; the tree of an input folder is kept in the output folder.
 
     Raises
     ------
     BadInput
-        There is nothing to convert, two files would become one, or an input would be overwritten.
+        There is nothing to convert, two outputs would have the same path, or an input would be overwritten.
     """
     files: dict[Path, Path] = {}
     for given in inputs:
@@ -77,15 +77,15 @@ def convert(
     Cancelled
         The user pressed Ctrl-C.
     """
-    load_backend("retarget", backend, **options)  # here it fails once, not for every file
+    load_backend("retarget", backend, **options)  # so that it fails once here, not for every file
     result, total = Converted(), len(files)
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores; numpy reads it as it is loaded
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processes share the cores; numpy reads this when it is imported
     context = multiprocessing.get_context("spawn")
     stopping = context.Event()
     pool = ProcessPoolExecutor(min(jobs, total), context, _prepare, (os.getpid(), backend, options, stopping))
     progress(0.0, f"0 of {total}")
     try:
-        with block_signals(signal.SIGINT):  # this process stops them
+        with block_signals(signal.SIGINT):  # this process stops the workers
             futures = {pool.submit(_convert, path, target): path for path, target in files.items()}
         for future in as_completed(futures):
             path = futures[future]
@@ -107,7 +107,7 @@ def convert(
     return result
 
 
-# --- in the processes -------------------------------------------------------------------------------------------------
+# --- in the worker processes ------------------------------------------------------------------------------------------
 
 _worker: dict[str, Any] = {}
 
@@ -119,7 +119,7 @@ def _prepare(parent: int, backend: str, options: dict[str, Any], stopping: Any) 
 
 
 def _convert(path: Path, target: Path) -> tuple[Metrics, str]:
-    """Convert one file; returns its figures, and why it failed."""
+    """Convert one file; returns its metrics, and the reason if it failed."""
 
     def progress(fraction: float, text: str) -> None:
         if _worker["stopping"].is_set():

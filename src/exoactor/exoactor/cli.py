@@ -305,7 +305,7 @@ def retarget(
     if len(human) > 1 or human[0].is_dir():
         raise BadInput(f"There may be many motions, but {output} is one file: name a folder with -o.")
     format_ = format_ or robot_format(output)
-    check_file(output, f".{ROBOT_FORMATS[format_].rpartition('.')[2]}")  # other tools want mjlab's .npz, too
+    check_file(output, f".{ROBOT_FORMATS[format_].rpartition('.')[2]}")  # .beyondmimic.npz is an .npz, too
     motion = load_human(human[0])
     with progress_bars(json_) as bars:
         result = InProcessStages(backends.load).retarget(motion, bars("retarget"))

@@ -37,14 +37,14 @@ OnFeedback = Callable[[str, float, str], None]
 
 @dataclass
 class TaskResult(Report):
-    """What came of a task that was sent."""
+    """Result of a task that was sent."""
 
     run_folder: str = ""
     """On the task server's machine; empty when the task was refused at once."""
     error_code: int = 0
-    """The action's; 0 on success."""
+    """Error code of the action; 0 on success."""
     exit_code: int = 0
-    """Of a command that sent it."""
+    """Exit code for a command that sent the task."""
 
 
 def send_task(
@@ -60,21 +60,21 @@ def send_task(
     scene: Scene | None = None,
     on_wait: Callable[[str], None] = lambda text: None,
 ) -> TaskResult:
-    """Send a task and wait for its end; a KeyboardInterrupt cancels it, and so does the end of this process.
+    """Send a task and wait until it ends; a KeyboardInterrupt or the end of this process cancels it.
 
     ``scene_image`` holds the bytes of a png or jpeg file. ``execute`` is "rehearse", "sim" or "robot";
-    ``require_approval``: the approve service is waited for after the rehearsal. ``on_feedback`` is called as the task
-    proceeds, and ``on_wait`` with a text once a second while the task server is missing, both in another thread; for
-    ``wait`` s it may be. A ``plan`` (a run folder's plan.json, edited or not) is carried out instead of the
-    instruction. ``namespace`` is the robot's, as the launch argument of that name. ``detach``: return when the task is
-    accepted, without its figures and run folder; it goes on by itself.
+    with ``require_approval`` the task waits for the approve service after the rehearsal. ``on_feedback`` is called as
+    the task proceeds, and ``on_wait`` with a text once per second while the task server is missing, for at most
+    ``wait`` s; both are called in another thread. A ``plan`` (a run folder's plan.json, edited or not) is carried out
+    instead of the instruction. ``namespace`` is the launch argument of that name. ``detach``: return when the task is
+    accepted, without metrics and run folder, and leave it running.
 
     Raises
     ------
     BadInput
         ``execute`` is none of the three.
     Missing
-        There is no task server, or it died.
+        The task server is missing, or it died.
     Cancelled
         The user cancelled.
     """
@@ -92,7 +92,7 @@ def send_task(
         goal.scene_image = CompressedImage(format=kind, data=scene_image)
     with _spinning_node(namespace_of(namespace)) as node:
         cancel = threading.Event()
-        with ThreadPoolExecutor(1, "send") as pool:  # so that Ctrl-C interrupts this thread, and not the call
+        with ThreadPoolExecutor(1, "send") as pool:  # so that Ctrl-C interrupts this thread rather than the call
             answer = pool.submit(
                 call_action,
                 Client(node, ExecuteTask, "execute_task"),
@@ -133,7 +133,7 @@ def _result(instruction: str, result: ExecuteTask.Result) -> TaskResult:
 
 @contextmanager
 def _spinning_node(namespace: str) -> Iterator[Node]:
-    """A node of its own context, spun in a thread; signals stay with the caller."""
+    """A node in its own context, spun in a thread; signals stay with the caller."""
     context = Context()
     keys = enclave("operator")
     rclpy.init(

@@ -1,4 +1,4 @@
-"""What the command line writes: progress, figures and errors; for a person, or as one JSON object for a program."""
+"""Output of the command line: progress, metrics and errors, for a person or as one JSON object for a program."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Internal, u
 from exoactor_core.processes import sigterm_as_ctrl_c
 from exoactor_core.stages import no_progress
 
-stderr = Console(stderr=True, highlight=False, markup=False)  # paths and sentences may hold brackets
+stderr = Console(stderr=True, highlight=False, markup=False)  # paths and sentences may contain brackets
 stdout = Console(highlight=False, markup=False)
 _LINE_EVERY = 60.0
 """s between two lines of a stage's progress in a log."""
@@ -27,11 +27,11 @@ _json_output: TextIO | None = None  # None: sys.stdout
 
 
 def main(app: typer.Typer) -> int:
-    """Run the command that ``sys.argv`` names; print its error, and return the exit code.
+    """Run the command in ``sys.argv``; print its error, and return the exit code.
 
-    With ``--json`` the command's object, or one with ``error`` and ``exit_code``, is all that gets to standard output.
+    With ``--json``, standard output has nothing but the command's object, or one with ``error`` and ``exit_code``.
     """
-    as_json = "--json" in sys.argv[1:]  # also where the command line cannot be parsed
+    as_json = "--json" in sys.argv[1:]  # also if the command line cannot be parsed
     with sigterm_as_ctrl_c():
         if not as_json:
             return _run(app, as_json)
@@ -45,11 +45,11 @@ def _run(app: typer.Typer, as_json: bool) -> int:
         if code != Cancelled.exit_code:
             return code
         error: ExoActorError = Cancelled("Cancelled.")
-    except KeyboardInterrupt:  # before typer looks after it
+    except KeyboardInterrupt:  # before typer handles it
         error = Cancelled("Cancelled.")
     except Exception as raised:
         usage: Any = raised
-        if hasattr(usage, "format_message"):  # a ClickException, whose class typer keeps to itself
+        if hasattr(usage, "format_message"):  # a ClickException, whose class typer does not export
             if not as_json:
                 usage.show()
                 return usage.exit_code
@@ -63,19 +63,19 @@ def _run(app: typer.Typer, as_json: bool) -> int:
                 raise
     stderr.print(f"exoactor: {error}", soft_wrap=True)
     if as_json:
-        with suppress(OSError):  # standard output may be what failed
+        with suppress(OSError):  # standard output itself may have failed
             print_json({**error.metrics, "error": str(error), "exit_code": error.exit_code})
     return error.exit_code
 
 
 @contextmanager
 def _json_only() -> Iterator[None]:
-    """Keep standard output for `print_json`: whatever else writes there, libraries in C too, writes to stderr."""
+    """Reserve standard output for `print_json`: redirect all other output, even from C libraries, to standard error."""
     global _json_output
     output: TextIO = sys.stdout
     own: int | None = None
     try:
-        if sys.stdout is sys.__stdout__:  # no test's
+        if sys.stdout is sys.__stdout__:  # not replaced by a test
             output.flush()
             own = os.dup(1)
             os.dup2(2, 1)
@@ -98,12 +98,12 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def print_metrics(metrics: Mapping[str, Any], as_json: bool, error: ExoActorError | None = None) -> None:
-    """Print figures for a person, or as JSON for a program; and raise the error to which they belong, if any.
+    """Print metrics for a person, or as JSON for a program; then raise the error that they belong to, if any.
 
     Raises
     ------
     ExoActorError
-        ``error``, with the figures: `main` prints both as one object.
+        ``error``, with the metrics: `main` prints both as one object.
     """
     if as_json and error is None:
         print_json(metrics)
@@ -122,7 +122,8 @@ def print_metrics(metrics: Mapping[str, Any], as_json: bool, error: ExoActorErro
 def progress_bars(quiet: bool = False) -> Iterator[Callable[[str], Callable[[float, str], None]]]:
     """Yield a function that opens a progress bar on standard error and returns its callback.
 
-    Where standard error is no terminal there are no bars: a line as a stage begins, and one a minute while it lasts.
+    If standard error is not a terminal there are no bars, but a line when a stage begins, and one per minute while it
+    lasts.
     """
     columns = (
         TextColumn("{task.fields[stage]:<9}"),
@@ -144,7 +145,7 @@ def progress_bars(quiet: bool = False) -> Iterator[Callable[[str], Callable[[flo
                 bars.stop_task(task)
 
         def open_bar(stage: str) -> Callable[[float, str], None]:
-            finish_all()  # the stages before this one are through
+            finish_all()  # the previous stages are finished
             bar = bars.add_task("", total=1.0, stage=stage)
             return lambda fraction, text: bars.update(bar, completed=fraction, description=text)
 
@@ -166,7 +167,7 @@ def _progress_lines(stage: str) -> Callable[[float, str], None]:
 
 
 def stage_bars(bars: Callable[[str], Callable[[float, str], None]]) -> Callable[[str, float, str], None]:
-    """Turn feedback of stage, fraction and text into progress bars, one a stage."""
+    """Turn feedback of stage, fraction and text into progress bars, one per stage."""
     callbacks: dict[str, Callable[[float, str], None]] = {}
 
     def on_feedback(stage: str, fraction: float, text: str) -> None:

@@ -1,4 +1,4 @@
-"""demo.mp4 of a run folder: the video, the person found in it, the retargeted G1 and the tracked G1, side by side."""
+"""demo.mp4 of a run folder: the video with the detected skeleton, the retargeted G1 and the tracked G1 side by side."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from exoactor_core.stages import Progress, no_progress
 from exoactor_core.video import Video
 
 PANEL = 480
-"""Height of every panel, px."""
+"""Height of each panel, px."""
 FPS = 30.0
 
 _CHAINS = ("11 13 15", "12 14 16", "11 12 24 23 11", "23 25 27 29 31 27", "24 26 28 30 32 28", "11 0 12")
@@ -29,13 +29,13 @@ LEFT, RIGHT, MIDDLE = (255, 140, 0), (0, 160, 255), (240, 240, 240)
 def write_demo(folder: RunFolder, progress: Progress = no_progress, failed: bool = False) -> Path:
     """Write ``demo.mp4`` into the run folder and return its path.
 
-    Shows as many panels as the folder has files: a task that failed shows how far it came. Why it ``failed`` matters
-    more than that this fails, too: then nothing is written.
+    Shows a panel for each file in the folder, so that a failed task shows how far it got. If the task ``failed`` and
+    this fails, too, nothing is written: the first failure is the one to report.
 
     Raises
     ------
     BadInput
-        The folder holds no video, of a task that did not fail.
+        The folder of a successful task holds no video.
     Cancelled
         Ctrl-C: nothing is written.
     """
@@ -76,7 +76,7 @@ def _write(folder: RunFolder, out: Path, progress: Progress) -> None:
 
 
 def _side_by_side(panels: list[Iterator[np.ndarray]], minimum: int, progress: Progress) -> Iterator[np.ndarray]:
-    """Frames of all panels in a row until the last panel ends; a panel that is through keeps its last frame."""
+    """Frames with all panels in a row until the last panel ends; finished panels keep their last frame."""
     held: list[np.ndarray | None] = [None] * len(panels)
     for n, fresh in enumerate(zip_longest(*panels)):
         held = [new if new is not None else old for new, old in zip(fresh, held, strict=True)]
@@ -85,7 +85,7 @@ def _side_by_side(panels: list[Iterator[np.ndarray]], minimum: int, progress: Pr
 
 
 def _video_panel(frames: Iterable[np.ndarray], fps: float) -> Iterator[np.ndarray]:
-    """Repeat or drop frames so that they come at `FPS`, scaled to the panel's height, their middle at most 4:3."""
+    """Resample frames to `FPS` and scale them to the panel's height; wide ones are cropped to 4:3."""
     shown = 0
     for n, frame in enumerate(frames):
         due = int((n + 1) * FPS / fps) - shown

@@ -1,4 +1,4 @@
-"""What is installed, what is missing, and how to get it."""
+"""Report of what is installed, what is missing, and how to get it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Check:
     needed: bool
     """Whether `exoactor run` needs it."""
     detail: str
-    """What was found; or what is missing and how to get it."""
+    """What was found, or what is missing and how to get it."""
 
 
 MAKE_ENV = "run 'make env'"
@@ -30,7 +30,7 @@ MAKE_EXTRAS = "run 'make extras' for video models on this machine, ViTPose, trai
 
 
 def checks() -> list[Check]:
-    """Look at everything; never raises."""
+    """Run all checks; never raises."""
     stages: tuple[Stage, ...] = ("generate", "estimate", "retarget", "track")
     return [
         _python(),
@@ -50,12 +50,12 @@ def checks() -> list[Check]:
 
 def _check(name: str, probe: Callable[[], str], cure: str, needed: bool = False) -> Check:
     try:
-        # A library whose import a signal interrupts may report that it is broken.
+        # A library whose import is interrupted by a signal may report that it is broken.
         with interrupt_afterwards():
             return Check(name, True, needed, probe())
     except ExoActorError as error:
         return Check(name, False, needed, str(error))
-    except Exception as error:  # whatever a broken installation raises is what the user has to see
+    except Exception as error:  # report any error of a broken installation
         return Check(name, False, needed, f"{reason(error)}: {cure}")
 
 

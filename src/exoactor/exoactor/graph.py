@@ -49,7 +49,7 @@ ARGUMENTS = (
 
 
 RESPAWN_DELAY = 2.0
-"""s after which a node that ended is started again."""
+"""s after which a node that ended is restarted."""
 
 POLICIES = ("exoactor", "pd")
 """Trackers that need no file."""
@@ -65,11 +65,11 @@ class Process:
 
     module: str
     name: str
-    """Of the node, and of its console script."""
+    """Name of the node and of its console script."""
     parameters: dict[str, str] = field(default_factory=dict)
     """ROS parameter: value as YAML; all others come from the parameters file."""
     namespace: str = "/exoactor"
-    """Namespace where the robot is the only one."""
+    """Namespace if there is only one robot."""
     respawn: bool = False
     """It is restarted when it ends."""
 
@@ -79,7 +79,7 @@ class Process:
         return self.module.partition(".")[0]
 
     def key_environment(self, key: str) -> dict[str, str]:
-        """The key of this launch as an environment variable, where the process needs it."""
+        """The key of this launch as an environment variable, if the process needs it."""
         return {KEY_VARIABLE: key} if self.name in ("rehearsal", "controller") else {}
 
     def ros_arguments(self, values: dict[str, str]) -> list[str]:
@@ -137,7 +137,7 @@ def resolve(given: dict[str, str]) -> dict[str, str]:
 
 
 def robot_name(text: str) -> str:
-    """Check the value of the launch argument ``namespace``; raises `BadInput` where it is not a valid ROS name."""
+    """Check the value of the launch argument ``namespace``; raises `BadInput` if it is not a valid ROS name."""
     name = text.strip("/")
     if not re.fullmatch(r"([A-Za-z_][A-Za-z0-9_]*)?", name):
         raise BadInput(f"namespace:={text} is not a valid ROS name: letters, digits and _, a letter first.")
@@ -145,7 +145,7 @@ def robot_name(text: str) -> str:
 
 
 def _file(what: str, path: str, hint: str = "") -> str:
-    """Make a path absolute; raises `BadInput` where there is no such file."""
+    """Make a path absolute; raises `BadInput` if the file does not exist."""
     absolute = Path(path).expanduser().resolve()
     if not absolute.is_file():
         raise BadInput(f"There is no {what} file {absolute}{hint}.")
@@ -154,7 +154,7 @@ def _file(what: str, path: str, hint: str = "") -> str:
 
 def processes(values: dict[str, str]) -> list[Process]:
     """The processes for these launch arguments (as `resolve` returns them)."""
-    quoted = {name: f"'{value}'" for name, value in values.items()}  # so that YAML takes them for strings
+    quoted = {name: f"'{value}'" for name, value in values.items()}  # so that YAML reads strings
     link = {"network_interface": quoted["network_interface"], "dds_domain": values["dds_domain"]}
     runs = {"runs": quoted["runs"]} if values["runs"] else {}
     generator = {"backend": quoted["generator"]} if values["generator"] else {}
@@ -172,7 +172,7 @@ def processes(values: dict[str, str]) -> list[Process]:
         Process("exoactor_ros.state_publisher", "robot_state_publisher"),
     ]
     if values["robot"] == "sim":
-        # Joint PD balances nothing: the G1 hangs in the band from the start.
+        # Joint PD does not balance: the G1 hangs on the band from the start.
         world = {"band": "true" if values["policy"] == "pd" else "false", "hands": quoted["hands"]}
         if values["scene"]:
             world["scene"] = quoted["scene"]

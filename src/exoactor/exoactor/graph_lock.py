@@ -1,6 +1,6 @@
-"""One graph in a ROS domain under one name, and one for each simulated or real robot: the second is refused.
+"""At most one graph per name in a ROS domain, and one per simulated or real robot: a second one is refused.
 
-Two controllers that drive one robot, or two nodes of one name, would disturb each other without a word.
+Two controllers of one robot, or two nodes of one name, would disturb each other silently.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from exoactor_core.errors import Busy
 
 
 def lock_graph(values: dict[str, str]) -> list[socket.socket]:
-    """Take the graph's name and its robot, for as long as this process, or one that inherits the sockets, lives.
+    """Lock the graph's name and its robot while this process, or one that inherits the sockets, lives.
 
-    Abstract sockets of Linux: they go with their last holder however it ends, and are as far apart as networks are. The
-    launch arguments are as `exoactor.graph.resolve` gives them.
+    The locks are abstract sockets of Linux, which disappear with their last holder, however it ends, and are separate
+    in each network namespace. ``values`` are the launch arguments as `exoactor.graph.resolve` returns them.
 
     Raises
     ------
@@ -48,12 +48,12 @@ def lock_graph(values: dict[str, str]) -> list[socket.socket]:
 
 
 def _holders(name: str) -> list[int]:
-    """The processes that hold an abstract socket, but for children of another: who started them ends them."""
+    """Processes that hold an abstract socket, without children of other holders, which their parents end."""
     rows = [row.split() for row in Path("/proc/net/unix").read_text().splitlines()]
     links = {f"socket:[{row[6]}]" for row in rows if row[-1] == f"@{name}"}
     parents: dict[int, int] = {}
     for fd in iglob("/proc/[0-9]*/fd/*"):
-        with suppress(OSError):  # it ended meanwhile, or is another user's
+        with suppress(OSError):  # it has ended, or belongs to another user
             if os.readlink(fd) in links:
                 pid = int(fd.split("/")[2])
                 parents[pid] = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

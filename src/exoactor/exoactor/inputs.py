@@ -1,4 +1,4 @@
-"""What commands are given: backends with their options, tasks, plans, images and scenes."""
+"""Inputs of commands: backends with their options, tasks, plans, images and scenes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULTS = {"generate": "mannequin", "estimate": "mediapipe", "retarget": "traje
 
 
 class Backends:
-    """Backends with their options as the command line gives them."""
+    """Backends with their options as given on the command line."""
 
     def __init__(self, settings: list[str] | None = None, policy: str = "", **names: str) -> None:
         self.names = {**DEFAULTS, **names}
@@ -62,7 +62,7 @@ class Backends:
 
 
 def read_task(task: str, plan: Path | None) -> tuple[str, dict[str, Any] | None]:
-    """The instruction, which may be the plan's own, and the plan where there is one."""
+    """The instruction, which may be the plan's, and the plan if there is one."""
     content = None if plan is None else load_json(plan)
     task = instruction_of(task, content)
     check_instruction(task)
@@ -70,7 +70,7 @@ def read_task(task: str, plan: Path | None) -> tuple[str, dict[str, Any] | None]
 
 
 def read_request(task: str, plan: Path | None, image: Path | None, scene: Path | None) -> GenerateRequest:
-    """What a generator is asked for, out of the command line's files."""
+    """Build the request for a generator from the files given on the command line."""
     instruction, content = read_task(task, plan)
     photograph, objects = None if image is None else read_image(image), None if scene is None else read_scene(scene)
     return GenerateRequest(instruction, photograph, content, scene=objects)
@@ -87,7 +87,7 @@ def read_image(path: Path) -> Any:
 
 
 def read_scene(path: Path) -> Scene:
-    """The scene of a file; raises `BadInput` where it holds none that can be."""
+    """Read a scene from a file; raises `BadInput` if it is not a valid scene."""
     from exoactor_core.scene import Scene
     from exoactor_core.scene_mjcf import check, from_mjcf
 

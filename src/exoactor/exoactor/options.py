@@ -10,7 +10,7 @@ from exoactor_core.options import BaseOptions, ReadOnly
 
 
 class TaskServerOptions(BaseOptions):
-    """Where runs are kept, and how long the task server waits for the nodes of the stages."""
+    """Where runs are kept, and how long the task server waits for the stages' nodes."""
 
     robot: Annotated[Literal["sim", "real"], ReadOnly()] = "sim"
     """Robot that the controller drives."""

@@ -1,4 +1,4 @@
-"""The nodes and their parameters, and the check of a file of them: ROS passes over a name that no node declares."""
+"""The nodes and their parameters, and the check of a parameters file: ROS itself ignores unknown names."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ NODES: dict[str, type[BaseOptions]] = {"task_server": TaskServerOptions, "contro
 """Options of the other nodes that the parameters file configures."""
 _OPTIONS = NODES | {"simulator": SimulatorOptions, "robot_state_publisher": BaseOptions}
 _ROS = ("use_sim_time", "start_type_description_service", "qos_overrides")
-"""Of every node, by rclpy."""
+"""Parameters that rclpy declares for every node."""
 
 
 def option_groups(stage: Stage) -> dict[type[BaseOptions], list[str]]:
-    """Return the classes of options of a stage, each with the names of the backends that have it."""
+    """Return the option classes of a stage, each with the names of the backends that have it."""
     found: dict[type[BaseOptions], list[str]] = {}
     for name in backend_names(stage):
         found.setdefault(backend_class(stage, name).Options, []).append(name)
@@ -39,12 +39,12 @@ def option_groups(stage: Stage) -> dict[type[BaseOptions], list[str]]:
 
 
 def check(path: str | Path) -> None:
-    """Check that each parameter in a file (.yaml) is one of the node that it is given to, or with ``/**`` of any node.
+    """Check that each parameter in a file (.yaml) exists in its node, or for ``/**`` in any node.
 
     Raises
     ------
     BadInput
-        It is not a file of ROS parameters, or names a node or a parameter that there is not.
+        It is not a ROS parameters file, or names an unknown node or parameter.
     """
     for node, given in _sections(load_yaml(path), path):
         nodes = [*STAGES, *_OPTIONS] if set(node) == {"*"} else [node]
@@ -68,7 +68,7 @@ def _parameters(node: str, path: str | Path) -> set[str]:
 
 
 def _sections(content: Any, path: str | Path, node: str = "") -> Iterator[tuple[str, list[str]]]:
-    """Each node of a file, by its last name, and the parameters that it is given."""
+    """Each node in a file, by its last name, with its parameters."""
     if not isinstance(content, dict):
         raise BadInput(f"{path} is not a file of ROS parameters: a node's name, 'ros__parameters:', then parameters.")
     for key, value in content.items():

@@ -1,6 +1,6 @@
-"""A task from its instruction to the robot: the order of the stages, what is saved, and what is refused.
+"""A task from the instruction to the robot: the order of the stages, what is saved, and what is refused.
 
-A `Pipeline` is given its stages: `exoactor run` has `InProcessStages`, the task server has them behind actions.
+A `Pipeline` gets its stages: `exoactor run` uses `InProcessStages`, the task server has them behind actions.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ if TYPE_CHECKING:
 
 Output = TypeVar("Output", Generation, Estimate, Retargeting, Tracking)
 Execute = Literal["rehearse", "sim", "robot"]
-_RETRIED_ERRORS = (Refused, UnsafeMotion, TrackingFailed)  # not that a service is busy, or the robot not ready
+_RETRIED_ERRORS = (Refused, UnsafeMotion, TrackingFailed)  # but not a busy service, or a robot that is not ready
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked for."""
+    """A task as requested."""
 
     request: GenerateRequest
     execute: Execute = "rehearse"
     """How far to go: the rehearsal, then the simulated robot behind DDS, or the real one."""
     tries: int = 2
-    """How often it is tried again, with another video of its plan, where the rehearsal or a stage before it fails;
-    never where a service makes the videos, which bills each."""
+    """Maximum number of retries, each with another video of the plan, if the rehearsal or an earlier stage fails;
+    videos of paid services are never made again."""
     require_approval: bool = False
-    """Somebody approves the motion after the rehearsal; a real robot always needs it."""
+    """Wait for approval after the rehearsal; a real robot always does."""
 
 
 @dataclass
 class Report:
-    """What came of a task; written as report.json."""
+    """Result of a task; written as report.json."""
 
     instruction: str
     success: bool = False
@@ -63,57 +63,57 @@ class Report:
     metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Quality figures per stage."""
     warnings: list[str] = field(default_factory=list)
-    """Why the motion must not go to the robot although the rehearsal succeeded, or what the risk is; sentences."""
+    """Sentences on why the motion must not go to the robot despite the successful rehearsal, or on a risk."""
     tries: list[dict[str, str]] = field(default_factory=list)
-    """``failed_stage`` and ``reason`` of the tries before the last."""
+    """``failed_stage`` and ``reason`` of the earlier attempts."""
 
 
 @dataclass(frozen=True)
 class MotionContext:
-    """What comes with a robot's motion."""
+    """What accompanies a robot motion."""
 
     human: HumanMotion
-    """From which it was retargeted."""
+    """Human motion from which it was retargeted."""
     interaction: Interaction | None
-    """The objects around the robot, and what is to become of them."""
+    """The objects around the robot, and the checks of the task."""
     verdict: str = ""
-    """The rehearsal's, that the motion is fit for the robot."""
+    """Signed verdict of the rehearsal that the motion is fit for the robot."""
 
 
 IN_METRICS = ("seconds", "tries", "warnings")
-"""What of a report goes with its metrics in the result of the action execute_task."""
+"""Fields of a report that are added to the metrics in the result of the action execute_task."""
 
 
 class Stages(Protocol):
-    """The stages, wherever they run. A `Refused` carries as ``output`` what a stage made nevertheless."""
+    """The stages, wherever they run. A `Refused` carries the rejected result of a stage as ``output``."""
 
     def generate(self, request: GenerateRequest, progress: Progress, on_plan: OnPlan, on_job: OnJob) -> Generation:
-        """Make the video."""
+        """Generate the video."""
 
     def estimate(self, video: Video, progress: Progress) -> Estimate:
         """Estimate the person's motion."""
 
     def retarget(self, motion: HumanMotion, progress: Progress, interaction: Interaction | None) -> Retargeting:
-        """Retarget the motion, to the objects of a task, which may have none; None: it is of no task."""
+        """Retarget the motion to the objects of a task, if any; ``interaction`` None: it is not part of a task."""
 
     def rehearse(self, motion: RobotMotion, progress: Progress, context: MotionContext) -> Tracking:
-        """Track the motion in simulation; raises `TrackingFailed` where the robot fails, or the task with objects."""
+        """Track the motion in simulation; raises `TrackingFailed` if the robot or the task with objects fails."""
 
     def track(self, motion: RobotMotion, progress: Progress, context: MotionContext) -> Tracking:
-        """Track the motion with the robot behind DDS; raises `TrackingFailed` where the robot fails."""
+        """Track the motion with the robot behind DDS; raises `TrackingFailed` if the robot fails."""
 
 
 class InProcessStages:
-    """The stages in this process; it ends with the rehearsal, since a robot is driven by the controller's node.
+    """The stages in this process, up to the rehearsal: a robot is driven by the controller's node only.
 
-    ``load`` gives the backend of a stage ("generate", "estimate", "retarget", "track"); it is called once for each.
+    ``load`` returns the backend of a stage ("generate", "estimate", "retarget", "track"); it is called once for each.
     """
 
     def __init__(self, load: Callable[[Any], Callable[..., Any]]) -> None:
         self._load = cache(load)
 
     def load(self) -> None:
-        """Load every backend: what is wrong with a policy or an option is said before the video takes its minutes."""
+        """Load all backends, so that wrong options are reported before the video is made, which takes minutes."""
         for stage in ("generate", "estimate", "retarget", "track"):
             self._load(stage)
 
@@ -122,7 +122,7 @@ class InProcessStages:
         return self._load("generate")(request, progress, on_plan=on_plan, on_job=on_job)
 
     def estimate(self, video: Video | None, progress: Progress) -> Estimate:
-        """As `Stages`; None: the backend has its own input."""
+        """As `Stages`; None: the backend reads its own input."""
         return self._load("estimate")(video, progress)
 
     def retarget(self, motion: HumanMotion, progress: Progress, interaction: Interaction | None = None) -> Retargeting:
@@ -144,7 +144,7 @@ class InProcessStages:
 
 
 def instruction_of(text: str, plan: dict[str, Any] | None) -> str:
-    """The instruction, which may be the plan's own. Raises `BadInput`: there is neither an instruction nor a plan."""
+    """The instruction, or the plan's if it is empty. Raises `BadInput` if there is neither of the two."""
     if text.strip():
         return text
     if plan is None:
@@ -155,16 +155,16 @@ def instruction_of(text: str, plan: dict[str, Any] | None) -> str:
 
 
 class Pipeline:
-    """Generates, estimates, retargets, rehearses, and tracks where it is asked for; keeps what each stage made.
+    """Generates, estimates, retargets, rehearses and, if requested, tracks; saves the result of each stage.
 
-    ``stages`` do the work; ``progress`` gives the callback of a stage. ``folder`` takes every output as soon as it
-    exists, and at the end, whatever happened, the ``report``, which is filled in as the task proceeds.
+    ``stages`` do the work; ``progress`` returns the callback for a stage. ``folder`` receives every output as soon as
+    it exists, and at the end, whatever happened, the ``report``, which is filled in as the task proceeds.
     """
 
     def __init__(self, stages: Stages, folder: RunFolder, progress: Callable[[str], Progress], report: Report) -> None:
         self._stages, self._folder, self._progress, self._report = stages, folder, progress, report
-        self._shown: Progress = no_progress  # of the stage in work
-        self._billed = False  # a service makes the videos
+        self._shown: Progress = no_progress  # of the current stage
+        self._billed = False  # a paid service makes the videos
 
     def run(self, task: Task) -> Report:
         """Carry out a task. Raises `ExoActorError`: a stage failed; the report says which and why."""
@@ -188,7 +188,7 @@ class Pipeline:
         request, failed, video = task.request, None, b""
         while True:
             generation = self._generated(request)
-            if failed is not None and generation.video.data == video:  # it would end as that did
+            if failed is not None and generation.video.data == video:  # it would fail in the same way
                 report.failed_stage = report.tries.pop()["failed_stage"]
                 raise failed
             try:
@@ -216,7 +216,7 @@ class Pipeline:
         return self._stage("generate", self._stages.generate, folder.save_generation, request, folder.save_plan, on_job)
 
     def _rehearsed(self, generation: Generation) -> tuple[RobotMotion, MotionContext, Tracking]:
-        from exoactor_core.interaction import Interaction  # with SciPy, which the command line's help does without
+        from exoactor_core.interaction import Interaction  # imports SciPy, which the command line's help does without
 
         stages, folder, interaction = self._stages, self._folder, generation.interaction
         human = self._stage("estimate", stages.estimate, folder.save_estimate, generation.video).motion
@@ -228,7 +228,7 @@ class Pipeline:
     def _stage(
         self, name: str, work: Callable[..., Output], save: Callable[[Output], None], value: Any, *more: Any
     ) -> Output:
-        """Have a stage do its part; its figures and its time go into the report, its output into the folder."""
+        """Run a stage; its metrics and duration go into the report, its output into the folder."""
         report = self._report
         self._shown = progress = self._progress(name)
         progress(0.0, "starting")
@@ -249,7 +249,7 @@ class Pipeline:
         return output
 
     def _require_fit(self, rehearsal: Tracking, execute: Execute) -> None:
-        """What the rehearsal refuses does not go to the robot; in simulation it is a warning."""
+        """Refuse what the rehearsal refuses for the robot; in simulation only warn."""
         reasons = rehearsal.metrics.get("refused")
         if execute == "robot":
             if reasons is None:
@@ -263,7 +263,7 @@ class Pipeline:
             self._report.warnings.append(f"There is a risk: {risk}")
 
     def _try_to_save(self, save: Callable[[], None]) -> None:
-        """Save what there is of a failed task; a disk that is full, too, does not hide why the task failed."""
+        """Save what exists of a failed task; an error here, such as a full disk, must not hide the first one."""
         try:
             save()
         except (ExoActorError, OSError) as error:

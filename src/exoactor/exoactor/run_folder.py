@@ -1,4 +1,4 @@
-"""The run folder: the record of one task, complete file by complete file."""
+"""The run folder: the record of a task, with every file complete."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 DEFAULT_ROOT = Path("~/.exoactor/runs")
 OBJECTS = {"rehearsal": "objects.npz", "tracking": "tracking_objects.npz"}
-"""Motion of a run folder: the file that says where the objects were in its frames."""
+"""File with the poses of the objects for a motion of the run folder."""
 
 
 class RunFolder:
-    """``<root>/<UTC time>-<slug>/``; every file in it is written atomically."""
+    """The folder ``<root>/<UTC time>-<slug>/``; every file in it is written atomically."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
 
     @classmethod
     def create(cls, instruction: str, root: str | Path | None = None) -> RunFolder:
-        """Make a new folder named after the time and the instruction. Raises `BadInput`: the folder cannot be made."""
+        """Create a folder named after the time and the instruction. Raises `BadInput` if it cannot be created."""
         root = Path(root or DEFAULT_ROOT).expanduser()
         slug = re.sub(r"[^a-z0-9]+", "-", instruction.lower()).strip("-")[:48].strip("-") or "task"
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         try:
             root.mkdir(parents=True, exist_ok=True)
-            for n in range(1, 1000):  # two tasks may start within one second
+            for n in range(1, 1000):  # two tasks may start in the same second
                 path = root / (f"{stamp}-{slug}" if n == 1 else f"{stamp}-{slug}-{n}")
                 try:
                     path.mkdir()
@@ -48,24 +48,24 @@ class RunFolder:
         raise BadInput(f"Cannot make a run folder in {root}: too many were made within one second.")
 
     def save_task(self, task: dict[str, Any]) -> None:
-        """Write task.json: what was asked."""
+        """Write task.json: the request."""
         save_json(self.path / "task.json", task)
 
     def save_plan(self, plan: dict[str, Any]) -> None:
-        """Write plan.json: what the person was to do, to be edited and sent again."""
+        """Write plan.json: the plan, which can be edited and sent again."""
         save_json(self.path / "plan.json", plan)
 
     def save_job(self, job: dict[str, Any]) -> None:
-        """Write job.json: the job that a video service works on; `exoactor generate --resume` fetches its video."""
+        """Write job.json: the job of a video service, whose video `exoactor generate --resume` fetches."""
         save_json(self.path / "job.json", job)
 
     def save_generation(self, generation: Generation) -> None:
-        """Write video.mp4, and plan.json, image.png, ground_truth.npz, scene.yaml ... where there are such.
+        """Write video.mp4, and as available plan.json, image.png, ground_truth.npz, scene.yaml ...
 
-        The truth is the motion behind the video, for evaluation only; checks.json holds what the task is to bring about
-        in the scene; other_video_1.mp4 and so on are those not taken.
+        ground_truth.npz is the motion behind the video, for evaluation only; checks.json has the checks of the task;
+        other_video_1.mp4 and so on are rejected videos.
         """
-        save_or_rescue(generation.video.save, self.path / "video.mp4")  # it may have been paid for
+        save_or_rescue(generation.video.save, self.path / "video.mp4")  # it may have cost money
         if generation.plan is not None:
             self.save_plan(generation.plan)
         if generation.image is not None:
@@ -81,7 +81,7 @@ class RunFolder:
             video.save(self.path / f"other_video_{number}.mp4")
 
     def save_estimate(self, estimate: Estimate) -> None:
-        """Write human_motion.npz, and keypoints.npz where the estimator gave 2D landmarks."""
+        """Write human_motion.npz, and keypoints.npz if the estimator returned 2D landmarks."""
         estimate.motion.save(self.path / "human_motion.npz")
         if estimate.keypoints is not None and len(estimate.keypoints):
             save_npz(self.path / "keypoints.npz", keypoints=np.asarray(estimate.keypoints, np.float32))
@@ -91,16 +91,16 @@ class RunFolder:
         retargeting.motion.save(self.path / "robot_motion.npz")
 
     def save_rehearsal(self, rehearsal: Tracking) -> None:
-        """Write rehearsal.npz: what the robot did, and objects.npz: where the objects were meanwhile.
+        """Write rehearsal.npz with the robot's motion, and objects.npz with the objects' poses.
 
-        And robot_motion.npz again where the reference was corrected.
+        Writes robot_motion.npz again if the reference was corrected.
         """
         self._save_tracked(rehearsal, "rehearsal.npz", OBJECTS["rehearsal"])
         if rehearsal.corrected is not None:
             rehearsal.corrected.save(self.path / "robot_motion.npz")
 
     def save_tracking(self, tracking: Tracking) -> None:
-        """Write tracking.npz and tracking_objects.npz: what the robot behind DDS did, and where the objects were."""
+        """Write tracking.npz and tracking_objects.npz: motion of the robot behind DDS, and poses of the objects."""
         self._save_tracked(tracking, "tracking.npz", OBJECTS["tracking"])
 
     def _save_tracked(self, tracking: Tracking, motion: str, objects: str) -> None:
@@ -113,16 +113,17 @@ class RunFolder:
         save_json(self.path / "report.json", report)
 
     def keypoints(self) -> np.ndarray | None:
-        """The 2D landmarks (T, 33, 3) where the folder has them."""
+        """The 2D landmarks (T, 33, 3), if the folder has them."""
         path = self.path / "keypoints.npz"
         return load_npz(path, required=("keypoints",))["keypoints"] if path.is_file() else None
 
     def objects(self, name: str, motion: RobotMotion) -> tuple[Scene, np.ndarray] | None:
-        """The scene and where its objects were in each frame of a motion (T, n, 7), where the folder has them.
+        """The scene and the poses of its objects (T, n, 7) in each frame of a motion, if the folder has them.
 
-        ``name`` is that of the motion in the folder; the reference, ``robot_motion``, takes along what its hands grasp.
+        ``name`` is that of the motion in the folder. With the reference, ``robot_motion``, grasped objects move with
+        the hands.
         """
-        from exoactor_core.scene import Scene  # brings scipy, which the command line's help does without
+        from exoactor_core.scene import Scene  # imports SciPy, which the command line's help does without
 
         if not (self.path / "scene.yaml").is_file():
             return None
@@ -134,9 +135,9 @@ class RunFolder:
 
 
 def taken_along(motion: RobotMotion, scene: Scene) -> np.ndarray:
-    """Where (T, n, 7) the objects of a scene are if the hands of a motion take along what they grasp.
+    """Poses (T, n, 7) of a scene's objects if a motion's hands carry what they grasp.
 
-    Others stay where they are at first, and what is let go of over a basket lies in it.
+    Other objects stay at their initial pose, and an object that is released over a container ends in it.
     """
     from scipy.spatial.transform import Rotation
 
@@ -153,7 +154,7 @@ def taken_along(motion: RobotMotion, scene: Scene) -> np.ndarray:
         sides = [c.side for c in grasps if c.object == grasp.object and c.overlaps(grasp)]
         held = slice(first, last + 1)
         middle, turn = hands[held, sides].mean(axis=1), Rotation.from_matrix(turns[held, sides[0]])
-        if len(sides) == 2:  # it turns with the line between them
+        if len(sides) == 2:  # it turns with the line between the hands
             x, y = (hands[held, 0] - hands[held, 1])[:, :2].T
             turn = Rotation.from_euler("z", np.arctan2(-x, y)[:, None])
         there, back = poses[first, k].copy(), turn[0].inv()

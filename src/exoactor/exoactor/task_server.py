@@ -50,8 +50,7 @@ from exoactor_ros.stage_node import FEEDBACK_PERIOD
 
 ERROR_BASE = 100
 STOP_WAIT = 2.0
-"""s for the controller to answer a stop. It damps the robot within milliseconds; to ask whose the motors are may take
-a second."""
+"""s for the controller to answer a stop. Damping takes milliseconds; asking who owns the motors may take a second."""
 EXECUTE: dict[int, Execute] = {getattr(ExecuteTask.Goal, name.upper()): name for name in get_args(Execute)}
 
 STAGES: dict[str, tuple[str, str, type]] = {
@@ -65,11 +64,11 @@ STAGES: dict[str, tuple[str, str, type]] = {
 
 
 class TaskServer(Node):
-    """Generate, estimate, retarget, rehearse, track; what needs approval waits for it in the controller.
+    """Runs the stages' actions in order; a motion that needs approval waits for it in the controller.
 
-    ROS parameters: the folder of the runs and the time-outs count from the next task or wait on; what decides whether a
-    real robot may move is fixed when the node starts. The service ``~/stop`` cancels the task and has the controller
-    damp the robot; it succeeds when the controller says so.
+    ROS parameters: the runs folder and the time-outs take effect from the next task or wait on; those that decide
+    whether a real robot may move are fixed at start. The service ``~/stop`` cancels the task and makes the controller
+    damp the robot; it succeeds when the controller confirms it.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -92,18 +91,18 @@ class TaskServer(Node):
         self.get_logger().info("Ready: execute_task.")
 
     def preview(self, video: Video) -> None:
-        """Show the image in the middle of the generated video on the topic preview."""
+        """Publish the middle frame of the generated video on the topic preview."""
         middle = video.frame_count // 2
         image = next((frame for i, frame in enumerate(video.frames()) if i == middle), None)
         if image is not None:
             self._preview.publish(convert.jpeg_message(image, self.get_clock().now().to_msg(), width=320))
 
     def finish(self) -> None:
-        """End the task in work, while the node still communicates."""
+        """End the current task, while the node can still communicate."""
         self.action.end_goal()
 
     def destroy_node(self) -> None:
-        """Leave the action, then go."""
+        """Close the action server, then destroy the node."""
         self.action.close()
         super().destroy_node()
 
@@ -145,7 +144,7 @@ class TaskServer(Node):
 
 
 class _Task:
-    """One task; the pipeline's stages behind their actions."""
+    """One task, with the pipeline's stages behind their actions."""
 
     def __init__(self, server: TaskServer, goal: Any, lease_expired: Callable[[], bool]) -> None:
         self._server, self._goal, self._lease_expired = server, goal, lease_expired
@@ -155,7 +154,7 @@ class _Task:
         self.folder: RunFolder | None = None
 
     def run(self) -> None:
-        """Do all of it; raises `ExoActorError`, with the failed stage in the report."""
+        """Run the pipeline; raises `ExoActorError`, with the failed stage in the report."""
         task = self._check(self._goal.request)
         self.report.failed_stage = ""
         self.folder = RunFolder.create(self.report.instruction, self._parameter("runs") or None)
@@ -164,13 +163,13 @@ class _Task:
     # --- the stages ---------------------------------------------------------------------------------------------
 
     def generate(self, request: GenerateRequest, progress: Progress, on_plan: OnPlan, on_job: OnJob) -> Generation:
-        """As `exoactor.pipeline.Stages`; the plan goes out as feedback, and an image of the video to the preview."""
+        """As `exoactor.pipeline.Stages`; publishes the plan as feedback, and a frame of the video as preview."""
 
         def on_feedback(feedback: GenerateVideo.Feedback) -> None:
             if feedback.job_json:
                 on_job(json.loads(feedback.job_json))
             if feedback.plan_json:
-                with contextlib.suppress(ExoActorError):  # the result brings it again
+                with contextlib.suppress(ExoActorError):  # the result contains it again
                     on_plan(json_object(feedback.plan_json, "The plan"))
             self._feedback("generate", feedback.fraction, feedback.text, plan_json=feedback.plan_json)
 
@@ -211,7 +210,7 @@ class _Task:
         return self._call("rehearse", _track_goal(motion, context), progress, partial(_tracking, motion, context))
 
     def track(self, motion: RobotMotion, progress: Progress, context: MotionContext) -> Tracking:
-        """As `exoactor.pipeline.Stages`; whoever approves sees the figures of the rehearsal."""
+        """As `exoactor.pipeline.Stages`; the request for approval shows the figures of the rehearsal."""
 
         def on_feedback(feedback: TrackMotion.Feedback) -> None:
             self.report.failed_stage = "approve" if feedback.awaiting_approval else "track"
@@ -233,7 +232,7 @@ class _Task:
         to_output: Callable[[Any, Metrics], Any],
         on_feedback: Callable[[Any], None] | None = None,
     ) -> Any:
-        """Have a stage's server do its part; what a failed stage made goes with the error, for the user to look at."""
+        """Call a stage's action; the rejected result of a failed stage goes with the error, for inspection."""
         node, _, _ = STAGES[stage]
         try:
             self._late(self._execute, after=stage)
@@ -259,7 +258,7 @@ class _Task:
             reason = result.error_msg or f"The node '{node}' gave no reason (error {result.error_code}): see its log."
             error = error_of(result.error_code, reason)
             if isinstance(error, Refused):
-                with contextlib.suppress(ExoActorError):  # it may have made nothing
+                with contextlib.suppress(ExoActorError):  # there may be none
                     error.output = to_output(result, metrics)
             raise error
         except ExoActorError:
@@ -268,10 +267,10 @@ class _Task:
                 raise Cancelled(f"The task was cancelled{gone}.") from None
             raise
 
-    # --- before and beside them ---------------------------------------------------------------------------------
+    # --- checks and feedback ------------------------------------------------------------------------------------
 
     def _check(self, request: ExecuteTask.Goal) -> Task:
-        """What is asked for, after looking at what can be seen before anything is done."""
+        """Build the task from the request, after all checks that are possible before work begins."""
         plan = convert.plan_from_message(request.plan_json)
         self.report.instruction = instruction_of(request.instruction, plan)
         if request.execute not in EXECUTE:
@@ -284,7 +283,7 @@ class _Task:
                 f"The task is for {wanted}, but this graph was started with robot:={robot}: start the other."
             )
         image = convert.image_from_message(request.scene_image)
-        for stage, (node, _, _) in STAGES.items():  # better now than after the stages before it
+        for stage, (node, _, _) in STAGES.items():  # report it now rather than after the preceding stages
             sign = self._server.heartbeats.status(node)
             if sign and sign.recent and not sign.ok and (stage != "track" or execute != "rehearse"):
                 self.report.failed_stage = stage
@@ -298,9 +297,9 @@ class _Task:
         return Task(asked, execute, self._parameter("tries"), request.require_approval)
 
     def _late(self, execute: str, after: str = "") -> str:
-        """Name of a node of the stages after ``after`` whose sign of life is due; raises `Missing` where one is dead.
+        """Name of a node of the stages after ``after`` with a late heartbeat; raises `Missing` if one is dead.
 
-        A node of which nothing was ever heard may still come: it is waited for at its stage.
+        A node that has never sent a heartbeat may still start: its stage waits for it.
         """
         stages = list(STAGES)[list(STAGES).index(after) + 1 if after else 0 :]
         signs = {stage: self._server.heartbeats.status(STAGES[stage][0]) for stage in stages}
@@ -340,7 +339,7 @@ class _Task:
 
 
 def approval_text(figures: dict[str, Any]) -> str:
-    """What whoever approves must know: the figures of the rehearsal, as its metrics have them."""
+    """Summary of the rehearsal's metrics for the operator who approves."""
     success = figures.get("success")
     parts = ["no word of success" if success is None else "the G1 did it" if success else "the G1 failed"]
     for name, text in (

@@ -1,4 +1,4 @@
-"""`exoactor up`: start the node graph as processes, watch them, and end them together."""
+"""`exoactor up`: start the node graph as processes, watch them, and stop them together."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from exoactor_core.errors import BadInput
 from exoactor_core.processes import sigterm_as_ctrl_c
 
 END_WAIT = 8.0
-"""s that a process has to end after SIGINT before it is killed."""
+"""s for a process to end after SIGINT before it is killed."""
 
 
 def parse(arguments: Sequence[str]) -> dict[str, str]:
-    """``name:=value`` words as a dictionary; raises `BadInput` for anything else."""
+    """Parse ``name:=value`` arguments into a dictionary; raises `BadInput` for anything else."""
     given = {}
     for word in arguments:
         name, assigned, value = word.partition(":=")
@@ -46,10 +46,10 @@ class Graph:
         self._locks: list[socket.socket] = []
         self._running: dict[str, subprocess.Popen] = {}
         self._respawn: dict[str, Callable[[], None]] = {}
-        self._due: dict[str, float] = {}  # when a process is started again, s on the monotonic clock
+        self._due: dict[str, float] = {}  # when a process is to be restarted, s on the monotonic clock
 
     def start(self, values: dict[str, str]) -> None:
-        """Start everything; raises `Busy` where such a graph runs already."""
+        """Start everything; raises `Busy` if such a graph is already running."""
         self._locks = lock_graph(values)
         key = launch_key()
         for process in processes(values):
@@ -65,7 +65,7 @@ class Graph:
                 say("rviz2 is not installed here: going on without it.")
 
     def _start(self, name: str, words: list[str], variables: dict[str, str] | None = None) -> None:
-        # A session of its own: Ctrl-C reaches this process alone, which then ends the others in order.
+        # A session of its own: Ctrl-C reaches only this process, which then ends the others in order.
         self._running[name] = subprocess.Popen(
             words,
             start_new_session=True,
@@ -75,11 +75,11 @@ class Graph:
 
     @property
     def pids(self) -> dict[str, int]:
-        """Process number by node name, of those that run."""
+        """Process ids of the running nodes, by name."""
         return {name: process.pid for name, process in self._running.items()}
 
     def reap(self) -> list[str]:
-        """One line for each process that ended since the last call; those that are to come again are started."""
+        """Return a line for each process that ended since the last call; restart those that are due."""
         lines = []
         for name in [name for name, due in self._due.items() if time.monotonic() > due]:
             del self._due[name]
@@ -97,9 +97,9 @@ class Graph:
         return lines
 
     def stop(self) -> None:
-        """End all processes: SIGINT, and after a while SIGKILL.
+        """Stop all processes: with SIGINT, and later SIGKILL.
 
-        The simulated robot goes last, so that it can take its motors back.
+        The simulated robot is stopped last, so that the controller can hand the motors back.
         """
         robot = self._running.pop("simulator", None)
         self._end(self._running)
@@ -123,13 +123,13 @@ class Graph:
 
 
 def command(process: Process, values: dict[str, str]) -> list[str]:
-    """Command line of one process, with the interpreter that runs here."""
+    """Command line of a process, with the running interpreter."""
     return [sys.executable, "-m", "exoactor_core.entry", process.module, *process.ros_arguments(values)]
 
 
 @contextmanager
 def running(values: dict[str, str]) -> Iterator[Graph]:
-    """The graph, for as long as the block lasts; SIGTERM and SIGHUP end it as Ctrl-C does."""
+    """The graph while the block lasts; SIGTERM and SIGHUP end it like Ctrl-C."""
     check_environment()
     graph = Graph()
     with sigterm_as_ctrl_c():
@@ -158,12 +158,12 @@ def up(arguments: Sequence[str]) -> int:
 
 
 def demo(task: str, arguments: Sequence[str], client: Any) -> int:
-    """Start the graph, send it one task for the simulated robot, write demo.mp4, print the report, end the graph.
+    """Start the graph, run one task on the simulated robot, write demo.mp4, print the report, stop the graph.
 
-    ``client`` is the module `exoactor.client`, which needs ROS.
+    ``client`` is the module `exoactor.client`, which requires ROS.
     """
     values = resolve(parse(arguments))
-    os.environ.update(environment(values["network"]))  # the client's, too
+    os.environ.update(environment(values["network"]))  # also for the client
     with console.progress_bars() as bars:
         with running(values) as graph:
             say(f"{len(graph.pids)} processes: {', '.join(graph.pids)}.")
@@ -192,5 +192,5 @@ def demo(task: str, arguments: Sequence[str], client: Any) -> int:
 
 
 def say(text: str) -> None:
-    """One line to standard error."""
+    """Print a line on standard error."""
     print(f"exoactor: {text}", file=sys.stderr, flush=True)

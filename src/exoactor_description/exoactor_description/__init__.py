@@ -1,4 +1,4 @@
-"""The Unitree G1 of primitive shapes, as a URDF: with 29 or 23 joints, with rubber hands or with Dex3-1 hands."""
+"""The Unitree G1, made of primitive shapes, as a URDF: with 29 or 23 joints, with rubber hands or Dex3-1 hands."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import Literal
 
 Hands = Literal["fists", "dex3"]
-"""Rubber hands, which have no motors, or Dex3-1."""
+"""Rubber hands, which have no motors, or Dex3-1 hands."""
 HandsOption = Literal["auto", "fists", "dex3"]
-"""As an option: auto is Dex3 where there are objects, and else the rubber hands of the trackers' training."""
+"""As an option: auto is dex3 in tasks with objects, and otherwise the rubber hands that the trackers were trained
+with."""
 
 _URDF = Path(__file__).resolve().parent / "urdf"
 
 ROBOT_VARIABLE = "EXOACTOR_ROBOT"
-"""Environment variable that says which G1 there is, read once: all of the stack works with that one."""
+"""Environment variable with the variant of the G1; it is read once and applies to the whole stack."""
 ROBOTS = {"g1": 5, "g1_23dof": 4}
-"""Each G1's mode_machine in LowState (Unitree's table in unitree_ros, robots/g1_description), by its name: that with 29
-joints, the default, and that with 23, whose waist roll and pitch and wrist pitch and yaw are locked at zero."""
+"""mode_machine in LowState of each variant (Unitree's table in unitree_ros, robots/g1_description): the one with 29
+joints, the default, and the one with 23, whose waist roll and pitch and wrist pitch and yaw are locked at zero."""
 
 
 def robot() -> str:
-    """The G1 that there is, one of `ROBOTS`; raises `ValueError` where the environment names another."""
+    """The variant of the G1, one of `ROBOTS`; raises `ValueError` if the environment names another."""
     name = os.environ.get(ROBOT_VARIABLE) or "g1"
     if name not in ROBOTS:
         raise ValueError(f"{ROBOT_VARIABLE} is '{name}', but {' or '.join(ROBOTS)} is needed.")
@@ -30,21 +31,21 @@ def robot() -> str:
 
 
 def urdf_path() -> Path:
-    """Path of the URDF of the G1 with 29 joints and rubber hands; `description` has what is there."""
+    """Path of the URDF of the G1 with 29 joints and rubber hands; see `description` for the configured variant."""
     return _URDF / "g1.urdf"
 
 
 def chosen_hands(option: HandsOption, objects: bool) -> Hands:
-    """The hands that an option stands for, with or without objects."""
+    """The hands that an option selects, with or without objects."""
     if option == "auto":
         return "dex3" if objects else "fists"
     return option
 
 
 def description(hands: Hands = "fists") -> ET.Element:
-    """The URDF of the G1 that there is (see `robot`), with the hands of that kind.
+    """The URDF of the configured variant (see `robot`), with hands of this kind.
 
-    Locked joints keep their place, both their limits zero, so that joint arrays are the same for every G1.
+    Locked joints are kept, with both limits zero, so that joint arrays are the same for every variant.
     """
     root = ET.parse(urdf_path()).getroot()
     if robot() == "g1_23dof":
@@ -60,7 +61,7 @@ def description(hands: Hands = "fists") -> ET.Element:
 
 
 def _replace(root: ET.Element, others: ET.Element) -> None:
-    """Give links and joints the parts that those of the same names in ``others`` have."""
+    """Replace parts of links and joints by those of the same names in ``others``."""
     named = {(element.tag, element.get("name")): element for element in root}
     for other in others:
         element = named[other.tag, other.get("name")]
@@ -71,12 +72,12 @@ def _replace(root: ET.Element, others: ET.Element) -> None:
 
 
 def touching_links(urdf: Path) -> frozenset[frozenset[str]]:
-    """Pairs of links that are not kept apart, by the SRDF beside a URDF; none where there is no SRDF.
+    """Pairs of links whose collisions are ignored, from the SRDF beside a URDF; none if there is no SRDF.
 
     Raises
     ------
     xml.etree.ElementTree.ParseError
-        The SRDF is no XML.
+        The SRDF is not valid XML.
     """
     srdf = urdf.with_suffix(".srdf")
     if not srdf.is_file():

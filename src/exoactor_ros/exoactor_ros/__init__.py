@@ -1,4 +1,4 @@
-"""What the nodes share: message conversion, the stage node, heartbeats, calling an action, and starting a node."""
+"""Shared parts of the nodes: message conversion, stage node, heartbeats, action client, and process start."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 NAMESPACE = "/exoactor"
-"""Namespace of every node, action, service and topic that has no standard global name."""
+"""Namespace of all nodes, actions, services and topics without a standard global name."""
 
 
 def namespace_of(robot: str) -> str:
-    """Namespace of the nodes of a robot, by its name (launch argument ``namespace``); empty: of the only one."""
+    """Namespace of the nodes of a robot by its name (launch argument ``namespace``); empty: the only robot."""
     return f"/{robot.strip('/')}{NAMESPACE}" if robot.strip("/") else NAMESPACE
 
 
 def frame_prefix(node: Node) -> str:
-    """What a node's TF frames begin with: the robot's name and a slash; empty where the robot is the only one."""
+    """Prefix of a node's TF frames: the robot's name and a slash; empty if there is only one robot."""
     robot = node.get_namespace().removesuffix(NAMESPACE).strip("/")
     return f"{robot}/" if robot else ""

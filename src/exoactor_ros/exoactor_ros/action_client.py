@@ -1,4 +1,4 @@
-"""Calling an action from a thread while an executor spins: with feedback, cancelling, and noticing a dead server."""
+"""Calling an action from a thread while an executor spins: feedback, cancelling, detection of a dead server."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from exoactor_ros.lease import TOPIC
 from exoactor_ros.qos import RENEWALS, STATUS_WATCHED
 
 TICK = 0.05
-"""s between two looks at the server and at a wish to cancel."""
+"""s between two checks of the server and of a request to cancel."""
 CANCEL_WAIT = 3.0
-"""s that a server has to end its work after a cancel."""
+"""s for a server to end its work after a cancel request."""
 CONFIRMED_AFTER = 0.5
-"""s without any word of a server, after its liveliness lapsed, from which it counts as dead."""
+"""s without a message from a server, after its liveliness lapsed, after which it counts as dead."""
 
 
 SETTLED_AFTER = 0.5
-"""s after which a server that was found has found its client, too."""
+"""s after which a server that was discovered has also discovered its client."""
 
 
 class Client(ActionClient):
-    """An action client that other threads than the executor's may use, and that notices when the server dies.
+    """An action client that can be used from several threads, and that notices when the server dies.
 
-    rclpy's notes what it has asked for after it has asked: an answer that the executor's thread takes in between is
-    thrown away ("Ignoring unexpected goal response"), and whoever asked waits for ever.
+    rclpy's client registers a request after sending it: a response that the executor's thread receives in between is
+    dropped ("Ignoring unexpected goal response"), and the caller waits for ever.
     """
 
     def __init__(self, node: Node, action_type: Any, action_name: str, **kwargs: Any) -> None:
@@ -56,7 +56,7 @@ class Client(ActionClient):
         )
 
     def server_is_ready(self) -> bool:
-        """The server is there, and has had time to discover this client: what it answered earlier would be lost."""
+        """Whether the server exists and has had time to discover this client: earlier responses would be lost."""
         if not super().server_is_ready():
             self._found = None
             return False
@@ -68,10 +68,11 @@ class Client(ActionClient):
         self._lapsed = None if changed.alive_count else time.monotonic()
 
     def is_dead(self, last_heard: float) -> bool:
-        """The server's process is dead or frozen: its liveliness has lapsed, and nobody heard of it since.
+        """Whether the server's process is dead or frozen: its liveliness lapsed, and it has not been heard since.
 
-        ``last_heard`` is in s of the monotonic clock. A process that gets no time for a second may lapse, too: it is
-        not dead if it comes back within `CONFIRMED_AFTER`. False of a server that grants no lease.
+        ``last_heard`` is in s of the monotonic clock. The liveliness of a process that is starved for a second may
+        lapse as well: it is not dead if it comes back within `CONFIRMED_AFTER`. Always False for servers that grant no
+        lease.
         """
         lapsed = self._lapsed
         return lapsed is not None and time.monotonic() - max(lapsed, last_heard) > CONFIRMED_AFTER
@@ -95,7 +96,7 @@ class Client(ActionClient):
 
     async def execute(self, taken_data: Any) -> None:
         """As rclpy's."""
-        with self._request_lock:  # what has been asked for is noted by now
+        with self._request_lock:  # requests are registered by now
             pass
         await super().execute(taken_data)
 
@@ -117,23 +118,22 @@ def call_action(
 ) -> Any:
     """Send a goal, wait for its result and return it, whatever its error code; others spin the client's ``node``.
 
-    ``server`` names the node that serves the action, as its heartbeats have it; ``on_wait`` is called with a text about
-    once a second while it is awaited. ``cancelled`` is asked all the time; True cancels the goal. ``server_timeout``
-    is how long the server is waited for at the start, and ``silence_timeout`` for a sign of life later, s. The goal
-    outlives this process by ``lease`` s when that dies or freezes (see `exoactor_ros.lease`); 0: it does not depend on
-    it; only for actions whose goal has the field ``lease``. ``detach``: return None as soon as the server has accepted
-    the goal.
+    ``server`` names the node that serves the action, as in its heartbeats; ``on_wait`` is called with a text about once
+    per second while waiting for it. ``cancelled`` is polled; True cancels the goal. ``server_timeout`` is the time to
+    wait for the server at the start, and ``silence_timeout`` that for a heartbeat later, s. With a ``lease`` (s) the
+    goal ends that long after this process has died or frozen (see `exoactor_ros.lease`); 0: it continues. Only actions
+    whose goal has the field ``lease`` support it. ``detach``: return None as soon as the server has accepted the goal.
 
     Raises
     ------
     Missing
-        The server is not there, says that it cannot work, or died.
+        The server is absent, reports that it cannot work, or died.
     Busy
         It rejected the goal.
     Refused
-        It ended the goal without success and gave no error code.
+        It ended the goal without success or error code.
     Cancelled
-        ``cancelled`` said so, and the server ended its work or did not answer in time.
+        ``cancelled`` returned True, and the server ended its work or did not answer in time.
     """
     work = _Call(client, node, server, heartbeats, cancelled, silence_timeout, renewed=lease > 0.0)
     work.wait_for_server(on_wait, server_timeout)
@@ -158,7 +158,7 @@ def call_action(
 
 
 class _Call:
-    """One goal: its server is awaited, its lease renewed, and a dead server and a cancel are noticed."""
+    """One goal: waits for its server, renews its lease, and notices a dead server or a cancel request."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class _Call:
         self._client, self._node, self._server, self._heartbeats = client, node, server, heartbeats
         self._cancelled, self._silence_timeout, self._renewed = cancelled, silence_timeout, renewed
         self.goal_id = UUID(uuid=list(uuid.uuid4().bytes))
-        self._instance = ""  # of the server, and when the goal is sent to it: by `wait_for_server`
+        self._instance = ""  # of the server, and the time when the goal is sent: by `wait_for_server`
         self._sent = self.last_feedback = 0.0
         self._cancel_sent: float | None = None
 
@@ -201,7 +201,7 @@ class _Call:
         self._sent = self.last_feedback = time.monotonic()
 
     def wait(self, future: Future, handle: Any = None) -> Any:
-        """The future's result; ``handle`` is the goal's once it was accepted. Raises as `call_action`."""
+        """The future's result; ``handle`` is that of the goal once accepted. Raises as `call_action`."""
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
         while not done.wait(TICK):

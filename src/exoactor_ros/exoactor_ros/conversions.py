@@ -1,6 +1,6 @@
-"""Motions, videos, images and errors to and from messages.
+"""Conversion of motions, videos, images and errors to and from messages.
 
-Large arrays go through ``array.array`` and numpy buffers, which is what rclpy copies without looking at each number.
+Large arrays go through ``array.array`` and numpy buffers, which rclpy copies without visiting each number.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _rows(what: str, values: Any, count: int, width: int) -> np.ndarray:
 
 
 def _arrays(message: Any, widths: dict[str, int], whose: str) -> dict[str, Any]:
-    """A motion's arrays out of a message; what is empty is None, for the motion to refuse where it needs it."""
+    """Read a motion's arrays from a message; empty ones are None, which the motion refuses if it needs them."""
     if not message.num_frames:
         raise BadInput(f"The {whose} motion has no frames.")
     given = {name: getattr(message, name) for name in widths}
@@ -60,7 +60,7 @@ def _arrays(message: Any, widths: dict[str, int], whose: str) -> dict[str, Any]:
 
 
 def human_to_message(motion: HumanMotion | None) -> msg.HumanMotion:
-    """A person's motion as a message; None gives one with no frames."""
+    """Convert a human motion to a message; None gives one without frames."""
     message = msg.HumanMotion()
     message.header.frame_id = WORLD
     if motion is not None:
@@ -73,12 +73,12 @@ def human_to_message(motion: HumanMotion | None) -> msg.HumanMotion:
 
 
 def optional_human(message: msg.HumanMotion) -> HumanMotion | None:
-    """A person's motion out of a message that may have no frames; raises `BadInput` as `human_from_message`."""
+    """Read a human motion from a message that may have no frames; raises `BadInput` as `human_from_message`."""
     return human_from_message(message) if message.num_frames else None
 
 
 def human_from_message(message: msg.HumanMotion) -> HumanMotion:
-    """A person's motion out of a message.
+    """Read a human motion from a message.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def human_from_message(message: msg.HumanMotion) -> HumanMotion:
 
 
 def robot_to_message(motion: RobotMotion) -> msg.RobotMotion:
-    """The G1's motion as a message."""
+    """Convert a robot motion to a message."""
     message = msg.RobotMotion()
     message.header.frame_id = WORLD
     message.fps = motion.fps
@@ -107,23 +107,23 @@ def robot_to_message(motion: RobotMotion) -> msg.RobotMotion:
 
 
 def set_execution(message: Any, motion: RobotMotion) -> None:
-    """Put into a message, which has fields of these names, how a motion is to be carried out."""
+    """Set the execution fields of a message, which has fields of these names, from a motion."""
     for name, value in motion.execution.items():
         setattr(message, name, value)
 
 
 def execution_from_message(message: Any) -> dict[str, Any]:
-    """How a motion is to be carried out, as `set_execution` puts it there."""
+    """Read the execution fields of a message, as `set_execution` sets them."""
     return {name: getattr(message, name) for name in EXECUTION_FIELDS}
 
 
 def robot_from_message(message: msg.RobotMotion) -> RobotMotion:
-    """The G1's motion out of a message.
+    """Read a robot motion from a message.
 
     Raises
     ------
     BadInput
-        There are no frames, the joints are others, an array has the wrong length, a quaternion is not a unit
+        There are no frames, the joints differ, an array has the wrong length, a quaternion is not a unit
         quaternion, or a number is not finite.
     """
     if len(message.joint_names) != len(JOINT_NAMES):
@@ -141,24 +141,24 @@ _ARTICULATIONS = {"hinge": msg.SceneObject.HINGE, "slide": msg.SceneObject.SLIDE
 
 
 def pose_to_message(pose: np.ndarray) -> Pose:
-    """A pose (7,), m and w, x, y, z, as a message."""
+    """Convert a pose (7,), m and w, x, y, z, to a message."""
     x, y, z, qw, qx, qy, qz = (float(v) for v in pose)
     return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
 
 
 def pose_from_message(message: Pose) -> np.ndarray:
-    """A pose (7,), m and w, x, y, z, out of a message."""
+    """Read a pose (7,), m and w, x, y, z, from a message."""
     p, q = message.position, message.orientation
     return np.array([p.x, p.y, p.z, q.w, q.x, q.y, q.z])
 
 
 def object_poses_from_message(message: msg.ObjectPoses) -> dict[str, np.ndarray]:
-    """Poses (7,), m and w, x, y, z, of objects by their ids.
+    """Read poses (7,), m and w, x, y, z, of objects by id.
 
     Raises
     ------
     BadInput
-        There are not as many poses as ids, or one is not finite or has no orientation.
+        The numbers of poses and ids differ, or a pose is not finite or has no orientation.
     """
     if len(message.ids) != len(message.poses):
         raise BadInput(f"There are {len(message.ids)} ids of objects, but {len(message.poses)} poses.")
@@ -170,17 +170,17 @@ def object_poses_from_message(message: msg.ObjectPoses) -> dict[str, np.ndarray]
 
 
 def set_object_motion(message: Any, ids: Sequence[str], poses: np.ndarray) -> None:
-    """Put into a message where objects were, poses (T, n, 7), m and w, x, y, z, in each frame of its motion."""
+    """Set poses (T, n, 7), m and w, x, y, z, of objects in each frame of a message's motion."""
     message.object_ids, message.object_poses = list(ids), floats(poses)
 
 
 def object_motion_from_message(message: Any, scene: Scene | None) -> np.ndarray | None:
-    """Poses (T, n, 7), m and w, x, y, z, of a scene's objects in each frame of a message's motion; None: not known.
+    """Read poses (T, n, 7), m and w, x, y, z, of a scene's objects in each frame of a message's motion; None: unknown.
 
     Raises
     ------
     BadInput
-        The objects are not the scene's, or there are not as many numbers as frames and objects need.
+        The objects are not the scene's, or the size does not match frames and objects.
     """
     ids = tuple(message.object_ids)
     if not ids:
@@ -201,7 +201,7 @@ _SCALAR_FIELDS = ("id", "category", "mass", "friction", "rolling_friction", "mov
 
 
 def scene_to_message(scene: Scene | None) -> msg.Scene:
-    """A scene as a message; None gives one with no objects."""
+    """Convert a scene to a message; None gives one without objects."""
     message = msg.Scene(objects=[_object_to_message(obj) for obj in (scene.objects if scene else ())])
     message.header.frame_id = WORLD
     return message
@@ -232,7 +232,7 @@ def _primitive(shape: Shape) -> SolidPrimitive:
 
 
 def without_capsules(shape: Shape) -> tuple[Shape, ...]:
-    """A capsule as a cylinder between two spheres, for which messages have kinds; any other shape as it is."""
+    """Replace a capsule, for which messages have no kind, by a cylinder between two spheres; other shapes are kept."""
     if shape.kind != "capsule":
         return (shape,)
     width, _, length = shape.size
@@ -245,7 +245,7 @@ def without_capsules(shape: Shape) -> tuple[Shape, ...]:
 
 
 def set_interaction(message: Any, interaction: Interaction | None) -> None:
-    """Put an interaction into a message: its scene, and its contacts and checks where the message has such fields."""
+    """Set the scene of a message from an interaction, and contacts and checks if it has such fields."""
     if interaction is None:
         return
     message.scene = scene_to_message(interaction.scene)
@@ -256,12 +256,12 @@ def set_interaction(message: Any, interaction: Interaction | None) -> None:
 
 
 def interaction_from_message(message: Any) -> Interaction | None:
-    """The interaction of a message, as `set_interaction` puts it there; None where its scene has no objects.
+    """Read the interaction of a message, as `set_interaction` sets it; None if its scene has no objects.
 
     Raises
     ------
     BadInput
-        The scene, the contacts or the checks are none, or they are of no scene.
+        The scene, the contacts or the checks are invalid, or there are contacts or checks without a scene.
     """
     scene = scene_from_message(message.scene)
     contacts = contacts_from_json(getattr(message, "contacts", "") or "[]")
@@ -274,12 +274,12 @@ def interaction_from_message(message: Any) -> Interaction | None:
 
 
 def scene_from_message(message: msg.Scene) -> Scene | None:
-    """A scene out of a message; None where it has no objects.
+    """Read a scene from a message; None if it has no objects.
 
     Raises
     ------
     BadInput
-        An object is none: an unknown kind of shape, a wrong number of dimensions or poses, or as `Scene.read`.
+        An object is invalid: an unknown kind of shape, a wrong number of dimensions or poses, or as `Scene.read`.
     """
     if not message.objects:
         return None
@@ -328,7 +328,7 @@ def _pose_data(message: Pose) -> dict[str, list[float]]:
 
 
 def video_to_message(video: Video) -> msg.Video:
-    """A video as a message."""
+    """Convert a video to a message."""
     message = msg.Video(fps=video.fps, width=video.width, height=video.height)
     message.header.frame_id = "camera"
     message.data = array("B", video.data)
@@ -337,7 +337,7 @@ def video_to_message(video: Video) -> msg.Video:
 
 
 def video_from_message(message: msg.Video) -> Video:
-    """A video out of a message; its bytes say its size and frame rate.
+    """Read a video from a message; its size and frame rate are those in its bytes.
 
     Raises
     ------
@@ -354,12 +354,12 @@ def video_from_message(message: msg.Video) -> Video:
 
 
 def plan_to_message(plan: dict[str, Any] | None) -> str:
-    """A plan as the text of a message; None gives an empty one."""
+    """Convert a plan to the text of a message; None gives an empty text."""
     return "" if plan is None else json.dumps(plan)
 
 
 def plan_from_message(text: str) -> dict[str, Any] | None:
-    """A plan out of a message's text, None where it is empty; raises `BadInput` where it is not a JSON object."""
+    """Read a plan from the text of a message; None if it is empty. Raises `BadInput` if it is not a JSON object."""
     return json_object(text, "The plan") if text.strip() else None
 
 
@@ -369,7 +369,7 @@ def joint_state_message(
     joint_vel: np.ndarray | None = None,
     names: Sequence[str] = JOINT_NAMES,
 ) -> JointState:
-    """Joint angles (n,) rad, and optionally speeds (n,) rad/s, of the body in Unitree's motor order or of others."""
+    """Joint positions (n,) rad, and optionally velocities (n,) rad/s; by default in Unitree's motor order."""
     message = JointState(name=list(names), position=array("d", np.asarray(joint_pos, np.float64).tobytes()))
     message.header.stamp = stamp
     if joint_vel is not None:
@@ -389,7 +389,7 @@ def odometry_message(
 
 
 def jpeg_message(image: np.ndarray, stamp: Time, width: int = 0) -> CompressedImage:
-    """An image, (H, W, 3) uint8 RGB, as a jpeg ``width`` px wide; 0: as it is."""
+    """Convert an image, (H, W, 3) uint8 RGB, to a jpeg ``width`` px wide; 0: unscaled."""
     if width:
         height = max(1, round(image.shape[0] * width / image.shape[1]))
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
@@ -400,12 +400,12 @@ def jpeg_message(image: np.ndarray, stamp: Time, width: int = 0) -> CompressedIm
 
 
 def image_to_message(image: np.ndarray | None) -> CompressedImage:
-    """An image, (H, W, 3) uint8 RGB, as png; None gives a message with no data."""
+    """Convert an image, (H, W, 3) uint8 RGB, to a png; None gives a message without data."""
     return CompressedImage() if image is None else CompressedImage(format="png", data=array("B", encoded(image)))
 
 
 def image_from_message(message: CompressedImage) -> np.ndarray | None:
-    """A scene image, (H, W, 3) uint8 RGB; None when the message holds none.
+    """Read an image, (H, W, 3) uint8 RGB; None if the message has no data.
 
     Raises
     ------
@@ -426,5 +426,5 @@ def error_code(base: int, error: BaseException) -> int:
 
 
 def metrics_to_json(metrics: Metrics) -> str:
-    """Figures as one JSON object; numpy's numbers and arrays become plain ones, and what JSON lacks (nan) null."""
+    """Metrics as one JSON object; numpy types become plain ones, and what JSON lacks (nan) becomes null."""
     return to_json(metrics, inf_nan_mode="null", fallback=lambda value: value.tolist()).decode()

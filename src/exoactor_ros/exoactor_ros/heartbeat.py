@@ -1,6 +1,6 @@
-"""Signs of life on /diagnostics: each node sends one a second, and the task server listens.
+"""Heartbeats on /diagnostics: each node sends one per second, and the task server listens.
 
-DDS itself forgets a killed process only after 20 s with Fast DDS; the client of an action in work asks for more
+With Fast DDS, DDS itself forgets a killed process only after 20 s; the client of an active action notices earlier
 (`exoactor_ros.action_client.Client.is_dead`).
 """
 
@@ -21,7 +21,7 @@ _ERROR_LEVELS = (DiagnosticStatus.ERROR, DiagnosticStatus.STALE)
 
 
 class Heartbeat:
-    """Says once a second, and at every change, how a node is."""
+    """Publishes the status of a node once per second, and at every change."""
 
     def __init__(self, node: Node, text: str = "ready") -> None:
         self._node = node
@@ -29,12 +29,12 @@ class Heartbeat:
         self._status = DiagnosticStatus(
             name=node.get_fully_qualified_name(), hardware_id="exoactor", level=DiagnosticStatus.OK, message=text
         )
-        # Another process under the same name has another instance, so that a restart does not pass unnoticed.
+        # A new process with the same name gets another instance id, so that a restart is noticed.
         self._status.values = [KeyValue(key="instance", value=f"{socket.gethostname()}:{os.getpid()}")]
         node.create_timer(PERIOD, self._beat, callback_group=MutuallyExclusiveCallbackGroup())
 
     def report(self, ok: bool, text: str) -> None:
-        """Change what is said: ``ok`` False is an error that keeps the node from working."""
+        """Change the status: with ``ok`` False, ``text`` is the error that keeps the node from working."""
         self._status.level = DiagnosticStatus.OK if ok else DiagnosticStatus.ERROR
         self._status.message = text
         self._beat()
@@ -49,27 +49,27 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """The last sign of life of a node."""
+    """The last heartbeat of a node."""
 
     time: float
-    """time.monotonic() when it came, s."""
+    """time.monotonic() when it was received, s."""
     ok: bool
     text: str
     instance: str
 
     @property
     def recent(self) -> bool:
-        """Whether it came within the last three beats."""
+        """Whether it was received within the last three periods."""
         return self.silence < 3 * PERIOD
 
     @property
     def silence(self) -> float:
-        """Seconds since it came."""
+        """Seconds since it was received."""
         return time.monotonic() - self.time
 
 
 class HeartbeatMonitor:
-    """Listens to the heartbeats of all nodes in the namespace of ``node``."""
+    """Receives the heartbeats of all nodes in the namespace of ``node``."""
 
     def __init__(self, node: Node) -> None:
         self._namespace = node.get_namespace()
@@ -86,5 +86,5 @@ class HeartbeatMonitor:
             )
 
     def status(self, name: str) -> NodeStatus | None:
-        """The last sign of the node ``name``, None when there never was one."""
+        """The last heartbeat of the node ``name``; None if there never was one."""
         return self._statuses.get(f"{self._namespace}/{name}")

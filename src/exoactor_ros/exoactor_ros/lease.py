@@ -1,7 +1,7 @@
-"""Leases of goals: a goal ends when whoever sent it is gone or frozen.
+"""Leases of goals: a goal ends when its sender is gone or frozen.
 
-A sender that wants it sets the goal's field ``lease`` (s) and publishes the goal's id on the topic `TOPIC` several
-times in that time; `exoactor_ros.action_client.call_action` does both. The server asks `Leases.watch`.
+A sender that wants this sets the goal's field ``lease`` (s) and publishes the goal's id on the topic `TOPIC` several
+times in that time; `exoactor_ros.action_client.call_action` does both. The server calls `Leases.watch`.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from exoactor_ros.qos import RENEWALS
 
 TOPIC = "leases"
 MOTION_LEASE = 0.7
-"""s that a motion goes on without its sender: with the time to notice it, less than a second."""
+"""s that a motion continues without its sender: with the time to notice it, less than a second."""
 TASK_LEASE = 5.0
-"""s that a task goes on without its client: nothing moves without the task server, and clients run on busy machines."""
-_FIRST_RENEWAL = 3.0  # s for the first renewal: DDS may find the sender's topic later than its goal
+"""s that a task continues without its client: nothing moves without the task server, and clients run on busy
+machines."""
+_FIRST_RENEWAL = 3.0  # s for the first renewal: DDS may discover the sender's topic later than its goal
 
 
 class Leases:
-    """A server's side: receives the renewals of the goals in work."""
+    """The server's side: receives the renewals of active goals."""
 
     def __init__(self, node: Node) -> None:
-        self._ends: dict[bytes, float] = {}  # s, monotonic clock, by the id of a goal in work
+        self._ends: dict[bytes, float] = {}  # s, monotonic clock, by the id of an active goal
         self._leases: dict[bytes, float] = {}
         node.create_subscription(UUID, TOPIC, self._renew, RENEWALS, callback_group=MutuallyExclusiveCallbackGroup())
 
     @contextmanager
     def watch(self, goal: Any, lease: float) -> Iterator[Callable[[], bool]]:
-        """While the block lasts, follow a goal's lease (s); gives a function that says whether it has run out."""
+        """Watch a goal's lease (s) while the block lasts; yields a function that says whether it has expired."""
         if not lease > 0.0:
             yield lambda: False
             return

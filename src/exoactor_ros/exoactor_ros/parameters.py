@@ -1,4 +1,4 @@
-"""ROS parameters with a type, a range and a description each; setting one takes effect or is refused."""
+"""ROS parameters with type, range and description; setting one takes effect or is refused."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ OptionsT = TypeVar("OptionsT", bound=BaseOptions)
 
 
 class Parameters:
-    """Declares a node's parameters and checks every change of them.
+    """Declares a node's parameters and checks every change.
 
-    ``locked`` returns why no parameter may be changed now, as a sentence; empty: they may.
+    ``locked`` returns a sentence on why no parameter may be changed now; empty: changes are allowed.
     """
 
     def __init__(self, node: Node, locked: Callable[[], str] = lambda: "") -> None:
@@ -33,14 +33,14 @@ class Parameters:
     def declare(self, name: str, default: Any, description: str, kind: Any = None, *, read_only: bool = False) -> Any:
         """Declare a parameter, once, and return its value, which may come from a parameters file or the command line.
 
-        ``kind`` is what values are taken: a type, ``Annotated[float, Interval(ge=..., le=...)]``, or
-        ``Literal["a", "b"]``; None: the default's type. A whole number is taken where a float is wanted. A
-        ``read_only`` parameter is decided when the node starts.
+        ``kind`` describes the allowed values: a type, ``Annotated[float, Interval(ge=..., le=...)]``, or
+        ``Literal["a", "b"]``; None: the default's type. Integers are accepted for floats. A ``read_only`` parameter is
+        fixed when the node starts.
 
         Raises
         ------
         BadInput
-            The given value does not fit.
+            The given value is invalid.
         """
         if not self._node.has_parameter(name):
             kind = type(default) if kind is None else kind
@@ -54,13 +54,12 @@ class Parameters:
     def declare_options(self, defaults: BaseOptions, prefix: str = "") -> None:
         """Declare the options of a class, with these defaults, as parameters (once).
 
-        With a ``prefix``, which stands before each name and a dot, a value that was given for an option that there is
-        not is an error.
+        With a ``prefix``, which precedes each name and a dot, values for unknown options are errors.
 
         Raises
         ------
         BadInput
-            A given value does not fit, or there is no such option.
+            A given value is invalid, or there is no such option.
         """
         for name, field in type(defaults).model_fields.items():
             kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
@@ -74,11 +73,11 @@ class Parameters:
             raise BadInput(f"There is no parameter {unknown[0]}: there are {', '.join(sorted(known)) or 'none'}.")
 
     def options(self, kind: type[OptionsT], prefix: str = "") -> OptionsT:
-        """The present values of declared options."""
+        """The current values of declared options."""
         return kind(**{name: self[_joined(prefix, name)] for name in kind.model_fields})
 
     def __getitem__(self, name: str) -> Any:
-        """The present value of a declared parameter."""
+        """The current value of a declared parameter."""
         return self._types[name].validate_python(self._node.get_parameter(name).value, strict=True)
 
     def _check(self, changes: Sequence[Parameter]) -> SetParametersResult:
@@ -104,7 +103,7 @@ def _joined(prefix: str, name: str) -> str:
 
 
 def _descriptor(kind: Any, description: str, read_only: bool) -> ParameterDescriptor:
-    """What `ros2 param describe` says; the type is dynamic so that 30 is taken where 30.0 is meant."""
+    """Descriptor for `ros2 param describe`; the type is dynamic so that 30 is accepted for 30.0."""
     descriptor = ParameterDescriptor(description=description, read_only=read_only, dynamic_typing=True)
     field = FieldInfo.from_annotation(kind)
     descriptor.additional_constraints = allowed(field)

@@ -1,4 +1,4 @@
-"""Showing something frame by frame, again and again, while anyone looks."""
+"""Publishing a sequence frame by frame, repeatedly, while there are subscribers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rclpy.node import Node
 class Replay:
     """Calls ``publish`` with one frame after the other, and starts over at the end.
 
-    ``watched`` says whether anyone looks; without a reader nothing is computed.
+    ``watched`` says whether anyone subscribes; otherwise nothing is computed.
     """
 
     def __init__(self, node: Node, publish: Callable[[Any], None], watched: Callable[[], bool] = lambda: True) -> None:
@@ -24,7 +24,7 @@ class Replay:
         )
 
     def show(self, make: Callable[[], Iterable[Any]], rate: float) -> None:
-        """Show from now on the frames that ``make`` gives, ``rate`` a second; it is called at the start of a round."""
+        """Show the frames that ``make`` returns, ``rate`` per second; it is called at the start of each round."""
         self._make, self._frames = make, iter(())
         self._timer.timer_period_ns = round(1e9 / rate)
         self._timer.reset()

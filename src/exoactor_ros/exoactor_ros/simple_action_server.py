@@ -1,4 +1,4 @@
-"""An action server that works on one goal at a time, as the stages and the task server do."""
+"""An action server that works on one goal at a time, for the stages and the task server."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from exoactor_ros.lease import Leases
 from exoactor_ros.qos import STATUS
 
 RESULT_KEPT = 60
-"""s that a result is kept for a client that asks late."""
+"""s that a result is kept for late clients."""
 END_WAIT = 2.0
-"""s that a goal in work has to end."""
+"""s for the current goal to end."""
 
 
 class SimpleActionServer:
-    """Refuses a second goal as busy; an error of the work becomes the result's error code and message.
+    """Rejects a second goal as busy; an error of the work becomes the result's error code and message.
 
-    ``work`` is called with the goal, the result to be filled in, and a function that says whether the goal's lease has
-    expired; what it returns is called once the client has its result. ``error_base`` is the first number of the
-    action's error codes: 100 execute_task, 200 generate, 300 estimate, 400 retarget, 500 track. ``lease`` gives a goal
-    message's lease in s (`exoactor_ros.lease`); 0: none.
+    ``work`` is called with the goal, the result to fill in, and a function that says whether the goal's lease has
+    expired; what it returns is called once the client has its result. ``error_base`` is the base of the action's error
+    codes: 100 execute_task, 200 generate, 300 estimate, 400 retarget, 500 track. ``lease`` returns a goal message's
+    lease in s (`exoactor_ros.lease`); 0: none.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class SimpleActionServer:
         self._busy = threading.Lock()
         self._server: ActionServer | None = None
         self.ending = threading.Event()
-        """Set: the goal in work is to end."""
+        """Set when the current goal has to end."""
 
     @property
     def busy(self) -> bool:
-        """A goal is in work."""
+        """Whether a goal is being worked on."""
         return self._busy.locked()
 
     def open(self) -> None:
-        """Take goals from now on."""
+        """Accept goals from now on."""
         self.ending.clear()
         self._server = ActionServer(
             self._node,
@@ -68,13 +68,13 @@ class SimpleActionServer:
         )
 
     def end_goal(self) -> None:
-        """Set `ending`, and wait up to `END_WAIT` for the goal in work."""
+        """Set `ending`, and wait up to `END_WAIT` for the current goal."""
         self.ending.set()
         if self._busy.acquire(timeout=END_WAIT):
             self._busy.release()
 
     def close(self) -> None:
-        """End the goal in work, and take no more."""
+        """End the current goal, and accept no more."""
         self.end_goal()
         if self._server is not None:
             self._server.destroy()
@@ -93,12 +93,12 @@ class SimpleActionServer:
             result.error_code = result.NONE
         except Exception as error:
             result.error_code, result.error_msg = self._failure(error)
-        if self._node.context.ok():  # the status and the error code never contradict
+        if self._node.context.ok():  # status and error code never contradict each other
             if result.error_code == result.NONE:
                 goal.succeed()
             elif result.error_code == result.CANCELLED and goal.is_cancel_requested:
                 goal.canceled()
-            else:  # also what the node cancelled by itself: rcl has no state for it
+            else:  # also goals that the node cancelled itself: rcl has no state for these
                 goal.abort()
         if afterwards is not None:
             try:
@@ -110,7 +110,7 @@ class SimpleActionServer:
     def _failure(self, error: Exception) -> tuple[int, str]:
         """Error code and message for an error, which is logged."""
         known, node = user_error(error), self._node
-        if node.context.ok():  # else the process is ending, and nobody listens
+        if node.context.ok():  # otherwise the process is ending, and nobody listens
             if known:
                 node.get_logger().warning(f"{self._name}: {known}")
             else:

@@ -20,23 +20,23 @@ from rclpy.signals import SignalHandlerOptions
 from exoactor_core.errors import ExoActorError
 
 CALLBACK_WAIT = 1.0
-"""s that callbacks have to end when the process is to end."""
+"""s for callbacks to end when the process is to end."""
 
 
 @runtime_checkable
 class Finishing(Protocol):
-    """A node with work in hand, which is to end while the node still communicates."""
+    """A node with ongoing work, which has to end while the node can still communicate."""
 
     def finish(self) -> None:
         """End the work and tell its clients."""
 
 
 def run(factory: Callable[[], Node], threads: int = 4) -> None:
-    """Build the node, spin it until SIGINT or SIGTERM, and leave without a traceback.
+    """Build the node, spin it until SIGINT or SIGTERM, and exit without a traceback.
 
-    The signals are ours, not rclpy's, which would end the communication at once: a `Finishing` node first ends the work
-    that it has in hand and tells its clients. An `ExoActorError` while the node is built is printed in one line, and
-    its exit code is the process's.
+    We handle the signals ourselves, since rclpy would end the communication at once: a `Finishing` node first ends its
+    work and tells its clients. An `ExoActorError` while the node is built is printed in one line, and determines the
+    exit code.
     """
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -65,9 +65,9 @@ def run(factory: Callable[[], Node], threads: int = 4) -> None:
     stop.wait()
     if isinstance(node, Finishing):
         node.finish()
-    executor.remove_node(node)  # no callback begins any more
-    time.sleep(0.05)  # those that have just begun are not counted yet
-    idle = executor._work_tracker.wait(CALLBACK_WAIT)  # executor.shutdown returns at once, whatever still runs
+    executor.remove_node(node)  # no more callbacks begin
+    time.sleep(0.05)  # callbacks that have just begun are not counted yet
+    idle = executor._work_tracker.wait(CALLBACK_WAIT)  # shutdown does not wait for callbacks
     executor.shutdown(timeout_sec=0.0)
     spinner.join(1.0)
     if not idle:  # it would fail with the node gone, and Python would wait for its thread: a backend that loads
@@ -83,7 +83,7 @@ def run(factory: Callable[[], Node], threads: int = 4) -> None:
 def destroy(node: Node) -> None:
     """Destroy a node and its action clients and servers, which rclpy leaves to the garbage collector.
 
-    Until then they keep the node's DDS participant, and on one machine only 32 of these are discovered.
+    Until then they keep the node's DDS participant, and only 32 participants per machine are discovered.
     """
     node.destroy_node()
     for waitable in list(node.waitables):
@@ -95,7 +95,7 @@ def destroy(node: Node) -> None:
 def spinning(node: Node, ended: Callable[[], object] = lambda: None) -> Iterator[None]:
     """Spin a node in a thread while the block lasts, then destroy it and shut its context down.
 
-    Signals stay with the caller. ``ended`` is called when the node does not spin any more, as when ROS shuts down.
+    Signals stay with the caller. ``ended`` is called when the node no longer spins, for example when ROS shuts down.
     """
     executor = SingleThreadedExecutor(context=node.context)
     executor.add_node(node)

@@ -22,20 +22,20 @@ from exoactor_ros.parameters import Parameters
 from exoactor_ros.simple_action_server import SimpleActionServer
 
 FEEDBACK_PERIOD = 0.1
-"""s between two feedback messages, at least."""
+"""Minimum time between two feedback messages, s."""
 
 
 class StageNode(LifecycleNode):
     """A lifecycle node that serves one stage; configure loads the backend, activate opens the action server.
 
-    ``stage`` is the backends' entry-point group, ``backend`` the one that is taken where the parameter ``backend`` says
-    nothing else. ``action_type``, ``action_name``, ``error_base`` and ``lease`` are as for `SimpleActionServer`.
-    ``to_input`` makes the stage's input of a goal message, and may raise `BadInput`; ``to_options`` keyword arguments
-    of the backend's call; ``fill`` puts the stage's output into the result message.
+    ``stage`` is the backends' entry-point group, ``backend`` the default of the parameter ``backend``. ``action_type``,
+    ``action_name``, ``error_base`` and ``lease`` are as for `SimpleActionServer`. ``to_input`` converts a goal message
+    to the stage's input, and may raise `BadInput`; ``to_options`` returns keyword arguments of the backend's call;
+    ``fill`` puts the stage's output into the result message.
 
-    ROS parameters: ``backend``; ``autostart`` (true: configures and activates itself); and, for each option of the
-    backend, ``<backend>.<option>``. They are read when the node is configured, and a change is refused while it is.
-    Subclasses declare theirs with `parameters`.
+    ROS parameters: ``backend``; ``autostart`` (true: configures and activates itself); and ``<backend>.<option>`` for
+    each option of the backend. They are read when the node is configured; while it is, changes are refused. Subclasses
+    declare their own with `parameters`.
     """
 
     def __init__(
@@ -66,20 +66,20 @@ class StageNode(LifecycleNode):
             self._start_timer = self.create_timer(0.0, self._autostart)
 
     def wrap_backend(self, backend: Any) -> Callable[..., Any]:
-        """What is called for a goal, given the loaded backend; for subclasses."""
+        """Return what is called for a goal, given the loaded backend; for subclasses."""
         return backend
 
     def on_output(self, output: Any) -> None:
-        """Show the output of a successful goal on topics; for subclasses."""
+        """Publish the output of a successful goal on topics; for subclasses."""
 
     def feedback_options(self, publish_feedback: Callable[..., None]) -> dict[str, Any]:
-        """Keyword arguments of the backend for this goal; ``publish_feedback`` takes fields to send; for subclasses."""
+        """Keyword arguments of the backend that publish feedback by ``publish_feedback(field=...)``; for subclasses."""
         return {}
 
     # --- lifecycle ----------------------------------------------------------------------------------------------
 
     def _locked(self) -> str:
-        """Why no parameter may be changed now; empty where the node is not configured."""
+        """Why no parameter may be changed now; empty if the node is not configured."""
         if self._state_machine.current_state[0] == State.PRIMARY_STATE_UNCONFIGURED:
             return ""
         name = self.get_fully_qualified_name()
@@ -119,30 +119,30 @@ class StageNode(LifecycleNode):
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """End the goal in work and close the action server."""
+        """End the current goal and close the action server."""
         self._server.close()
         self.heartbeat.report(True, "configured, not active")
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let go of the backend."""
+        """Release the backend."""
         self._backend = None
         self.heartbeat.report(True, "not configured")
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Close and let go of everything."""
+        """Close the action server and release the backend."""
         self._server.close()
         self._backend = None
         self.heartbeat.report(False, "shut down")
         return super().on_shutdown(state)
 
     def finish(self) -> None:
-        """End the goal in work, while the node still communicates."""
+        """End the current goal, while the node can still communicate."""
         self._server.end_goal()
 
     def destroy_node(self) -> None:
-        """End the goal in work, then go."""
+        """End the current goal, then destroy the node."""
         self._server.close()
         super().destroy_node()
 
@@ -152,7 +152,7 @@ class StageNode(LifecycleNode):
         Raises
         ------
         BadInput
-            A value has the wrong type or lies outside the range, or was given for an option that there is not.
+            A value has the wrong type, lies outside the range, or was given for an unknown option.
         """
         self.parameters.declare_options(kind.Options(), name)
         return dict(self.parameters.options(kind.Options, name))
@@ -165,7 +165,7 @@ class StageNode(LifecycleNode):
             if isinstance(output, Tracking):
                 output.require_success()
         except Refused as error:
-            if error.output is not None:  # for the user to look at
+            if error.output is not None:  # for inspection by the user
                 self._fill_in(result, error.output)
             raise
         self._fill_in(result, output)

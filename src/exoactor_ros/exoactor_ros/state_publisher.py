@@ -1,8 +1,8 @@
 """The node ``robot_state_publisher``: /robot_description, and /tf of the robot and of the reference.
 
-Does what the standard robot_state_publisher does, for two robots of one description: the robot from /joint_states,
-and the reference from reference/joint_states, whose frames are called ``reference/<link>``. Their bases come from
-odometry and reference/odometry. The description has Dex3 hands from when their joints are first heard.
+Does what the standard robot_state_publisher does, for two robots of one description: the robot from /joint_states, and
+the reference from reference/joint_states, whose frames are called ``reference/<link>``. Their bases come from odometry
+and reference/odometry. The description has Dex3 hands as soon as their joints are received.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from exoactor_ros.spin import run
 _FINGERS = {joint for hand in FINGER_JOINTS for joint in hand}
 
 PUBLISH_RATE = 30.0
-"""Transforms a second, at most."""
+"""Maximum rate of the transforms, Hz."""
 
 IDLE = 0.2
-"""s without joint states until the reference's transforms are repeated."""
+"""s without joint states after which the reference's transforms are repeated."""
 
 
 class LinkTransforms:
-    """Turns joint angles into transforms from link to link of a URDF; frames get a prefix."""
+    """Converts joint positions to transforms from link to link of a URDF; frames get a prefix."""
 
     def __init__(self, urdf: str, prefix: str = "") -> None:
         self._model = pin.buildModelFromXML(urdf, pin.JointModelFreeFlyer())
         self._data = self._model.createData()
         frames = self._model.frames
         links = {i for i, frame in enumerate(frames) if frame.type == pin.FrameType.BODY}
-        parents = {link: frames[frames[link].parentFrame].parentFrame for link in links}  # over the joint between them
+        parents = {link: frames[frames[link].parentFrame].parentFrame for link in links}  # skips the joint between them
         self._pairs = [(link, parent) for link, parent in parents.items() if parent in links]
         self._messages = []
         for link, parent in self._pairs:
@@ -71,10 +71,10 @@ class LinkTransforms:
 
 
 class StatePublisher(Node):
-    """Publishes the description once, and the transforms as joint states come.
+    """Publishes the description once, and transforms whenever joint states arrive.
 
-    The reference's are there from the start: until there is one, and while nobody replays it, it stands as it last was.
-    Where the node is in a robot's namespace, all frames begin with the robot's name.
+    The reference's transforms exist from the start: before the first reference, and while none is replayed, it keeps
+    its last pose. In a robot's namespace, all frames begin with the robot's name.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -96,7 +96,7 @@ class StatePublisher(Node):
     def _follow(self, prefix: str, states: str, odometry: str) -> None:
         base = TransformStamped(child_frame_id=f"{frame_prefix(self)}{prefix}pelvis")
         base.header.frame_id = frame_prefix(self) + WORLD
-        base.transform.translation.z = STANDING_HEIGHT  # where nobody says how high the pelvis is
+        base.transform.translation.z = STANDING_HEIGHT  # if the height of the pelvis is unknown
         angles = dict(zip(JOINT_NAMES, STANDING.tolist(), strict=True))
         last = 0.0
 

@@ -19,19 +19,19 @@ log = logging.getLogger("exoactor.sim")
 
 
 class Bridge:
-    """Takes ``rt/lowcmd``, gives ``rt/lowstate`` and ``rt/sportmodestate`` (truth), answers the motion switcher.
+    """Receives ``rt/lowcmd``, publishes ``rt/lowstate`` and ``rt/sportmodestate`` (truth), answers the motion switcher.
 
-    A LowCmd whose checksum is wrong is ignored and counted, as on the robot. So is one for the parallel motors of
-    ankles and waist (mode_pr 1), which are not simulated. Dex3 hands have topics of their own. Raises
-    `Missing`, `BadInput`: as `exoactor_unitree.sdk.open_dds`.
+    A LowCmd with a wrong checksum is ignored and counted, as on the robot. So is one for the parallel motors of ankles
+    and waist (mode_pr 1), which are not simulated. Dex3 hands have their own topics. Raises `Missing`, `BadInput`: as
+    `exoactor_unitree.sdk.open_dds`.
     """
 
     def __init__(self, network_interface: str = "lo", domain: int = 1) -> None:
         unitree.open_dds(network_interface, domain)
         self.commands = 0
-        """LowCmd taken so far."""
+        """Number of LowCmd messages accepted so far."""
         self.rejected = 0
-        """LowCmd with a wrong checksum, or of a kind that is not simulated, so far."""
+        """Number of LowCmd messages so far with a wrong checksum, or of a kind that is not simulated."""
         self._state = LowStateBytes.zeros()
         self._state.temperatures[:NUM_JOINTS], self._state.voltages[:NUM_JOINTS] = 35, 48.0
         self._truth = unitree.sport_mode_state()
@@ -44,7 +44,7 @@ class Bridge:
         self._hands_in = [unitree.RawReader(topic, unitree.HandCmd_) for topic in unitree.HAND_COMMAND_TOPICS]
 
     def receive(self, world: World) -> None:
-        """Hand the newest commands, if any came, to the world."""
+        """Pass the newest commands, if any, to the world."""
         if world.has_fingers:
             for hand, reader in enumerate(self._hands_in):
                 if (data := reader.take()) is not None:
@@ -61,7 +61,7 @@ class Bridge:
             fault = "for the parallel motors of ankles and waist (mode AB), which are not simulated"
         if fault:
             self.rejected += 1
-            if self.rejected & (self.rejected - 1) == 0:  # 1, 2, 4, 8, ...: said, but not 500 times a second
+            if self.rejected & (self.rejected - 1) == 0:  # 1, 2, 4, 8, ...: reported, but not 500 times per second
                 log.warning("Ignored a LowCmd %s (%d so far).", fault, self.rejected)
             return
         q, dq, tau, kp, kd = message.gains[:NUM_JOINTS].T.astype(np.float64)
@@ -86,7 +86,7 @@ class Bridge:
         self._state_out.write_bytes(m.seal(MODE_MACHINE, tick))
 
     def send_hands(self, world: World) -> None:
-        """Publish what the hands measure, where they have motors."""
+        """Publish what the hands measure, if they have motors."""
         for hand, writer in enumerate(self._hands_out if world.has_fingers else ()):
             values = zip(*(each.tolist() for each in world.hand_state(hand)), strict=True)
             for motor, (q, dq, tau) in zip(self._hand_state.motor_state, values, strict=True):
@@ -94,7 +94,7 @@ class Bridge:
             writer.write(self._hand_state)
 
     def send_truth(self, world: World) -> None:
-        """Publish where the pelvis truly is: for metrics and display alone."""
+        """Publish the true pose of the pelvis, for metrics and display only."""
         m = self._truth
         seconds = world.data.time
         m.stamp.sec, m.stamp.nanosec = int(seconds), int(seconds % 1 * 1e9)
@@ -106,7 +106,7 @@ class Bridge:
 
 
 def _command_hand(world: World, hand: int, message: Any) -> None:
-    """Let one hand do what it is commanded; a motor whose mode is not "working" is let go."""
+    """Apply a command to one hand; motors whose mode is not "working" are released."""
     motors = message.motor_cmd
     if len(motors) != len(HAND_MOTORS):
         log.warning("Ignored a HandCmd for %d motors: a Dex3 has %d.", len(motors), len(HAND_MOTORS))

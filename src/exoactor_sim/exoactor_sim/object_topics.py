@@ -1,4 +1,4 @@
-"""The simulated objects on ROS topics: their poses as a tracker sees them, and markers of how they are."""
+"""The simulated objects on ROS topics: their poses as a tracker measures them, and markers of their true poses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MARKERS = {"box": Marker.CUBE, "sphere": Marker.SPHERE, "cylinder": Marker.CYLI
 class ObjectTopics:
     """Publishes ``objects`` (`ObjectPoses`) at the sensor's rate, and ``object_markers`` for RViz.
 
-    The poses on ``objects`` differ from the truth as the ``sensor`` has them.
+    The poses on ``objects`` have the errors of the ``sensor``.
     """
 
     def __init__(self, node: Any, sensor: ObjectSensor) -> None:

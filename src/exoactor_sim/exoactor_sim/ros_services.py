@@ -1,4 +1,4 @@
-"""The simulator's ROS side: parameters, and services that a person in the lab would do by hand."""
+"""The simulator's ROS side: parameters, and services for what a person would do by hand in the lab."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ def hosting_node(
 ) -> Iterator[tuple[SimulatorOptions, SimpleQueue[Callable[[World], None]], Callable[[World], None]]]:
     """Spin the node ``simulator`` in a thread; ``stop`` is set when ROS shuts down.
 
-    ``ros_args`` are those from ``--ros-args`` on. Yields the options after ROS parameters, the queue of requests, and
-    what publishes the objects after every step; ``defaults`` are the options where no ROS parameter says otherwise.
+    ``ros_args`` are those from ``--ros-args`` on. Yields the options with ROS parameters applied, the queue of
+    requests, and the publisher of the objects, to be called after every step; ``defaults`` are the options without ROS
+    parameters.
     """
     check_environment()
     try:

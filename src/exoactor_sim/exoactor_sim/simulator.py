@@ -1,6 +1,6 @@
 """The simulator process: a G1 in MuJoCo in real time behind Unitree's DDS topics, as ``simulator`` on the command line.
 
-It reads and writes what the real robot does, so that a controller meets no difference but the network interface. With
+It reads and writes the topics of the real robot, so that for a controller only the network interface differs. With
 ``--ros-args`` it also is the ROS node ``simulator``: parameters as `SimulatorOptions`, services ~/reset
 (std_srvs/Trigger) and ~/band (std_srvs/SetBool), topics objects (exoactor_interfaces/ObjectPoses) and object_markers
 (visualization_msgs/MarkerArray).
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("exoactor.sim")
 
 LOW_STATE_RATE = 500
-"""Hz, LowState messages a second, as the robot's."""
+"""Hz, rate of LowState messages, as on the robot."""
 SUBSTEPS = 2
 """Physics steps per LowState."""
 TRUTH_EVERY = 10
 """LowState messages per message of ground truth."""
 MAX_LAG = 0.1
-"""s: further behind than this, simulated time is slowed instead of caught up."""
+"""s of lag from which simulated time is slowed down instead of catching up."""
 
 
 def run(
@@ -47,20 +47,20 @@ def run(
     speed: float = 1.0,
     on_step: Callable[[World], None] | None = None,
 ) -> None:
-    """Simulate until ``stop`` is set, at most ``speed`` simulated seconds a second.
+    """Simulate until ``stop`` is set, at no more than ``speed`` times real time.
 
-    ``requests`` are functions of the `World` that other threads want called between two steps; ``on_step`` is called
-    after every LowState.
+    ``requests`` are functions of the `World` that other threads want to be called between two steps; ``on_step`` is
+    called after every LowState.
 
     Raises
     ------
     Missing, BadInput
-        As `exoactor_unitree.sdk.open_dds`; a library is missing; or the scene cannot be (see
+        As `exoactor_unitree.sdk.open_dds`; a library is missing; or the scene is invalid (see
         `exoactor_core.scene_mjcf.check`).
     """
     from exoactor_unitree import sdk as unitree
 
-    unitree.open_dds(options.network_interface, options.dds_domain)  # first, since what it has to say is said at once
+    unitree.open_dds(options.network_interface, options.dds_domain)  # first, since it may fail
     from exoactor_sim.bridge import Bridge
 
     world = make_world(options)
@@ -100,12 +100,12 @@ def run(
 
 
 class _Pacer:
-    """Keeps a loop at a period (s) by the clock; one that is later than `MAX_LAG` goes on from there."""
+    """Keeps a loop at a period (s); if it lags by more than `MAX_LAG`, the schedule restarts from there."""
 
     def __init__(self, period: float) -> None:
         self._period, self._due = period, time.monotonic()
         self.slowed = 0.0
-        """s that were given up."""
+        """s of schedule that were given up."""
 
     def wait(self) -> None:
         """Sleep until the next period begins."""

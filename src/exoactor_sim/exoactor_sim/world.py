@@ -25,42 +25,42 @@ from exoactor_core.scene import Scene
 from exoactor_core.simulation import Simulation
 from exoactor_description import Hands
 
-# The hold stands in for a person or a gantry that steadies the robot until a controller takes over.
+# The hold takes the place of a person or gantry that steadies the robot until a controller takes over.
 _HOLD_KP, _HOLD_KD = 300.0, 6.0
 _HOLD_FORCE = np.array([20e3, 2e3])  # N/m, N s/m on the pelvis
 _HOLD_TORQUE = np.array([2e3, 100.0])  # N m/rad, N m s/rad on the pelvis
 
 COMMAND_TIMEOUT = 0.1
-"""s without a command until the motors say so. Chosen: the documentation has none."""
+"""s without a command until the motors report it; our choice, since the documentation states none."""
 FALLEN_HEIGHT = 0.4
-"""m: a pelvis below this lies, the measure that trackers are commonly judged by."""
+"""m: a pelvis lower than this has fallen, the criterion commonly used for trackers."""
 
 
 @dataclass(frozen=True)
 class MotorCommand(robot_state.MotorCommand):
-    """What the motors are commanded."""
+    """Command to the motors."""
 
     enabled: np.ndarray = field(default_factory=lambda: np.zeros(NUM_JOINTS, dtype=bool))
-    """(29,) which of them follow it."""
+    """(29,) which motors are enabled."""
 
     @property
     def limp(self) -> bool:
-        """No motor holds a position: zero torque or damping."""
+        """Whether no motor holds a position: zero torque or damping."""
         return not np.any(self.enabled & (self.kp > 0))
 
 
 class Band:
-    """An elastic band from the torso to a trolley above it, as robots hang from in a lab.
+    """An elastic band from the torso to a trolley above, as in robot labs.
 
-    It lifts as a one-sided spring and damper (it never pushes), the trolley rolls after the robot, so that the robot
-    may walk, and a stiff swivel lets it turn but not spin.
+    It lifts as a one-sided spring and damper (it never pushes). The trolley follows the robot, so that it can walk, and
+    a stiff swivel lets it turn but not spin.
     """
 
     def __init__(self, carried: float, height: float) -> None:
-        """``carried`` N of the weight hang in the band when the torso is at ``height`` m."""
+        """``carried`` N of the weight hang on the band when the torso is at ``height`` m."""
         self.stiffness = 4000.0  # N/m
         self.damping = 800.0  # N s/m
-        self.sideways = 150.0  # N/m, what a long rope gives at this load
+        self.sideways = 150.0  # N/m, that of a long rope at this load
         self.swivel = 20.0  # N m s/rad
         self.trolley_rate = 2.0  # 1/s
         self.top = height + carried / self.stiffness
@@ -104,7 +104,7 @@ class World(Simulation):
 
     @property
     def command(self) -> MotorCommand:
-        """What the motors were commanded last, however long ago."""
+        """The last command to the motors, however old."""
         return self._command
 
     @command.setter
@@ -115,10 +115,10 @@ class World(Simulation):
 
     @property
     def commands_ceased(self) -> bool:
-        """The motors have been under a command, and the last came longer than `COMMAND_TIMEOUT` ago."""
+        """Whether the motors were commanded, but not within the last `COMMAND_TIMEOUT`."""
         return not self.held and self.data.time - self._commanded > COMMAND_TIMEOUT
 
-    # the truth, for metrics and display alone
+    # the truth, for metrics and display only
 
     @property
     def root_pos(self) -> np.ndarray:
@@ -137,13 +137,13 @@ class World(Simulation):
 
     @property
     def fallen(self) -> bool:
-        """The pelvis is lower than `FALLEN_HEIGHT`."""
+        """Whether the pelvis is lower than `FALLEN_HEIGHT`."""
         return bool(self.root_pos[2] < FALLEN_HEIGHT)
 
     def reset(self, objects: bool = True) -> None:
-        """Set the robot on its feet at the origin, standing and held; the clock goes on.
+        """Put the robot on its feet at the origin, standing and held; the clock continues.
 
-        ``objects``: these stand where the scene has them, too; else where they are.
+        ``objects``: also reset the objects to their poses in the scene.
         """
         time = self.data.time
         kept = self.data.qpos[self._objects_qpos].copy()
@@ -172,12 +172,12 @@ class World(Simulation):
         return min(mujoco.mj_geomDistance(m, d, floor, int(i), 2.0, None) for i in solid)
 
     def set_band(self, on: bool) -> None:
-        """Hang the robot in the elastic band, or release it."""
+        """Attach the robot to the elastic band, or release it."""
         self.band = Band(0.75 * self._weight, float(self.data.xpos[self._torso, 2])) if on else None
         self.data.xfrc_applied[self._torso] = 0.0
 
     def step(self) -> None:
-        """Advance by one physics step under the present command."""
+        """Advance by one physics step with the current command."""
         dt = self.model.opt.timestep
         if self.held and not self.command.limp:
             self.held = False
@@ -192,14 +192,14 @@ class World(Simulation):
             mujoco.mj_objectVelocity(self.model, self.data, mujoco.mjtObj.mjOBJ_XBODY, self._torso, vel, 0)
             self.data.xfrc_applied[self._torso] = self.band.wrench(self.data.xpos[self._torso], vel[3:], vel[2], dt)
         mujoco.mj_step(self.model, self.data)
-        if not np.isfinite(self.data.qpos).all():  # MuJoCo resets a diverged state itself, then it is a fall
+        if not np.isfinite(self.data.qpos).all():  # MuJoCo resets a diverged state itself, which then counts as a fall
             self.reset()
         self._lying = self._lying + dt if self.fallen and self.command.limp else 0.0
         if self.pick_up_after is not None and self._lying > self.pick_up_after:
             self.reset(objects=False)
 
     def _holding_wrench(self) -> np.ndarray:
-        """Force and torque (6,) on the pelvis that keep it in its position, upright, facing ahead."""
+        """Force and torque (6,) on the pelvis that keep it in place, upright, facing ahead."""
         k, d = _HOLD_FORCE
         force = k * (self._hold_pos - self.root_pos) - d * self.root_vel
         rotation = Rotation.from_quat(self.root_quat_wxyz, scalar_first=True)

@@ -11,7 +11,7 @@ from exoactor_core.dex3 import HAND_KD, HAND_KP, hand_targets
 from exoactor_unitree import sdk as unitree
 
 STEP = 0.05
-"""Share of a hand's way from open to closed that it is moved in 20 ms at most."""
+"""Maximum change of a hand's openness in 20 ms."""
 _MOTOR_ON, _TIMEOUT_BIT = 1 << 4, 1 << 7  # mode: bits 0-3 the motor, 4-6 its status, 7 stop without commands for 1 s
 
 
@@ -25,41 +25,41 @@ def hand_command(targets: np.ndarray) -> unitree.HandCmd_:
 
 
 def hand_positions(state: bytes) -> list[float]:
-    """Angles of the motors, rad, out of what a hand has said."""
+    """Positions of the motors, rad, from a state message of a hand."""
     return [motor.q for motor in unitree.HandState_.deserialize(state).motor_state]
 
 
 class Hands:
-    """The Dex3 hands of the robot, where it has them; `exoactor_unitree.sdk.open_dds` comes first.
+    """The robot's Dex3 hands, if it has them; call `exoactor_unitree.sdk.open_dds` first.
 
-    Nothing is sent to a hand that has not been heard.
+    Nothing is sent to a hand that has not published its state.
     """
 
     def __init__(self) -> None:
         self._readers = [unitree.RawReader(topic, unitree.HandState_) for topic in unitree.HAND_STATE_TOPICS]
         self._writers = [unitree.Publisher(topic, unitree.HandCmd_) for topic in unitree.HAND_COMMAND_TOPICS]
         self.states: list[bytes | None] = [None, None]
-        """Left, right: the newest that the hand has said (see `hand_positions`)."""
+        """Left, right: the newest state message (see `hand_positions`)."""
 
         self._commanded: np.ndarray | None = None  # (2,) by `follow`; None: nothing yet
 
     @property
     def heard(self) -> list[bool]:
-        """Left, right: the hand has said something."""
+        """Left, right: whether the hand has published its state."""
         return [state is not None for state in self.states]
 
     def listen(self) -> None:
-        """Take in what the hands say."""
+        """Receive the hands' states."""
         self.states = [reader.take() or state for reader, state in zip(self._readers, self.states, strict=True)]
 
     def follow(self, openness: np.ndarray) -> None:
-        """As `move`, at the speed of hands: `STEP` of the way from open to closed a call."""
+        """As `move`, but by at most `STEP` per call."""
         before = openness if self._commanded is None else self._commanded
         self._commanded = before + np.clip(openness - before, -STEP, STEP)
         self.move(self._commanded)
 
     def move(self, openness: np.ndarray) -> None:
-        """Send the hands that are there towards ``openness`` (2,), left and right in [0, 1]; call it at some 50 Hz."""
+        """Command the existing hands to ``openness`` (2,), left and right in [0, 1]; to be called at about 50 Hz."""
         targets = hand_targets(openness)
         for heard, writer, target in zip(self.heard, self._writers, targets, strict=True):
             if heard:

@@ -40,9 +40,11 @@ ACTIONS: dict[str, Button] = {
     "stand": Button.START,
     "go": Button.A,
 }
-"""What the operator may ask for, and the buttons that must be held together for it. L2 + B is damping in Unitree's own
-controllers too, and select ends Unitree's deployment examples. None of the chords that Unitree's firmware knows (L2 +
-R2: debug mode, L1/L2/R1/R2 + A/X/Y/arrows) asks for anything here."""
+"""Requests of the operator, and the buttons that must be held together for them.
+
+L2 + B is damping in Unitree's own controllers, too, and select ends Unitree's deployment examples. None of the chords
+of Unitree's firmware (L2 + R2: debug mode, L1/L2/R1/R2 + A/X/Y/arrows) is a request here.
+"""
 
 _SHIFTS = Button.L1 | Button.L2 | Button.R1 | Button.R2
 
@@ -53,18 +55,18 @@ def pressed(wireless_remote: bytes) -> int:
 
 
 class Remote:
-    """Tells what the operator asks for from the buttons held in each LowState.
+    """Derives the operator's requests from the buttons held in each LowState.
 
-    "stop" and "damp" are asked for as long as they are held, whatever else is; "stand" and "go" once, when their button
-    goes down with no shoulder button held. A button that is down when the robot is first heard asks for neither.
+    "stop" and "damp" are requested for as long as they are held, whatever else is held; "stand" and "go" once, when
+    their button is pressed with no shoulder button held. A button that is down in the first LowState requests neither.
     """
 
     def __init__(self) -> None:
         self._before = 0xFFFF
 
     def requests(self, buttons: int) -> list[str]:
-        """Return the names of `ACTIONS` that are asked for now, the most urgent alone."""
-        if not buttons and not self._before:  # nearly always
+        """Return the requested `ACTIONS`; only the most urgent one."""
+        if not buttons and not self._before:  # almost always
             return []
         fresh = buttons & ~self._before
         self._before = buttons

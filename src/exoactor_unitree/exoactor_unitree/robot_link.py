@@ -21,9 +21,9 @@ _TRUTH_AGE = 0.5  # s
 class RobotLink:
     """Keeps the newest LowState and sends LowCmd.
 
-    LowState is fetched when it is asked for: no thread of its own stands between the robot and the control loop.
-    ``network_interface`` is ``lo`` for the simulator, the interface of the robot's cable for the robot; ``domain`` by
-    Unitree's habit 1 for the simulator, 0 for the robot.
+    LowState is fetched on request: there is no further thread between the robot and the control loop.
+    ``network_interface`` is ``lo`` for the simulator, and the interface of the cable for the robot; ``domain`` is by
+    convention 1 for the simulator and 0 for the robot.
 
     Raises
     ------
@@ -35,7 +35,7 @@ class RobotLink:
         unitree.open_dds(network_interface, domain)
         self.network_interface, self.domain = network_interface, domain
         self.rejected = 0
-        """LowState with a wrong checksum, or not a LowState, so far."""
+        """Number of LowState messages so far with a wrong checksum or format."""
         self._rejected_for = ""
         self._lock = threading.Lock()
         self._state: RobotState | None = None
@@ -50,7 +50,7 @@ class RobotLink:
     # LowState
 
     def read(self) -> RobotState | None:
-        """State in the newest LowState, None before the first; ``time`` is its reception on the monotonic clock."""
+        """State in the newest LowState, None before the first; ``time`` is its reception time (monotonic clock)."""
         with self._lock:
             data = self._in.take()
             if data is not None:
@@ -91,16 +91,16 @@ class RobotLink:
 
     @property
     def age(self) -> float:
-        """Seconds since the newest LowState came; inf before the first."""
+        """Seconds since the newest LowState; inf before the first."""
         state = self.read()
         return time.monotonic() - state.time if state is not None else float("inf")
 
     def wait(self, seconds: float) -> float | None:
-        """Wait for the next LowState; return when it came, s on the monotonic clock, or None after ``seconds``."""
+        """Wait for the next LowState; return its reception time (monotonic clock, s), or None after ``seconds``."""
         return time.monotonic() if self._in.wait(seconds) else None
 
     def wait_for_state(self, timeout: float = 3.0, meanwhile: Callable[[], None] | None = None) -> None:
-        """Return when a fresh LowState is there; ``meanwhile`` is called every 2 ms until then.
+        """Wait for a fresh LowState; ``meanwhile`` is called every 2 ms until then.
 
         Raises
         ------
@@ -127,9 +127,9 @@ class RobotLink:
             self.wait(min(left, 0.1 if meanwhile is None else 0.002))
 
     def truth(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Pelvis position (3,) m and orientation (4,) wxyz that a simulator publishes, for metrics and display alone.
+        """Pelvis position (3,) m and orientation (4,) wxyz from a simulator, for metrics and display only.
 
-        None on a robot, or when older than `_TRUTH_AGE`.
+        None on a robot, or if older than `_TRUTH_AGE`.
         """
         with self._lock:
             data = self._truth_in.take()
@@ -144,11 +144,11 @@ class RobotLink:
 
     @property
     def mode_machine(self) -> int:
-        """The robot's variant, as it says itself; before that the one that there should be."""
+        """The robot's variant as it reports it; before that, the configured one."""
         return MODE_MACHINE if self._state is None else self._state.mode_machine
 
     def write(self, command: MotorCommand) -> None:
-        """Send a command for the motors that there are, with the robot's own mode_machine and the checksum.
+        """Send a command to the motors, with the robot's own mode_machine and the checksum.
 
         Ankles and waist are commanded by pitch and roll (mode_pr 0), never by their parallel motors.
         """
@@ -162,7 +162,7 @@ class RobotLink:
 
     @property
     def silence(self) -> float:
-        """Seconds since another controller's LowCmd was last heard; inf when none has been."""
+        """Seconds since another controller's LowCmd was last received; inf if there was none."""
         with self._lock:
             if self._others_in.take() is not None:
                 self._other = time.monotonic()
