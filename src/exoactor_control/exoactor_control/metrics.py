@@ -1,4 +1,4 @@
-"""How well the robot did what the reference said, by the field's measures."""
+"""How well the robot tracked the reference, by the field's measures."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from exoactor_core.rotations import wrap, yaw_from_quat
 from exoactor_core.stages import Metrics
 
 FALLEN_HEIGHT = 0.4
-"""m: a pelvis lower than this, and by more than `MAX_HEIGHT_ERROR` lower than the reference's, has fallen."""
+"""m: the robot has fallen if its pelvis is lower than this, and lower than the reference's by more than
+`MAX_HEIGHT_ERROR`."""
 MAX_HEIGHT_ERROR = 0.25
-"""m, of pelvis, ankles and wrists; with `MAX_TURN_ERROR` the field's rule of success (ANCHORS, section 5)."""
+"""m, of pelvis, ankles and wrists; with `MAX_TURN_ERROR` the field's rule of success."""
 MAX_TURN_ERROR = 1.0
 """rad, of the pelvis."""
 SATURATION_THRESHOLD = 0.95
 """Share of its torque limit from which a motor counts as saturated."""
 
 STANDS_AFTER = 2.0
-"""s of standing after a motion, in simulation and on the robot, until it is judged what became of robot and objects."""
+"""s of standing after a motion, in simulation and on the robot, before the outcome is judged."""
 
-_REACH_SECONDS = 1.0  # s before a contact in which a hand is on its last way to the object
+_REACH_SECONDS = 1.0  # s before a contact in which a hand makes its final approach
 
 KEY_LINKS = ("pelvis", *FOOT_LINKS, *HAND_LINKS.values())
 
 
 def align(reference: RobotMotion, actual: RobotMotion) -> RobotMotion:
-    """Move and turn (about z) the reference so that its first frame stands where, and faces as, the actual one does."""
+    """Move and turn (about z) the reference so that its first frame has the position and heading of the actual one."""
     yaw = yaw_from_quat(actual.root_quat_wxyz[0]) - yaw_from_quat(reference.root_quat_wxyz[0])
     turn = Rotation.from_euler("z", yaw)
     pos = turn.apply(reference.root_pos - reference.root_pos[0])
@@ -44,7 +45,7 @@ def align(reference: RobotMotion, actual: RobotMotion) -> RobotMotion:
 
 
 def errors(reference: RobotMotion, actual: RobotMotion) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Errors frame by frame: of the judged bodies' heights (T, 5) m, of the pelvis' orientation and tilt (T,) rad."""
+    """Errors per frame: of the judged bodies' heights (T, 5) m, of the pelvis' orientation and tilt (T,) rad."""
     actual_r = Rotation.from_quat(actual.root_quat_wxyz, scalar_first=True)
     wanted_r = Rotation.from_quat(reference.root_quat_wxyz, scalar_first=True)
     height = np.abs(forward_kinematics(actual, KEY_LINKS) - forward_kinematics(reference, KEY_LINKS))[..., 2]
@@ -53,11 +54,11 @@ def errors(reference: RobotMotion, actual: RobotMotion) -> tuple[np.ndarray, np.
 
 
 def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bool = False) -> Metrics:
-    """Compare what the robot did with the reference, frame by frame from the end of the blend-in.
+    """Compare the robot's motion with the reference, frame by frame from the end of the blend-in.
 
-    ``actual`` is at the rate of the ``reference``, and as long at most: shorter when it was broken off. ``fault``: why
-    the controller gave up, if it did. ``band``: the robot hung in a band, where it cannot choose its heading: its tilt
-    is judged instead of its orientation.
+    ``actual`` is at the rate of the ``reference``, and shorter if it was aborted. ``fault``: why the controller gave
+    up, if it did. ``band``: the robot hung on a band, where it cannot control its heading, so that its tilt is judged
+    instead of its orientation.
 
     Returns ``success`` (to the last frame, pelvis, ankles and wrists within 0.25 m of the reference's heights and the
     pelvis within 1 rad of its orientation), ``fell``, ``reason``, ``frames``, ``min_pelvis_height`` (m),
@@ -100,11 +101,11 @@ _COMMANDED = ("success", "fell", "reason", "joint_error_mean", "key_body_error_m
 
 
 def judged(reference: Reference, actual: RobotMotion, fault: str = "", band: bool = False) -> tuple[Metrics, list[str]]:
-    """`score` by the motion as it was given; beside it the figures by the motion as it was repaired.
+    """`score` against the given motion, together with figures against the repaired one.
 
-    Returns the metrics of `score`, with ``commanded`` (some of them against the commanded motion: repaired, its jumps
-    lowered), ``repaired_by`` (see `Reference.repaired_by`) and ``jump`` (``asked``, ``commanded``, ``done``: ``height``
-    in m of the lower sole and ``seconds`` in the air), and a sentence on the jumps, if there are any.
+    Returns the metrics of `score`, with ``commanded`` (some of them against the commanded motion: repaired, with
+    lowered jumps), ``repaired_by`` (see `Reference.repaired_by`) and ``jump`` (``asked``, ``commanded``, ``done``:
+    ``height`` in m of the lower sole and ``seconds`` in the air), and a sentence on the jumps, if there are any.
     """
     motion = commanded = reference.motion
     if motion.correction is not None and only_lowers(motion.correction):
@@ -133,11 +134,11 @@ def _jumped(jump: dict[str, dict[str, float]]) -> list[str]:
 
 
 def final_error(reference: RobotMotion, actual: RobotMotion, pose: np.ndarray) -> Metrics:
-    """How far the robot stands from where the motion should have ended, or come to a stop, once it has settled there.
+    """Distance of the robot from where the motion should have ended, or come to a stop, once it has settled.
 
-    ``reference`` and ``actual`` are as of `score`; ``pose`` (7,) is the robot's last position (m) and orientation (w,
-    x, y, z). Returns ``final_position_error`` (m, horizontal) and ``final_heading_error`` (rad), and ``moved``: how far
-    from its start it stands (m, horizontal).
+    ``reference`` and ``actual`` are as for `score`; ``pose`` (7,) is the robot's last position (m) and orientation (w,
+    x, y, z). Returns ``final_position_error`` (m, horizontal), ``final_heading_error`` (rad), and ``moved``, the
+    distance from its start (m, horizontal).
     """
     if len(path := stopping_path(reference)):
         stop = reference.root_pos[-1] + [*path[-1], 0.0]
@@ -157,9 +158,9 @@ def _heading_error(actual_quat: np.ndarray, wanted_quat: np.ndarray) -> float:
 
 
 def odometry_error(estimate: np.ndarray, actual: RobotMotion) -> float:
-    """Distance in m, horizontal, between the ends of the robot's own estimate of its path (T, 2) and of the true one.
+    """Horizontal distance in m between the ends of the robot's own estimate of its path (T, 2) and of the true one.
 
-    Both begin at the same position, in the same frame but for the position of its origin.
+    Both are relative to their first position, in axes of the same orientation.
     """
     moved = (estimate[-1] - estimate[0]) - (actual.root_pos[-1] - actual.root_pos[0])[:2]
     return float(np.linalg.norm(moved))
@@ -186,11 +187,11 @@ def _local(motion: RobotMotion, rotation: Rotation) -> np.ndarray:
 
 
 def contact_errors(reference: Reference, actual: RobotMotion, objects: np.ndarray, forces: np.ndarray) -> list[float]:
-    """How far each hand is from its point on each object as it first touches it: m, in the object's frame.
+    """Distance of each hand from its point on each object at the first touch: m, in the object's frame.
 
     ``actual``, the objects' poses (T, n, 7) and the forces of body parts on them (T, n, len(BODY_PARTS)) N, in the
-    scene's order, are in step with the reference, where the objects stand as in the scene until then. A hand that does
-    not touch its object, or long before it reaches for it, is where it is when it should touch it.
+    scene's order, are in step with the reference, in which the objects are as in the scene until then. If a hand does
+    not touch its object, or touches it long before it reaches for it, its position at the planned time counts.
     """
     scene = reference.scene
     assert scene is not None

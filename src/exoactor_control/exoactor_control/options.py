@@ -11,7 +11,7 @@ from exoactor_core.options import ReadOnly
 
 
 class ControllerOptions(TrackingOptions):
-    """What the node ``controller`` drives, and what a motion needs before it is carried out."""
+    """Robot that the node ``controller`` drives, and conditions for carrying out a motion."""
 
     network_interface: str = "lo"
     """Network interface of Unitree's DDS; for the robot, the interface of its cable, such as eth0."""

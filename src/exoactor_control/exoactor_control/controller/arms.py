@@ -1,4 +1,4 @@
-"""The kinematics of the G1's arms, on one pinocchio model for all that moves them."""
+"""Kinematics of the G1's arms, on one pinocchio model."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ def _model() -> pin.Model:
 
 
 class ArmKinematics:
-    """Where the hands' links are, pose after pose. Every thread needs its own."""
+    """Poses of the hands' links, updated pose by pose. Every thread needs its own instance."""
 
     def __init__(self) -> None:
         self._data = _model().createData()
         self._links = {hand: _model().getFrameId(link) for hand, link in HAND_LINKS.items()}
 
     def update(self, q: np.ndarray) -> None:
-        """Take a configuration (36,) as of `exoactor_core.robot.configurations`."""
+        """Set the configuration (36,), as of `exoactor_core.robot.configurations`."""
         pin.computeJointJacobians(_model(), self._data, q)
 
     def hand(self, hand: str) -> tuple[pin.SE3, np.ndarray]:
-        """Pose of a hand's link, and its Jacobian (6, 7) by the arm's joints, along the world's axes."""
+        """Pose of a hand's link, and its Jacobian (6, 7) for the arm's joints, along the world's axes."""
         link, arm = self._links[hand], ARMS[hand]
         pose = pin.updateFramePlacement(_model(), self._data, link)
         jacobian = pin.getFrameJacobian(_model(), self._data, link, pin.LOCAL_WORLD_ALIGNED)
         return pose, jacobian[:, 6 + arm.start : 6 + arm.stop]
 
     def torques(self, point: np.ndarray, force: np.ndarray) -> np.ndarray:
-        """Torques (29,) N m by which the joints exert a force (3,) N at a point (3,) m of what they carry."""
+        """Torques (29,) N m with which the joints exert a force (3,) N at a point (3,) m of a hand."""
         return self._data.J[:, 6:].T @ np.concatenate([force, np.cross(point, force)])

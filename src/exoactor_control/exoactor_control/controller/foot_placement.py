@@ -1,8 +1,8 @@
-"""Feet that are set down where the robot gets to its reference position.
+"""Placement of the swing feet such that the robot returns to its reference position.
 
-A velocity that is commanded to a tracker does little where the reference's legs contradict it. So every foot that the
-reference swings is set down beside where the reference has it, by the position error at lift-off; the pelvis follows
-between both feet.
+A commanded velocity has little effect on a tracker if the legs of the reference contradict it. So every foot that the
+reference swings is set down beside its foothold in the reference, by the position error at lift-off; the pelvis follows
+between the feet.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_core.arrays import clip_norm, min_jerk
 from exoactor_core.motion import JOINT_NAMES
 
-_POSITION_GAIN = 1.0  # of the position error, by each step
-_MAX_STEP_CHANGE = 0.08  # m that a step is longer, or shorter, at most
+_POSITION_GAIN = 1.0  # share of the position error that each step corrects
+_MAX_STEP_CHANGE = 0.08  # m, maximum change of a step
 _SWING_SECONDS = 0.36  # s in which a foot gets there
 _PELVIS_TIME_CONSTANT = 0.15  # s, time constant with which the pelvis follows
-_LEG_LENGTH = 0.75  # m from the hips to the soles of who stands
+_LEG_LENGTH = 0.75  # m from the hips to the soles when standing
 
 
 class FootPlacement:
-    """Displacements of the feet from where the reference has them."""
+    """Displacements of the feet from the reference."""
 
     def __init__(self) -> None:
         self._feet, self._start, self._goal = np.zeros((2, 2)), np.zeros((2, 2)), np.zeros((2, 2))  # m, ahead and left
@@ -29,18 +29,18 @@ class FootPlacement:
         self._airborne = np.zeros(2)  # ticks since each foot was lifted; 0: it stands
 
     def update(self, swings: np.ndarray, behind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Take in one tick.
+        """Advance by one tick.
 
         Parameters
         ----------
         swings
-            (2,) which feet, left and right, the reference has in the air.
+            (2,) whether the left and the right foot of the reference are in the air.
         behind
             (2,) m from the robot to its reference position, in the frame of its heading.
 
         Returns
         -------
-        What is added to the joints (29,) rad, and to the velocity of the pelvis (2,) m/s, in the frame of its heading.
+        Corrections of the joints (29,) rad, and of the pelvis' velocity (2,) m/s in the frame of its heading.
         """
         for k in (foot for foot in range(2) if swings[foot]):
             if not self._airborne[k]:

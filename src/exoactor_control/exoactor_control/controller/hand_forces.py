@@ -1,9 +1,9 @@
-"""Forces at the hands, fed forward: what they press on, what they lift, and what they weigh themselves.
+"""Feedforward of the forces at the hands: contact forces, loads, and the weight of the hands themselves.
 
-A tracker holds the arms by soft position servos, the wrists of those in use by 4 N m/rad: hands that are only commanded
-to a position inside a box bend away from it. So the joint torques J^T f of the wanted contact forces f are added to the
-joint targets, divided by the servos' stiffness: the hands press with the force that friction needs, and carry what they
-lift.
+A tracker holds the arms with soft position servos (4 N m/rad at the wrists of those in use), so that hands commanded to
+a position inside a box bend away from it. Therefore the joint torques J^T f of the desired contact forces f, divided by
+the servos' stiffness, are added to the joint targets: the hands press with the force that friction needs, and carry
+what they lift.
 """
 
 from __future__ import annotations
@@ -25,52 +25,52 @@ from exoactor_core.rotations import about_z, yaw_from_quat
 from exoactor_core.scene import Scene, SceneObject
 
 _SAFETY_FACTOR = 3.5
-"""On the normal force that friction needs at rest: the body sways, and hands touch at points that slip and turn."""
+"""On the normal force that friction needs at rest: the body sways, and hands slip and turn at their contact points."""
 _FRICTION = 0.5
-"""That is counted on, unless the object has less."""
+"""Assumed coefficient of friction, unless the object has less."""
 _MIN_PRESS, _MAX_PRESS = 10.0, 30.0
-"""N of a hand: to keep what weighs nothing, and what the wrists' 5 N m withstand for long on a lever of 9 cm: the load,
-the body's sway and the turns of what is held take the rest."""
+"""N per hand: a minimum for light objects, and what the wrists' 5 N m withstand continuously on a lever of 9 cm; load,
+sway and turns of the object take the rest."""
 _RAMP = round(0.4 * POLICY_RATE)
-"""Frames over which a force comes and goes."""
+"""Frames over which a force is faded in and out."""
 _WRIST_GAINS = 20.0, 1.0
-"""N m/rad and N m s/rad, least stiffness and damping of the wrists of two hands that hold something, as TWIST2's own
-robot has them: 4 N m/rad let them twist until the palms slip."""
+"""N m/rad and N m s/rad, minimum stiffness and damping of the wrists of two hands that hold something, as on TWIST2's
+own robot: with 4 N m/rad the wrists twist until the palms slip."""
 _LEAN, _MAX_LEAN = 0.015, 0.15
-"""rad for each N m about the pelvis, and rad, by which the body leans away from what the hands carry: a tracker, which
-knows nothing of a load, steps after it."""
+"""rad per N m about the pelvis, and rad, by which the body leans against the load: a tracker, which does not know of a
+load, would step after it."""
 _MAX_OFFSET = 1.0
-"""rad by which a joint target is moved at most."""
+"""Maximum change of a joint target, rad."""
 
 
 @dataclass(frozen=True)
 class HandLoad:
-    """What one hand does at one moment."""
+    """Force of one hand at one moment."""
 
     hand: str
     press: np.ndarray
     """(3,) N on an object, in the frame of the hand's link."""
     load: float
-    """N upwards."""
+    """N, upwards."""
     point: np.ndarray
-    """(3,) m, where, in the frame of the hand's link."""
+    """(3,) m, point of attack in the frame of the hand's link."""
     together: float = 0.0
-    """How much it holds something together with the other hand, 0 to 1."""
+    """Degree to which it holds something together with the other hand, in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class _HandForce:
     hand: str
     begin: int
-    """Frame of the motion at which the contact begins, and with it the force."""
+    """Frame of the motion at which the contact, and with it the force, begins."""
     end: int
-    """Frame from which the force goes."""
+    """Frame from which the force fades out."""
     press: np.ndarray
-    """(3,) N in the frame of the hand's link, which turns with an object that is held."""
+    """(3,) N in the frame of the hand's link, which turns with a held object."""
     load: float
-    """N upwards, once the hand presses."""
+    """N, upwards, once the hand presses."""
     point: np.ndarray
-    """(3,) m in the frame of the hand's link, where it touches the object."""
+    """(3,) m, contact point in the frame of the hand's link."""
 
     def at(self, frame: int) -> HandLoad:
         come, gone = (frame - self.begin) / _RAMP, (frame - self.end) / _RAMP
@@ -81,27 +81,27 @@ class _HandForce:
 
 
 def dex3_weights(fitted: Sequence[bool]) -> list[HandLoad]:
-    """The weights of the Dex3 hands that are fitted, left and right, over that of the rubber hands of the training."""
+    """Weights of the fitted Dex3 hands, left and right, in excess of the rubber hands used in training."""
     hands = (hand for hand, there in zip(HAND_LINKS, fitted, strict=True) if there)
     return [HandLoad(hand, np.zeros(3), EXTRA_MASS * GRAVITY, np.array(EXTRA_MASS_POINT)) for hand in hands]
 
 
 class HandForces:
-    """The forces of a motion's hands on what they hold or push in a scene, and to carry it."""
+    """The forces with which the hands of a motion hold, push and carry the objects of a scene."""
 
     def __init__(self, reference: Reference, scene: Scene) -> None:
         self._forces = list(_forces(reference, scene))
 
     def at(self, frame: int) -> list[HandLoad]:
-        """At a frame of the motion."""
+        """The loads at a frame of the motion."""
         return [f.at(frame) for f in self._forces if f.begin <= frame <= f.end + _RAMP]
 
 
 class ArmFeedforward:
-    """What servos of stiffness ``kp`` and damping ``kd``, (29,) N m/rad and N m s/rad, do against forces at the hands.
+    """Compensates forces at the hands with servos of ``kp`` and ``kd``, (29,) N m/rad and N m s/rad.
 
-    The waist carries what two hands lift together, and their own weight meanwhile, not what they press: the palms press
-    against each other.
+    The waist carries what two hands lift together, and meanwhile their own weight, but not their contact forces: the
+    palms press against each other.
     """
 
     def __init__(self, kp: np.ndarray, kd: np.ndarray) -> None:
@@ -109,12 +109,12 @@ class ArmFeedforward:
         self._yaw = 0.0
 
     def update(self, state: RobotState) -> None:
-        """Take in where the arms are, for `offsets` and `lean`."""
+        """Update the pose of the arms, for `offsets` and `lean`."""
         self._arms.update(np.concatenate([np.zeros(3), state.quat_wxyz[[1, 2, 3, 0]], state.joint_pos]))
         self._yaw = float(yaw_from_quat(state.quat_wxyz))
 
     def gains(self, loads: Sequence[HandLoad]) -> np.ndarray:
-        """Stiffness and damping (2, 29), greater at the wrists of two hands that hold something."""
+        """Stiffness and damping (2, 29), increased at the wrists of two hands that hold something."""
         gains = self._gains.copy()
         for each in loads:
             wrist = gains[:, ARMS[each.hand]][:, -3:]
@@ -122,7 +122,7 @@ class ArmFeedforward:
         return gains
 
     def offsets(self, loads: Sequence[HandLoad], kp: np.ndarray) -> np.ndarray:
-        """(29,) rad to be added to the joint targets of servos of stiffness ``kp`` (29,), as `gains` gives it."""
+        """(29,) rad to add to the joint targets of servos with stiffness ``kp`` (29,), as `gains` returns it."""
         torques = np.zeros(len(JOINT_NAMES))
         together = max((each.together for each in loads), default=0.0)
         for each in loads:
@@ -133,7 +133,7 @@ class ArmFeedforward:
         return np.clip(torques / kp, -_MAX_OFFSET, _MAX_OFFSET)
 
     def lean(self, loads: Sequence[HandLoad]) -> np.ndarray:
-        """Roll and pitch (2,) rad by which the body leans away from what the hands carry, against its moment."""
+        """Roll and pitch (2,) rad by which the body leans against the moment of the load."""
         moment = np.zeros(2)
         for each in loads:
             pose, _ = self._arms.hand(each.hand)
@@ -168,11 +168,11 @@ def wanted_forces(contact: Contact, obj: SceneObject, hands: int) -> tuple[float
     weight = obj.mass * GRAVITY
     if contact.kind == "support":
         return _MIN_PRESS, 0.0
-    if contact.kind == "push" and obj.articulation:  # a door swings by itself
+    if contact.kind == "push" and obj.articulation:  # a door swings freely
         return 0.0 if obj.articulation.kind == "hinge" else _MIN_PRESS, 0.0
     if contact.kind == "push":
         return min(obj.friction * weight / hands, _MAX_PRESS), 0.0
-    if hands == 1:  # held by fingers, which press on it by themselves
+    if hands == 1:  # held by fingers, which press by themselves
         return 0.0, weight
     press = _SAFETY_FACTOR * weight / hands / max(min(obj.friction, _FRICTION), 0.1)
     return float(np.clip(press, _MIN_PRESS, _MAX_PRESS)), weight / hands

@@ -1,4 +1,4 @@
-"""Options of whatever tracks motions: the rehearsal and the robot's controller."""
+"""Options for tracking motions, shared by the rehearsal and the robot's controller."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exoactor_core.options import BaseOptions
 
 
 class TrackingOptions(BaseOptions):
-    """The policy, its feedback, and how far it may get from the reference."""
+    """The policy, its feedback, and its bounds."""
 
     policy: str = SHIPPED
     """exoactor: the tracker that comes with this package; or a policy file; or pd: plain joint PD with the robot

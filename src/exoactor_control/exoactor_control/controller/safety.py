@@ -1,4 +1,4 @@
-"""The limits that no command leaves, and the signs that the robot must be damped."""
+"""Limits that every command satisfies, and conditions under which the robot is damped."""
 
 from __future__ import annotations
 
@@ -14,46 +14,47 @@ from exoactor_core.robot_state import MotorCommand, RobotState
 from exoactor_description import ROBOT_VARIABLE, ROBOTS
 
 STALE = 0.05
-"""s; a LowState older than this (or from the future, or a clock that goes back) means that the robot is not heard."""
+"""s; with a LowState older than this (or from the future, or with a clock that runs backwards) the robot counts as not
+heard."""
 MAX_TILT = 1.0
-"""rad between the pelvis' up and the reference's: the field's bound of a failed track."""
+"""rad between the pelvis' up direction and the reference's: the field's bound for a failed track."""
 MAX_DROP = 0.3
-"""m that the pelvis may be nearer to the lower sole than in the reference."""
+"""m by which the pelvis may be closer to the lower sole than in the reference."""
 MAX_POSITION_ERROR = 2.5
-"""m that the pelvis may be from where the reference is, by the legs' odometry. Of the rehearsals that succeed (the 28
-shared motions and 15 tasks of the mannequin; our tracker and TWIST2, and ours on robots 10% heavier or lighter, 20 ms
-late) none needs more than 1.97, and that in fast walks; robots that ran away got 2.5 to 12 m."""
+"""m between the pelvis and the reference, by leg odometry. Successful rehearsals (the 28 shared motions and 15 tasks of
+the mannequin; with our tracker and TWIST2, and with ours on robots 10% heavier or lighter and 20 ms late) need at most
+1.97, in fast walks; robots that ran away got 2.5 to 12 m away."""
 MAX_SPEED_ERROR = 2.0
-"""m/s by which the pelvis may be faster than the reference, likewise: they need up to 1.14; runaways had 1.8 to 4.1."""
+"""m/s by which the pelvis may be faster than the reference; successes need up to 1.14, runaways had 1.8 to 4.1."""
 MAX_TEMPERATURE = 90.0
-"""degrees Celsius of a motor; chosen below the 120 that windings commonly withstand, as sensors lag."""
+"""degrees Celsius of a motor; chosen below the 120 that windings commonly withstand, since sensors lag."""
 MAX_OVERSHOOT = 0.15
-"""rad that a measured joint may lie outside its limits (encoder offset, soft stops)."""
+"""rad by which a measured joint may be outside its limits (encoder offset, soft stops)."""
 MAX_OVERSPEED = 1.5
-"""Measured joint speed over the motor's greatest."""
+"""Measured joint speed relative to the motor's maximum."""
 MAX_OVERLOAD, OVERLOAD_TIME = 1.2, 0.02
-"""Estimated torque (LowState's tau_est, from the motor's current) over the motor's greatest by the URDF, and for how
-many s: a drive limits its own current, so that more means a broken drive or a wrong estimate. Chosen: 20 % for the
-estimate's error, 20 ms for what an impact reflects."""
+"""Estimated torque (LowState's tau_est, from the motor's current) relative to the motor's maximum in the URDF, and its
+duration in s: drives limit their current, so that more means a broken drive or a wrong estimate. Chosen: 20% for the
+error of the estimate, 20 ms for reflected impacts."""
 ENCODER_SLACK, TICK = 0.05, 0.001
-"""rad and s that a joint may move between two LowStates beyond `MAX_OVERSPEED` times its greatest speed: noise of the
-encoder, and the resolution of the robot's clock. Chosen."""
+"""rad and s that a joint may move between two LowStates beyond `MAX_OVERSPEED` times its maximum speed: encoder noise,
+and the resolution of the robot's clock. Chosen."""
 MAX_KP, MAX_KD = 500.0, 50.0
-"""N m/rad and N m s/rad that no command exceeds. Chosen above the policies in use (99 and 6.3 in BeyondMimic, 200 and
-5 in Unitree RL Lab, 150 and 5 in TWIST2)."""
+"""N m/rad and N m s/rad, maximum gains of any command. Chosen above the policies in use (99 and 6.3 in BeyondMimic, 200
+and 5 in Unitree RL Lab, 150 and 5 in TWIST2)."""
 TAPER = 0.8
-"""Share of a joint's greatest speed from which its driving torque falls, to nothing at that speed, as a motor's own
-torque-speed line does. TWIST2 drives no joint faster than 0.77 on the shared motions."""
+"""Share of a joint's maximum speed from which its driving torque decreases, to zero at the maximum, like a motor's
+torque-speed curve. TWIST2 drives no joint faster than 0.77 on the shared motions."""
 TARGET_SPEED = 1.5
-"""Speed of the position target over the joint's greatest. A policy's target leads the joint, it is a torque in
-disguise: TWIST2's jumps by up to 2.7 in a 20 ms step. Spread so, the shared motions are tracked as well as unlimited
-(joint error 0.0841 rad both; 0.0844 at 1)."""
+"""Speed of the position target relative to the joint's maximum. A policy's target leads the joint, as a torque in
+disguise: TWIST2's jumps by up to 2.7 in a 20 ms step. With this limit the shared motions are tracked as well as without
+(joint error 0.0841 rad in both cases; 0.0844 with 1)."""
 START_TILT, START_HEIGHT, START_SPIN = 0.5, 0.45, 2.0
-"""What a robot may be made to stand up from: rad of the pelvis from upright, m of the pelvis above its lower sole (it
-stands at 0.76; one that sits or lies with bent legs is lower) and rad/s of the pelvis. Chosen."""
+"""Conditions for standing up: rad of the pelvis from upright, m of the pelvis above its lower sole (0.76 when standing;
+less when sitting or lying with bent legs) and rad/s of the pelvis. Chosen."""
 
 _MEASURED = ("joint_pos", "joint_vel", "quat_wxyz", "ang_vel", "accel", "torque", "temperature")
-_NO_COMMAND = ("position", "in_motion", "human")  # of a reference's frame
+_NO_COMMAND = ("position", "in_motion", "human")  # fields of a reference's frame that are not commanded
 _LOWEST, _HIGHEST = (np.ascontiguousarray(limit) for limit in JOINT_LIMITS.T)
 _FINITE = np.finfo(float).max
 _MEASURED_MAX = np.concatenate(
@@ -72,9 +73,9 @@ _COMMAND_MIN = _COMMAND_MAX * [[-1.0], [0.0], [0.0], [-1.0]]
 
 
 class Safety:
-    """Guards a controller.
+    """Checks states and limits commands of a controller.
 
-    ``effort_limits`` (29,) N m are what the policy asks to stay under; the motors' own limits hold in any case.
+    ``effort_limits`` (29,) N m are those of the policy; the motors' own limits apply in any case.
     ``max_position_error`` m and ``max_speed_error`` m/s are the bounds of `check_runaway`.
     """
 
@@ -89,16 +90,16 @@ class Safety:
         self._soles = Soles()
         self._previous: RobotState | None = None
         self._overload = np.zeros(len(EFFORT_LIMITS))  # s
-        self._target: tuple[np.ndarray, float] | None = None  # the last position target, and when
+        self._target: tuple[np.ndarray, float] | None = None  # the last position target, and its time
 
     def watch(self, state: RobotState | None) -> str:
-        """Return what is wrong with the LowState in the light of those before it, one clause; empty when nothing is.
+        """Return what is wrong with a LowState given the ones before it, one clause; empty if nothing is.
 
-        An encoder that jumps (the joint cannot have moved so far) and a motor that is loaded with more than its maximum
-        torque for a while. Call it with every LowState.
+        Detects an encoder that jumps (farther than the joint can have moved) and a motor loaded beyond its maximum
+        torque for some time. Call it with every LowState.
         """
         if state is None or not _finite(state.joint_pos, state.torque):
-            return ""  # `check_state` says so
+            return ""  # reported by `check_state`
         before, self._previous = self._previous, state
         if before is None:
             return ""
@@ -119,11 +120,11 @@ class Safety:
         return ""
 
     def check_start(self, state: RobotState) -> str:
-        """Return why the robot cannot be made to stand up from here, one clause; empty when it can.
+        """Return why the robot must not be made to stand up from here, one clause; empty if it may.
 
-        It must stand upright or hang in the band: LowState cannot tell the two apart, nor the height over the floor.
-        Checked are: the pelvis is upright and does not spin (IMU), the legs are below it, not folded (joint encoders),
-        and it is the G1 that the stack is set up for, by its own word.
+        It must stand upright or hang in the band: LowState cannot tell the two apart, nor does it contain the height
+        over the floor. The checks: the pelvis is upright and does not spin (IMU), the legs are below it and not folded
+        (joint encoders), and the robot reports the configured G1 variant.
         """
         says = {mode: name for name, mode in ROBOTS.items()}.get(state.mode_machine, ROBOT)
         if says != ROBOT:
@@ -141,9 +142,9 @@ class Safety:
         return f"its pelvis turns at {spin:.1f} rad/s, more than {START_SPIN:g}" if spin > START_SPIN else ""
 
     def check_state(self, state: RobotState | None, now: float, reference: Frame | None = None) -> str:
-        """Return why the robot must be damped, one clause; empty when all is well.
+        """Return why the robot must be damped, one clause; empty if all is well.
 
-        ``reference`` is what it was commanded; None: tilt and height are not judged.
+        ``reference`` is the command; None: tilt and height are not checked.
         """
         if state is None:
             return "no LowState has come"
@@ -163,9 +164,9 @@ class Safety:
         return ""
 
     def check_height(self, state: RobotState, reference: Frame) -> str:
-        """Return why the robot must be damped when its pelvis is far nearer to its soles than it should be; or empty.
+        """Return why the robot must be damped if its pelvis is too close to its soles; empty otherwise.
 
-        LowState knows no height: this is the pelvis above the lower sole, by the encoders and the IMU.
+        LowState has no height: this is the height of the pelvis above the lower sole, from encoders and IMU.
         """
         pitch_roll = np.array([reference.roll_pitch[1], reference.roll_pitch[0]])
         level = Rotation.from_euler("YX", pitch_roll).as_quat(scalar_first=True)
@@ -174,9 +175,10 @@ class Safety:
         return f"the pelvis is {should - is_:.2f} m too low" if should - is_ > MAX_DROP else ""
 
     def check_runaway(self, position_error: float, speed_error: float) -> str:
-        """Return why the robot must be damped when it runs away; or empty.
+        """Return why the robot must be damped if it runs away; empty otherwise.
 
-        ``position_error`` m lie between the pelvis and where the reference is, and it is ``speed_error`` m/s faster.
+        ``position_error`` m is the distance of the pelvis from the reference, and ``speed_error`` m/s its speed in
+        excess of the reference's.
         """
         for error, limit, how in (
             (position_error, self.max_position_error, "m from"),
@@ -187,33 +189,32 @@ class Safety:
         return ""
 
     def check_frame(self, frame: Frame) -> str:
-        """Return why the reference is lost, one clause; empty when it is there."""
+        """Return why the reference is invalid, one clause; empty if it is valid."""
         values = [np.ravel(value) for name, value in vars(frame).items() if name not in _NO_COMMAND]
         return "" if _finite(*values) else "the reference holds a number that is not finite"
 
     def begin(self, joint_pos: np.ndarray, now: float) -> None:
-        """Let the position targets set out from here: joints (29,) rad, ``now`` in s."""
+        """Start the position targets here: joint positions (29,) rad, ``now`` in s."""
         self._target = joint_pos, now
 
     def limit(self, command: MotorCommand, state: RobotState, now: float | None = None) -> MotorCommand:
-        """Bring a command inside every limit.
+        """Limit a command.
 
-        Position targets stay inside the joint limits and move no faster than `TARGET_SPEED` allows (where ``now`` says
-        when); velocity targets stay inside the motors' speeds, gains inside `MAX_KP` and `MAX_KD`. What drives a joint
-        on falls from `TAPER` of its greatest speed to nothing at that speed, beyond which it is only damped, and it
-        would be gone at that speed if the joint reached it before the next command. Where the torque at the measured
-        position and velocity would still exceed the effort limit, the joint's gains and feed-forward are scaled down to
-        meet it.
+        Position targets stay inside the joint limits and move no faster than `TARGET_SPEED` allows (if ``now`` is
+        given); velocity targets stay inside the motors' speeds, gains inside `MAX_KP` and `MAX_KD`. The driving torque
+        decreases from `TAPER` of a joint's maximum speed to zero at that speed, beyond which the joint is only damped;
+        this also holds if the joint reaches that speed before the next command. If the torque at the measured position
+        and velocity would still exceed the effort limit, the joint's gains and feedforward are scaled down to meet it.
 
         Raises
         ------
         ValueError
-            The command, or the state, holds a number that is not finite, or not one for each motor.
+            The command or the state has non-finite numbers, or not one for each motor.
         """
         values = (command.q, command.dq, command.kp, command.kd, command.tau, state.joint_pos, state.joint_vel)
         try:
             numbers = np.array(values, dtype=float)
-        except ValueError:  # of different shapes
+        except ValueError:  # shapes differ
             numbers = np.empty(0)
         if numbers.shape != (len(values), len(EFFORT_LIMITS)):
             raise ValueError(f"a command that is not {len(EFFORT_LIMITS)} numbers was held back")
@@ -242,18 +243,18 @@ class Safety:
         return type(command)(q=q, dq=dq, kp=kp, kd=kd, tau=tau)
 
     def blind_damping(self, gain: float) -> np.ndarray:
-        """(29,) N m s/rad, at most ``gain``, whose torque is inside the limits at every speed: for an unknown one.
+        """(29,) N m s/rad, at most ``gain``, whose torque is within the limits at every speed, even unknown ones.
 
-        None for a joint that is locked.
+        Zero for locked joints.
         """
         return np.where(LOCKED, 0.0, np.minimum(gain, self.effort_limits / VELOCITY_LIMITS))
 
 
 def _fade(torque: np.ndarray, dq: np.ndarray, kd: np.ndarray, vel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``dq`` and ``kd`` by which the torque is gone at the joint's greatest speed, reached before the next command.
+    """``dq`` and ``kd`` with which the torque vanishes at the joint's maximum speed, reached before the next command.
 
-    Where the command's own damping is too weak for that, more damping about a velocity target that leaves the torque
-    at the measured velocity as it is.
+    If the command's own damping is too weak for that, it is increased about a velocity target that keeps the torque at
+    the measured velocity.
     """
     room = np.where(np.abs(vel) < VELOCITY_LIMITS, VELOCITY_LIMITS - np.sign(torque) * vel, np.inf)
     needed = np.abs(torque) / room
@@ -265,7 +266,7 @@ def _fade(torque: np.ndarray, dq: np.ndarray, kd: np.ndarray, vel: np.ndarray) -
 
 
 def _out_of_bounds(state: RobotState) -> str:
-    """What is measured outside its bounds, one clause."""
+    """Measurements outside their bounds, one clause."""
     for name in _MEASURED:
         if not _finite(getattr(state, name)):
             return f"LowState's {name} holds a number that is not finite"
@@ -281,17 +282,17 @@ def _out_of_bounds(state: RobotState) -> str:
 
 
 def _finite(*arrays: np.ndarray) -> bool:
-    """Whether every number of one-dimensional arrays is finite: in one go, as 500 commands a second want it."""
+    """Whether all numbers of one-dimensional arrays are finite, checked at once: it runs 500 times per second."""
     return bool(np.isfinite(np.concatenate(arrays)).all())
 
 
 def _clip(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
-    """As np.clip, without its overhead, which is most of it for 29 numbers."""
+    """Like np.clip, without its overhead, which dominates for 29 numbers."""
     return np.minimum(np.maximum(values, low), high)
 
 
 def tilt_between(quat_wxyz: np.ndarray, roll_pitch: np.ndarray | tuple[float, float] = (0.0, 0.0)) -> float:
-    """Angle in rad between the world's up as two orientations see it; ``roll_pitch`` is upright by default."""
+    """Angle in rad between the up directions of two orientations; ``roll_pitch`` is upright by default."""
     w, x, y, z = map(float, quat_wxyz)
     (sin_roll, sin_pitch), (cos_roll, cos_pitch) = np.sin(roll_pitch).tolist(), np.cos(roll_pitch).tolist()
     seen = 2 * (x * z - w * y), 2 * (y * z + w * x), w * w - x * x - y * y + z * z

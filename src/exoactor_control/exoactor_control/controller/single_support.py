@@ -1,12 +1,14 @@
-"""Standing on one leg: the motion is leaned over the foot that carries, and a regulator keeps the robot above it.
+"""Standing on one leg: the motion is leaned over the supporting foot, and a regulator keeps the robot above it.
 
-A person's centre of mass is over the foot; the robot's, with the person's angles, is some centimetres beside the middle
-of a sole that is six wide, on an ankle that is not level. And trackers that were trained on walks and gestures do not
-stay on one foot: they hop. So, while a motion stands on one leg for longer than a kick takes, and the robot is where it
-can be held, the joints' targets come from a linear quadratic regulator about the motion, with the sole on the floor and
-gravity compensated; the policy steps and hops the robot there, and has it back when it is pushed away. The regulator's
-cost is that of MuJoCo's tutorial on a humanoid that stands on one leg (github.com/google-deepmind/mujoco,
-python/LQR.ipynb): the centre of mass over the foot first of all.
+A person's centre of mass is over the foot; the robot's, with the person's joint angles, is some centimetres beside the
+middle of a sole that is six wide, on an ankle that is not level. Moreover, trackers that were trained on walks and
+gestures do not stay on one foot: they hop. So, while a motion stands on one leg for longer than a kick takes, and the
+robot is where it can be held, the joint targets come from a linear quadratic regulator about the motion, with the sole
+on the floor and gravity compensated. The policy steps and hops the robot there, and takes over again when it is pushed
+away.
+
+The regulator's cost is that of MuJoCo's tutorial on a humanoid that stands on one leg
+(github.com/google-deepmind/mujoco, python/LQR.ipynb): primarily the centre of mass over the foot.
 """
 
 from __future__ import annotations
@@ -34,45 +36,46 @@ _TIMESTEP = 0.002  # s
 _PERIOD = round(1.0 / POLICY_RATE / _TIMESTEP)  # of them between targets
 
 _MIN_FOOT_HEIGHT = 0.05
-"""m that the other foot is off the floor."""
+"""m of the other foot above the floor, at least."""
 _MIN_STAND_SECONDS = 2.5
-"""s for which, at least; kicks, which the trackers do by themselves, take 2 at most."""
+"""s, minimum duration; kicks, which trackers can do by themselves, take up to 2."""
 _MAX_FOOT_TRAVEL = 0.15
-"""m that the foot which carries may wander meanwhile: as it does in motions that were estimated, but not in hops."""
+"""m that the supporting foot may move meanwhile: less than in hops, but enough for estimated motions."""
 _MAX_COM_OFFSET = 0.2
-"""m that the centre of mass may be beside the foot before something else must be carrying, a chair or a table."""
+"""m of the centre of mass from the foot; farther away something else, such as a chair or a table, must support the
+body."""
 
-# From here on: found in simulation on two stands of 4 and 6 s and their mirror images, on robots 10 % lighter and
-# heavier, commands 20 ms late
+# The following were found in simulation on two stands of 4 and 6 s and their mirror images, on robots 10% lighter and
+# heavier, with commands 20 ms late.
 _COM_TARGET, _COM_TOLERANCE = np.array([0.02, 0.0]), np.array([0.015, 0.003])
-"""m from the ankle, forward and to the left: where the centre of mass belongs, and how far from there it is left."""
+"""m from the ankle, forward and to the left: target of the centre of mass, and tolerated distance from it."""
 _LEAN_SMOOTHING_SECONDS = 0.15
-"""s, deviation of the Gaussian over which the lean comes and goes."""
+"""s, standard deviation of the Gaussian that fades the lean in and out."""
 _CAPTURE_REGION = np.array([0.08, 0.03])
 """m from the middle within which the extrapolated centre of mass must be for the regulator to hold the robot."""
 _TAKE_OVER_SECONDS, _GIVE_BACK_SECONDS, _END_SECONDS = 0.4, 0.1, 0.2
-"""s in which the regulator takes the robot over when it can, and gives it back when it cannot, and at the end."""
+"""s in which the regulator fades in, fades out when it cannot hold the robot, and fades out at the end."""
 _COM_SCALE, _PELVIS_SCALE, _TILT_SCALE, _JOINT_SCALE, _JOINT_SPEED_SCALE = 0.1, 1.0, 0.2, 1.0, 5.0
-"""The regulator's costs are squares of shares of these: m of the centre of mass, m and rad of the pelvis, rad and rad/s
-of the joints."""
+"""Scales of the regulator's quadratic costs: m of the centre of mass, m and rad of the pelvis, rad and rad/s of the
+joints."""
 _TORQUE_SHARE = 1.0 / 3.0
-"""Share of a motor's maximum torque by which a target that is moved costs as much."""
+"""Scale of the regulator's cost of a target: share of a motor's maximum torque."""
 PENDULUM_FREQUENCY = 3.6
-"""1/s of the pendulum that the G1 on one leg is. Its centre of mass is extrapolated by its speed over this (A. L. Hof,
-"The 'extrapolated center of mass' concept suggests a simple control of balance in walking", Human Movement Science 27,
-2008)."""
+"""1/s, natural frequency of the G1 on one leg as an inverted pendulum. Its centre of mass is extrapolated by its
+velocity over this frequency (A. L. Hof, "The 'extrapolated center of mass' concept suggests a simple control of balance
+in walking", Human Movement Science 27, 2008)."""
 _KNOT_FRAMES = 10
 """Frames between two linearisations."""
 
 
 @cache
 def robot_model() -> mujoco.MjModel:
-    """The G1's; it is not to be changed. To read it holds the interpreter's lock for 0.1 s: do it in time."""
+    """The G1's model, not to be modified. Loading it holds the interpreter's lock for 0.1 s: load it in advance."""
     return mujoco_spec(_TIMESTEP, visuals=False).compile()
 
 
 def single_support_phases(motion: RobotMotion) -> list[tuple[int, int, int]]:
-    """Foot (0: left, 1: right), first frame and one past the last, of every stand on one leg, one after the other."""
+    """Foot (0: left, 1: right), first frame and one past the last, of every stand on one leg, in order."""
     soles = sole_points(motion)
     low, middle = soles[..., 2].min(axis=2), soles.mean(axis=2)
     found = []
@@ -86,7 +89,7 @@ def single_support_phases(motion: RobotMotion) -> list[tuple[int, int, int]]:
 
 
 def _carries(motion: RobotMotion, foot: int, first: int, end: int) -> bool:
-    """The foot alone can carry the robot: its centre of mass is not far beside it."""
+    """Whether the foot alone can support the robot: the centre of mass is close enough to it."""
     body = _Body(robot_model(), foot)
     for i in range(first, end, _KNOT_FRAMES):
         body.place(np.r_[motion.root_quat_wxyz[i], motion.joint_pos[i]])
@@ -96,11 +99,11 @@ def _carries(motion: RobotMotion, foot: int, first: int, end: int) -> bool:
 
 
 def shift_com(motion: RobotMotion, found: list[tuple[int, int, int]]) -> tuple[RobotMotion, list[str]]:
-    """Shift the centre of mass over the foot that carries in each of the `single_support_phases`, and level that sole.
+    """Shift the centre of mass over the supporting foot in each of the `single_support_phases`, and level that sole.
 
     Returns
     -------
-    The motion, and what was done, one sentence each.
+    The motion, and notes on what was done, one sentence each.
     """
     notes = []
     for foot, first, end in found:
@@ -113,14 +116,14 @@ def shift_com(motion: RobotMotion, found: list[tuple[int, int, int]]) -> tuple[R
 
 
 def _shifted(motion: RobotMotion, foot: int, first: int, end: int) -> tuple[RobotMotion, float]:
-    """Return the motion shifted in one stand, and its greatest lean in rad."""
+    """Return the motion shifted in one stand, and its maximum lean in rad."""
     body = _Body(robot_model(), foot)
     ankle = 6 * foot + np.arange(4, 6)
     pos, quat, joints = motion.root_pos.copy(), motion.root_quat_wxyz.copy(), motion.joint_pos.copy()
     lean = np.zeros((len(motion), 3))  # rotation vectors, in the world
     for i in range(first, end):
         pose = joints[i].copy()
-        for _ in range(3):  # the lean changes what makes the sole level, and that hardly changes the lean
+        for _ in range(3):  # the lean changes what makes the sole level, which in turn hardly changes the lean
             turned = _turned(lean[i], quat[i])
             body.place(np.r_[turned, pose])
             pose[ankle] = body.level_ankle()
@@ -153,13 +156,13 @@ def _turned(by: np.ndarray, quat_wxyz: np.ndarray) -> np.ndarray:
 class SingleSupportRegulator:
     """The regulator of one stand.
 
-    ``motion`` is at `POLICY_RATE`, after `shift_com`; ``stand`` one of its `single_support_phases`, as they were
-    before. ``kp`` and ``kd`` (29,) are the motors', N m/rad and N m s/rad.
+    ``motion`` is at `POLICY_RATE`, after `shift_com`; ``stand`` is one of the `single_support_phases` found before
+    that. ``kp`` and ``kd`` (29,) are the motors' gains, N m/rad and N m s/rad.
 
     Raises
     ------
     UnsafeMotion
-        Something else than the foot is on the floor.
+        Something other than the foot is on the floor.
     """
 
     def __init__(self, motion: RobotMotion, stand: tuple[int, int, int], kp: np.ndarray, kd: np.ndarray) -> None:
@@ -176,9 +179,9 @@ class SingleSupportRegulator:
         self._gains = _between(knots, np.array([_gain(a, b, cost, kp) for a, b, cost, _ in linear]))
 
     def mixed(self, index: int, target: np.ndarray, pose: np.ndarray, speed: np.ndarray) -> np.ndarray:
-        """Mix the policy's joint targets (29,) rad at a frame of the motion with the regulator's, frame after frame.
+        """Mix the policy's joint targets (29,) rad at a frame of the motion with the regulator's, at every frame.
 
-        The regulator fades in once the robot can be held, and out when it cannot any more: then the policy steps.
+        The regulator fades in once the robot can be held, and out when it no longer can: then the policy steps.
         ``pose`` (33,) and ``speed`` (32,) are measured: the pelvis' quaternion w, x, y, z and angular velocity in its
         own frame, rad/s, each followed by the joints', rad and rad/s.
         """
@@ -198,18 +201,18 @@ class SingleSupportRegulator:
         return target + share * (held - target)
 
     def _can_be_held(self, pose: np.ndarray, speed: np.ndarray) -> bool:
-        """The extrapolated centre of mass is over the sole."""
+        """Whether the extrapolated centre of mass is over the sole."""
         body = self._body
         body.set(pose, speed)
         over = body.over()[:2] + body.over_jacobian() @ speed / PENDULUM_FREQUENCY
         return bool(np.all(np.abs(over - _COM_TARGET) < _CAPTURE_REGION))
 
     def _linearised(self, pose: np.ndarray, kp: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Dynamics over one period (70, 70) and (70, 29), state cost (70, 70), and (29,) rad against gravity."""
+        """Dynamics over one period (70, 70) and (70, 29), state cost (70, 70), and gravity compensation (29,) rad."""
         body, model, data = self._body, self._body.model, self._body.data
 
         def inverse(height: float) -> np.ndarray:
-            """Forces (35,) that hold the pose still with the pelvis so much higher."""
+            """Forces (35,) that hold the pose with the pelvis raised by so much."""
             data.qpos[:], data.qvel[:], data.ctrl[:] = pose, 0.0, 0.0
             data.qpos[2] += height
             mujoco.mj_forward(model, data)
@@ -219,7 +222,7 @@ class SingleSupportRegulator:
 
         if inverse(_MIN_FOOT_HEIGHT)[2] <= 0.0:
             raise UnsafeMotion("The motion stands on one leg with another part of the robot below that foot.")
-        # The floor is a little soft: as deep in it as the weight presses
+        # The floor is slightly soft: the sole is as deep in it as the weight presses
         height = brentq(lambda z: inverse(z)[2], -_MIN_FOOT_HEIGHT, _MIN_FOOT_HEIGHT, xtol=1e-7)
         gravity_offset = inverse(height)[6:] / kp
         data.ctrl[:] = pose[7:] + gravity_offset
@@ -239,11 +242,11 @@ class SingleSupportRegulator:
 
 
 def _gain(a: np.ndarray, b: np.ndarray, cost: np.ndarray, kp: np.ndarray) -> np.ndarray:
-    """(29, 70) of the linear quadratic regulator.
+    """Gain (29, 70) of the linear quadratic regulator.
 
     The Riccati equation is solved by doubling (E. K.-W. Chu, H.-Y. Fan, W.-W. Lin, C.-S. Wang, "Structure-preserving
-    algorithms for periodic discrete-time algebraic Riccati equations", 2004): a tenth of the time of
-    `scipy.linalg.solve_discrete_are`, which holds the interpreter's lock all along, and the control loop up.
+    algorithms for periodic discrete-time algebraic Riccati equations", 2004), in a tenth of the time of
+    `scipy.linalg.solve_discrete_are`, which would hold the interpreter's lock and thereby stall the control loop.
     """
     effort = np.diag((kp / (_TORQUE_SHARE * EFFORT_LIMITS)) ** 2)
     f, g, h = a, b @ np.linalg.solve(effort, b.T), cost
@@ -257,12 +260,12 @@ def _gain(a: np.ndarray, b: np.ndarray, cost: np.ndarray, kp: np.ndarray) -> np.
 
 
 def _between(knots: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Values (K, ...) at frames, (frames, ...) at each frame from the first to the last."""
+    """Interpolate values (K, ...) at knots (frames) to every frame from the first to the last."""
     return make_interp_spline(knots, values, k=1)(np.arange(knots[-1] + 1))
 
 
 class _Body:
-    """The robot's body as it is over one foot."""
+    """The robot's state relative to one supporting foot."""
 
     def __init__(self, model: mujoco.MjModel, foot: int) -> None:
         self.model, self.data = model, mujoco.MjData(model)
@@ -272,13 +275,13 @@ class _Body:
         self._sole, self._radius = geoms, model.geom_size[geoms, 0]
 
     def set(self, pose: np.ndarray, speed: np.ndarray | float) -> None:
-        """Set MuJoCo's position (36,) and velocity (35,), and what follows from them for the bodies."""
+        """Set MuJoCo's position (36,) and velocity (35,), and update the bodies."""
         self.data.qpos[:], self.data.qvel[:] = pose, speed
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_comPos(self.model, self.data)
 
     def place(self, pose: np.ndarray, speed: np.ndarray | None = None) -> None:
-        """Set the pelvis' quaternion and the joints (33,), the pelvis at the origin, and their speeds (32,)."""
+        """Set the pelvis' quaternion and the joint positions (33,), and their velocities (32,), at the origin."""
         self.set(np.r_[0.0, 0.0, 0.0, pose], 0.0 if speed is None else np.r_[0.0, 0.0, 0.0, speed])
 
     @property
@@ -292,21 +295,21 @@ class _Body:
         return self.data.subtree_com[1] - self.data.xpos[self._foot]
 
     def over_jacobian(self) -> np.ndarray:
-        """(2, 35) how `over` moves in the plane."""
+        """Jacobian (2, 35) of `over` in the horizontal plane."""
         com, foot = np.zeros((2, 3, self.model.nv))
         mujoco.mj_jacSubtreeCom(self.model, self.data, com, 1)
         mujoco.mj_jacBody(self.model, self.data, foot, None, self._foot)
         return (com - foot)[:2]
 
     def level_ankle(self) -> np.ndarray:
-        """Pitch and roll (2,) rad of the ankle that would make the sole level."""
+        """Pitch and roll (2,) rad of the ankle with which the sole is level."""
         up = self.data.xmat[self._shank].reshape(3, 3)[2]
         return np.array([np.arctan2(up[0], up[2]), -np.arcsin(up[1])])
 
     def on_floor(self, pose: np.ndarray, speed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """MuJoCo's position (36,) and velocity (35,) of a robot whose foot stands at the origin, its toes along x.
+        """MuJoCo's position (36,) and velocity (35,) with the foot at the origin, its toes along x.
 
-        ``pose`` and ``speed`` are as of `place`.
+        ``pose`` and ``speed`` are as for `place`.
         """
         self.place(pose, speed)
         turn = about_z(-self.heading)

@@ -1,6 +1,6 @@
-"""The controller's states, and what they command the motors: no DDS, no ROS, so that robot and rehearsal share it.
+"""States of the controller, and the motor commands in each; no DDS, no ROS, so that robot and rehearsal share it.
 
-ZERO_TORQUE <-> DAMPING -> STAND <-> TRACK, and `Controller.stop` reaches DAMPING from every state, as does every fault.
+ZERO_TORQUE <-> DAMPING -> STAND <-> TRACK; `Controller.stop` and every fault lead to DAMPING from every state.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STOPPED = "The robot was stopped: let it stand (service stand, or Start on the r
 
 
 class State(StrEnum):
-    """The controller's state."""
+    """State of the controller."""
 
     ZERO_TORQUE = "zero torque"
     DAMPING = "damping"
@@ -42,34 +42,35 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Status:
-    """What the controller is doing."""
+    """Status of the controller."""
 
     state: State
     text: str
-    """One line for people."""
+    """One line for display."""
     progress: float
-    """Share of the motion that has been commanded, in [0, 1]; 0 outside TRACK until ``done``."""
+    """Share of the motion commanded so far, in [0, 1]; 0 outside TRACK until ``done``."""
     done: bool
-    """The last motion given to `Controller.track` was carried out to its end."""
+    """Whether the last motion given to `Controller.track` was completed."""
     policy: str
-    """Name of the policy; "pd (elastic band)" when there is none."""
+    """Name of the policy; "pd (elastic band)" if there is none."""
     fault: str
     """Why the controller went to damping by itself; empty otherwise."""
     stopped: bool = False
-    """A stop holds: no motion makes the robot stand up before the operator does."""
+    """Whether a stop is in effect: no motion makes the robot stand up before the operator does."""
     ended: str = ""
-    """Why the last motion was ended before its end, the robot standing; one clause, empty otherwise."""
+    """Why the last motion was ended early, with the robot standing; one clause, empty otherwise."""
 
 
 class Controller:
-    """Decides what the motors are commanded, from LowState alone. Every method may be called from any thread.
+    """Computes the motor commands from LowState alone. Every method may be called from any thread.
 
-    ``policy`` is the tracker; None: plain joint PD, which balances nothing: the robot must hang on an elastic band, and
-    is not damped for running away. Of the ``options`` the outer loop's gains, a runaway's bounds and ``reach`` count.
+    ``policy`` is the tracker; None: plain joint PD, which does not balance: the robot must hang on an elastic band, and
+    is not damped for running away. Of the ``options``, the outer loop's gains, the bounds of a runaway and ``reach``
+    are used.
     """
 
     blend = 1.0
-    """s that lead from the present pose into a motion's first frame, and from its last frame to standing."""
+    """s of the blends from the present pose to a motion's first frame, and from its last frame to standing."""
 
     def __init__(self, policy: Policy | None = None, options: TrackingOptions | None = None) -> None:
         options = options or TrackingOptions()
@@ -80,10 +81,10 @@ class Controller:
         self.safety = Safety(effort_limits, options.max_position_error, options.max_speed_error)
         self._lock = threading.RLock()
         self.state = State.ZERO_TORQUE
-        self._coming: Trajectory | None = None  # to begin with at the next step
+        self._coming: Trajectory | None = None  # to be started at the next step
         self._coming_additions = Additions()
         self._coming_policy = policy
-        self._halts = 0  # times that it went to damping
+        self._halts = 0  # number of transitions to damping
         self._fault = self._ended = ""
         self._stopped = self._done = False
         self._next_tick = 0.0
@@ -94,14 +95,14 @@ class Controller:
     # requests
 
     def zero_torque(self) -> None:
-        """Let go of the motors. Raises `RobotNotReady` where the robot stands or moves: it would drop."""
+        """Release the motors. Raises `RobotNotReady` if the robot stands or moves: it would drop."""
         with self._lock:
             if self.state in (State.STAND, State.TRACK):
                 raise RobotNotReady("Zero torque would drop a robot that is on its feet: damp it first.")
             self.state = State.ZERO_TORQUE
 
     def damp(self) -> None:
-        """Go to damping, from every state."""
+        """Go to damping, from any state."""
         with self._lock:
             self.state = State.DAMPING
             self._coming = None
@@ -110,22 +111,23 @@ class Controller:
             self._fault = ""
 
     def stop(self) -> None:
-        """Go to damping, from every state, and stay there until `stand`."""
+        """Go to damping, from any state, and stay there until `stand`."""
         with self._lock:
             self.damp()
             self._stopped = True
 
     def trip(self, reason: str) -> None:
-        """Go to damping for a fault that the caller saw; ``reason`` is one clause."""
+        """Go to damping because of a fault that the caller detected; ``reason`` is one clause."""
         with self._lock:
             self._fail(reason, None)
 
     def stand(self, for_motion: bool = False) -> None:
-        """Move to the standing pose and stay there; a motion that is running is ended. Clears a fault and a stop.
+        """Move to the standing pose and stay there; a running motion is ended. Clears a fault and a stop.
 
-        ``for_motion``: it is not the operator who asks for it, but a motion that is to begin. Raises `RobotNotReady`:
-        the robot was stopped, and it is for a motion; there is no fresh LowState, it is not fit to stand up from, or
-        the robot neither stands nor hangs in the band (see `exoactor_control.controller.safety.Safety.check_start`).
+        ``for_motion``: it is requested by a motion that is about to begin rather than by the operator. Raises
+        `RobotNotReady` if the robot was stopped and this is for a motion; if there is no fresh LowState; or if it is
+        not fit to stand up, neither standing nor hanging in the band (see
+        `exoactor_control.controller.safety.Safety.check_start`).
         """
         with self._lock:
             (state, now), halts = self._last, self._halts
@@ -136,7 +138,7 @@ class Controller:
                 reason = self.safety.check_start(state)
             if reason or state is None:
                 raise RobotNotReady(f"The robot cannot stand up: {reason}.")
-        blend = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
+        blend = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # slow: the loop continues meanwhile
         with self._lock:
             self._go_on_unless_halted(halts)
             tracking = self.state is State.TRACK or self._coming is not None
@@ -146,18 +148,18 @@ class Controller:
             self._begin_stand(state, blend)
 
     def stand_for_motion(self) -> None:
-        """As `stand`, for a motion that is to begin."""
+        """As `stand`, for a motion that is about to begin."""
         self.stand(for_motion=True)
 
     def end_motion(self, reason: str) -> None:
-        """End the motion, if one is being tracked: the robot stands. ``reason`` is one clause."""
+        """End the motion being tracked, if any: the robot stands. ``reason`` is one clause."""
         with self._lock:
             if self._coming is not None:
                 self._coming, self._ended = None, reason
             state, halts = self._last[0], self._halts
             if state is None or self.state is not State.TRACK:
                 return
-        blend = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # takes long: the loop goes on
+        blend = Trajectory.standing(state.joint_pos, 2.0 * self.blend)  # slow: the loop continues meanwhile
         with self._lock:
             if self._halts == halts and self.state is State.TRACK:
                 self._ended = reason
@@ -168,7 +170,7 @@ class Controller:
             raise RobotNotReady("The robot was stopped meanwhile.")
 
     def track(self, reference: Reference) -> list[str]:
-        """Carry out a motion, then stand; return what was done to it beyond `prepare`, one sentence each.
+        """Carry out a motion, then stand; return notes on changes to it beyond `prepare`, one sentence each.
 
         Raises
         ------
@@ -177,7 +179,7 @@ class Controller:
         UnsafeMotion
             It stands on one leg with something else on the floor (see `SingleSupportRegulator`).
         Refused
-            It lacks what the policy needs.
+            It lacks something that the policy needs.
         """
         policy = self._chosen_policy(reference.motion)
         if policy is not None:
@@ -189,7 +191,7 @@ class Controller:
                 )
             state, frame, halts = self._last[0], self.tracker.frame, self._halts
             assert state is not None  # it stands
-        # What follows takes long: the loop goes on
+        # The following is slow: the loop continues meanwhile
         reference, additions, notes = self._prepared(reference, policy)
         coming = Trajectory.blended(reference, state.joint_pos, frame, self.blend)
         with self._lock:
@@ -206,7 +208,7 @@ class Controller:
         return self.policy.alternative
 
     def _prepared(self, reference: Reference, policy: Policy | None) -> tuple[Reference, Additions, list[str]]:
-        """The motion as it is tracked, what acts beside the policy, and what was done to it, one sentence each."""
+        """The motion as it is tracked, what acts beside the policy, and notes on changes, one sentence each."""
         scene = reference.scene
         if policy is None:
             return reference, Additions(), []
@@ -225,11 +227,11 @@ class Controller:
     # the loop
 
     def step(self, state: RobotState | None, now: float, advance: bool = True) -> MotorCommand:
-        """Return the command for this moment, every limit kept.
+        """Return the command for this moment, within all limits.
 
         ``state`` is the newest LowState, None before the first; ``now`` is in s on the clock of ``state.time``. Call
-        this often (the robot wants 500 Hz), the policy keeps its own rate. With ``advance`` False the caller calls
-        `advance` itself, once the command is on its way.
+        this often (the robot needs 500 Hz); the policy keeps its own rate. With ``advance`` False the caller calls
+        `advance` itself, once the command has been sent.
         """
         with self._lock:
             back = self._last[1] - now
@@ -257,9 +259,9 @@ class Controller:
                 return self._fail(str(error), state)
 
     def advance(self, state: RobotState | None, now: float) -> bool:
-        """Take the reference and the policy one frame on, if their 20 ms are over; say whether they were.
+        """Advance reference and policy by one frame if their 20 ms have passed; says whether they have.
 
-        This is the long part of a step: a loop that must send on the dot sends the command of `step` first.
+        This is the slow part of a step: a loop with deadlines first sends the command of `step`.
         """
         with self._lock:
             if state is None or self.state not in (State.STAND, State.TRACK):
@@ -268,24 +270,24 @@ class Controller:
                 self._begin_track(state, self._coming)
             if now < self._next_tick - 1e-6:
                 return False
-            # keep the rate exactly, but never run several ticks at once after a pause
+            # keep the exact rate, but never run several ticks at once after a pause
             self._next_tick = max(self._next_tick, now - 1.0 / POLICY_RATE) + 1.0 / POLICY_RATE
             if reason := self._tick(state):
                 self._fail(reason, state)
             return True
 
     def _tick(self, state: RobotState) -> str:
-        """Go on by one frame; returns why the robot must be damped, or nothing."""
+        """Advance by one frame; returns why the robot must be damped, or nothing."""
         if self.state is State.TRACK and self.tracker.finished and not self.tracker.settle():
             self._done = True
             self._begin_stand(state, Trajectory.standing(state.joint_pos, self.blend), keep_policy=True)
-        if self.state is State.TRACK and (lost := self.tracker.lost):  # it might stumble over what it has dropped
+        if self.state is State.TRACK and (lost := self.tracker.lost):  # it could stumble over a dropped object
             self.end_motion(f"the {lost} is not in the hands any more")
         if self.tracker.trajectory is None:
             return "there is no reference any more"
         try:
             self.tracker.tick(state)
-        except Exception as error:  # whatever a policy does, the motors hear of it in time
+        except Exception as error:  # whatever fails in a policy, the motors get a command in time
             return f"the policy failed: {type(error).__name__}: {error}"
         frame, safety = self.tracker.frame, self.safety
         if reason := safety.check_frame(frame) or safety.check_height(state, frame):
@@ -311,27 +313,27 @@ class Controller:
         return self._damping(state)
 
     def _damping(self, state: RobotState | None) -> MotorCommand:
-        """At once and in full: what was driven is let go of, and a ramp would only drive it longer."""
+        """Damping, at once and in full: a ramp would only prolong the motion."""
         command = MotorCommand.damping()
         try:
             return command if state is None else self.safety.limit(command, state)
-        except ValueError:  # the joints' speeds are not known
+        except ValueError:  # joint speeds are unknown
             return replace(command, kd=self.blind_damping)
 
     @property
     def blind_damping(self) -> np.ndarray:
-        """(29,) N m s/rad with which joints whose speeds are not known are damped."""
+        """(29,) N m s/rad, damping of joints with unknown speeds."""
         return self.safety.blind_damping(DAMPING_GAIN)
 
     def observe(self, object_id: str, pose: np.ndarray) -> None:
-        """Take in where an object is: position and quaternion (7,), m and w, x, y, z, in the frame of the pelvis."""
+        """Update the pose of an object: position and quaternion (7,), m and w, x, y, z, in the frame of the pelvis."""
         with self._lock:
             if self._last[0] is not None:
                 self.tracker.observe(object_id, pose, self._last[0])
 
     @property
     def reach_notes(self) -> list[str]:
-        """What was done about where the objects of the last motion were observed, one sentence each."""
+        """Notes on where the objects of the last motion were observed, one sentence each."""
         reach = self._coming_additions.hand_reach
         return [] if reach is None else reach.notes
 
@@ -339,7 +341,7 @@ class Controller:
 
     @property
     def hand_closure(self) -> np.ndarray | None:
-        """(2,) how far the motion wants the hands closed now, in [0, 1]; None: it does not say."""
+        """(2,) desired closure of the hands, in [0, 1]; None: the motion does not say."""
         index, trajectory = self.tracking_frame, self.tracker.trajectory
         if index is None or trajectory is None or trajectory.hands is None:
             return None
@@ -347,12 +349,12 @@ class Controller:
 
     @property
     def tracking_frame(self) -> int | None:
-        """Index of the motion's frame (at 50 Hz) commanded now; negative while blending in; None outside TRACK."""
+        """Index of the motion's commanded frame (at 50 Hz); negative while blending in; None outside TRACK."""
         return self.tracker.motion_index if self.state is State.TRACK else None
 
     @property
     def status(self) -> Status:
-        """What the controller is doing now."""
+        """The controller's present status."""
         with self._lock:
             policy = "pd (elastic band)" if self.tracker.policy is None else self.tracker.policy.name
             tracking = self.state is State.TRACK

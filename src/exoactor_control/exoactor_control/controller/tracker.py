@@ -1,4 +1,4 @@
-"""Follows a trajectory, 50 times a second: with a policy, or with nothing but the joints' PD."""
+"""Follows a trajectory at 50 Hz, with a policy or with plain joint PD."""
 
 from __future__ import annotations
 
@@ -22,55 +22,55 @@ from exoactor_core.robot_state import RobotState
 from exoactor_core.rotations import from_quat, wrap
 
 HEADING_GAIN, POSITION_GAIN = 3.0, 3.0
-"""1/s, defaults of the outer loop: found on the motions that the project tests with; see `TrajectoryTracker`."""
+"""1/s, default gains of the outer loop, found on the project's test motions; see `TrajectoryTracker`."""
 MAX_TURN = 2.0  # rad/s of heading correction
 MAX_SPEED = 0.5  # m/s of position correction
-# A velocity command alone has little effect where the reference's legs contradict it; a lean has.
+# A velocity command alone has little effect if the reference's legs contradict it; a lean has.
 LEAN, MAX_LEAN = 0.4, 0.13  # rad of lean per m of position error; rad
 
-# Steps on the spot to where the robot should stand, before its hands reach for an object and after a motion
+# Steps on the spot to the place where the robot should stand, before its hands reach for an object and after a motion
 _NEAR, _NEAR_OBJECT, _FACING = 0.08, 0.05, 0.1  # m, m before an object, rad: nearer than this the robot stays
-_NEAR_HOLDING = 0.12  # m, likewise, with something in one hand: an arm that is stretched out makes trackers step astray
-_STEPS = 4  # between looking where the robot has got to
+_NEAR_HOLDING = 0.12  # m, with something in one hand: an outstretched arm makes trackers step astray
+_STEPS = 4  # before the position is checked again
 _ROUNDS = 4
 _BENT = 0.02  # rad of a knee from which its foot is in the air
-# Likewise where a motion stands, which does not wait meanwhile
+# The same while a motion stands, which continues meanwhile
 _NEAR_STANDING, _FACING_STANDING = 0.15, 0.3  # m, rad: nearer than this the robot stays
-_STANDING_SPEED, _STANDING_JOINT_SPEED = 0.08, 0.3  # m/s of the pelvis, rad/s of the legs under which a motion stands
-_SAME_BEND = 0.3  # rad between the knees of who stands on both feet
-_WALKING_SPEED = 0.4  # m/s from which a load is not leaned away from: the steps catch it
+_STANDING_SPEED, _STANDING_JOINT_SPEED = 0.08, 0.3  # m/s of the pelvis, rad/s of the legs below which a motion stands
+_SAME_BEND = 0.3  # rad between the knees when standing on both feet
+_WALKING_SPEED = 0.4  # m/s from which there is no lean against a load: the steps balance it
 _WAIST_PITCH = JOINT_NAMES.index("waist_pitch_joint")
 _WAIST_GAIN, _MAX_WAIST_OFFSET = 1.5, 0.12
-# 1/s and rad: trackers bend the waist by up to 0.2 rad more than the motion where arms are stretched out, with a load
-# more still, which tips the robot; its servo's target is moved on by the integral of that,
-# no further than the motor bears for long
+# 1/s and rad: trackers bend the waist by up to 0.2 rad more than the motion with outstretched arms, and even more with
+# a load, which tips the robot over. The servo's target is corrected by the integral of this error, within what the
+# motor bears continuously.
 _STOP_MARGIN, _STOP_EFFORT = 0.03, 0.5  # rad from a stop at which a joint leans on it; share of its torque limit there
 
 
 @dataclass(frozen=True)
 class Additions:
-    """What acts on one motion beside the policy."""
+    """What acts on a motion beside the policy."""
 
     single_support: tuple[SingleSupportRegulator, ...] = ()
-    """Hold the robot where the motion stands on one leg."""
+    """Hold the robot while the motion stands on one leg."""
     hand_forces: HandForces | None = None
     """Press on the objects that the motion touches."""
     hand_reach: HandReach | None = None
-    """Leads the hands to them."""
+    """Corrects the hands towards these objects."""
 
 
 class TrajectoryTracker:
-    """Where the robot is in a trajectory, and the joint targets there.
+    """Tracks a trajectory: knows the robot's place in it, and computes the joint targets.
 
-    Without a ``policy`` the targets are the reference's own joint positions. ``heading_gain`` 1/s is the yaw rate added
-    per rad of heading error by the IMU, less in a fast walk; ``position_gain`` 1/s the velocity added per m of position
-    error by `exoactor_control.controller.odometry.Odometry`. Neither is fed back around a policy that observes its own
-    position and heading, nor in a motion whose `RobotMotion.open_loop` is set.
+    Without a ``policy`` the targets are the reference's joint positions. ``heading_gain`` 1/s is the yaw rate added per
+    rad of heading error (IMU), reduced in fast walks; ``position_gain`` 1/s the velocity added per m of position error
+    (`exoactor_control.controller.odometry.Odometry`). There is no such feedback around a policy that observes its own
+    position and heading, nor in a motion with `RobotMotion.open_loop`.
 
-    The trajectory is laid into the world at `start`, and again when the motion itself begins: its first frame stands
-    where the robot does and faces as it does. The policy is commanded the trajectory's velocities and the feedback of
-    both errors, in the frame of the robot's heading, a lean towards its reference position, and the motion's reference
-    correction, if it has one.
+    The trajectory is placed in the world at `start`, and again when the motion itself begins: its first frame has the
+    robot's position and heading. The policy is commanded the trajectory's velocities plus the feedback of both errors,
+    in the frame of the robot's heading, a lean towards the reference position, and the motion's reference correction,
+    if any.
     """
 
     def __init__(self, policy: Policy | None, heading_gain: float, position_gain: float) -> None:
@@ -85,23 +85,24 @@ class TrajectoryTracker:
         self.target = STANDING_FRAME.joint_pos
         """(29,) rad, of the last tick."""
         self.frame: Frame = STANDING_FRAME
-        """What is being commanded."""
+        """The frame being commanded."""
         self.trajectory: Trajectory | None = None
         self.odometry = Odometry()
-        """Where the robot is, brought up to date at every tick."""
+        """Estimate of the robot's position, updated at every tick."""
         self.reference_position = np.zeros(2)
-        """(2,) m, where the pelvis should be now, in the frame of `odometry`."""
+        """(2,) m, desired position of the pelvis now, in the frame of `odometry`."""
         self._index = 0
         self._steps: list[tuple[np.ndarray, np.ndarray]] = []
-        """On the spot, still to be taken before the trajectory goes on: what each frame adds to joints and speeds."""
+        """Steps on the spot still to be taken before the trajectory continues: what each frame adds to joint positions
+        and velocities."""
         self._placement = FootPlacement()
-        self._rounds = 0  # of these
+        self._rounds = 0  # of steps
         self._stepping: list[np.ndarray] = []
-        """On the spot, likewise, while the trajectory goes on: what each frame adds to the joints."""
+        """Steps on the spot likewise, while the trajectory continues: what each frame adds to the joint positions."""
         self._additions = Additions()
-        self._waist_offset = 0.0  # rad, of the target of its pitch
+        self._waist_offset = 0.0  # rad, of the waist pitch target
         self._yaw_offset, self._origin = 0.0, np.zeros(2)  # of the trajectory's frame in the odometry's
-        self._moved = np.zeros(2)  # of the origin, to where objects are observed
+        self._moved = np.zeros(2)  # of the origin, towards observed objects
 
     def start(
         self,
@@ -114,10 +115,10 @@ class TrajectoryTracker:
     ) -> None:
         """Begin a trajectory now.
 
-        ``keep_policy``: the policy runs on, its history stays. ``keep_position``: the trajectory begins where the robot
-        should be after the one before, and faces as it should, rather than where it is; not after one whose outer loop
-        was open. ``additions`` act beside the policy. ``policy`` takes over now; None: the present one goes on, or the
-        one that the tracker was made with where ``keep_policy`` is False.
+        ``keep_policy``: the policy continues with its history. ``keep_position``: the trajectory begins at the desired
+        position and heading at the end of the previous one, rather than at the actual ones; not after a trajectory with
+        an open outer loop. ``additions`` act beside the policy. ``policy`` takes over now; None: the present one
+        continues, or the tracker's original one if ``keep_policy`` is False.
         """
         self.odometry.update(state)
         keep_position = keep_position and not (self.trajectory is not None and self.trajectory.open_loop)
@@ -151,13 +152,13 @@ class TrajectoryTracker:
         reach = self._additions.hand_reach
         if reach is not None:  # objects stay where they are
             self._moved = reach.moved(now - trajectory.begin, (self._origin, self._yaw_offset))
-        elif now == trajectory.begin < trajectory.end:  # what the way into the first pose moved is let be
+        elif now == trajectory.begin < trajectory.end:  # ignore the drift during the blend-in
             self._align(now, self.odometry.yaw, self.odometry.position)
         if reach is not None and now - trajectory.begin in reach.stances and not self._steps:
             near = _NEAR_HOLDING if reach.in_one_hand(now - trajectory.begin) else _NEAR_OBJECT
             self._rounds = self._rounds if self.settle(near) else 0
         frame = self._stepped(self._ahead(0))
-        assert frame.position is not None  # _ahead gives it
+        assert frame.position is not None  # set by _ahead
         self.reference_position = frame.position[:2]
         if reach is not None:
             o = self.odometry
@@ -173,10 +174,10 @@ class TrajectoryTracker:
             self._index += 1
 
     def _act(self, policy: Policy, frame: Frame, state: RobotState) -> np.ndarray:
-        """The policy's joint targets (29,), with what acts beside it."""
+        """Joint targets (29,) of the policy with the additions."""
         trajectory, now = self._current, self._index
         heading_gain, position_gain = (0.0, 0.0) if trajectory.open_loop else (self.heading_gain, self.position_gain)
-        # position error, in the frame of the robot's heading
+        # position error in the frame of the robot's heading
         behind = turn(-self.odometry.yaw, self.reference_position - self.odometry.position)
         yaw_error = wrap(frame.yaw - self.odometry.yaw)
         velocity, lean, turning = outer_loop_feedback(
@@ -214,7 +215,7 @@ class TrajectoryTracker:
         return _on_stops(target, frame.joint_pos, state.joint_pos, self.kp)
 
     def _waist_correction(self, frame: Frame, state: RobotState) -> np.ndarray:
-        """(29,) rad to be added to the joint targets, so that the waist is bent as the motion has it."""
+        """(29,) rad to add to the joint targets so that the waist bends as in the motion."""
         short = (frame.joint_pos - state.joint_pos)[_WAIST_PITCH]
         offset = self._waist_offset + _WAIST_GAIN / POLICY_RATE * short
         self._waist_offset = float(np.clip(offset, -_MAX_WAIST_OFFSET, _MAX_WAIST_OFFSET))
@@ -223,11 +224,11 @@ class TrajectoryTracker:
         return correction
 
     def fit_hands(self, fitted: Sequence[bool]) -> None:
-        """Take in which hands, left and right, are Dex3-1: their weight is compensated."""
+        """Set which hands, left and right, are Dex3-1: their weight is compensated."""
         self._weights = dex3_weights(fitted)
 
     def observe(self, object_id: str, pose: np.ndarray, state: RobotState) -> None:
-        """Take in where an object is: position and quaternion (7,), m and w, x, y, z, in the frame of the pelvis."""
+        """Update the pose of an object: position and quaternion (7,), m and w, x, y, z, in the frame of the pelvis."""
         reach = self._additions.hand_reach
         if reach is None or not reach.follows(object_id):
             return
@@ -235,7 +236,7 @@ class TrajectoryTracker:
         reach.observe(object_id, poses_from_frame(pelvis, pose[None])[0])
 
     def _align(self, index: int, yaw: float, position: np.ndarray) -> None:
-        """Turn and move the trajectory in the world so that this frame of it faces and stands as given."""
+        """Move and turn the trajectory in the world so that its frame ``index`` has this heading and position."""
         self._yaw_offset = yaw - float(self._current.roll_pitch_yaw[index, 2])
         self._origin = position - turn(self._yaw_offset, self._current.root_pos[index, :2])
         self.reference_position = position
@@ -243,7 +244,7 @@ class TrajectoryTracker:
     def settle(self, near: float = _NEAR) -> bool:
         """Take steps if the robot is farther than ``near`` m from where it should stand; says whether it takes any.
 
-        After a trajectory's end, or before its hands reach: a robot on its two feet cannot move on.
+        Used after a trajectory's end and before the hands reach: a robot on both feet cannot correct its position.
         """
         if self._rounds == _ROUNDS:
             return False
@@ -255,12 +256,12 @@ class TrajectoryTracker:
         return True
 
     def _steps_back(self, goal: Frame, count: int, near: float, facing: float) -> np.ndarray:
-        """What ``count`` steps on the spot add to the joints (T, 29); (0, 29) where the robot is near the goal.
+        """What ``count`` steps on the spot add to the joints (T, 29); (0, 29) if the robot is near the goal.
 
-        ``near`` m and ``facing`` rad.
+        Near is within ``near`` m and ``facing`` rad.
         """
         keeps_position = self._observes_position or self.position_gain
-        assert goal.position is not None  # `_ahead` gives it
+        assert goal.position is not None  # set by `_ahead`
         off = turn(-goal.yaw, goal.position[:2] - self.odometry.position)
         is_near = np.linalg.norm(off) < near and abs(wrap(goal.yaw - self.odometry.yaw)) < facing
         if self.policy is None or not keeps_position or self._current.open_loop or is_near:
@@ -268,13 +269,13 @@ class TrajectoryTracker:
         return steps_on_the_spot(count, 0 if off[1] > 0.0 else 1)
 
     def _stepped(self, frame: Frame) -> Frame:
-        """The frame, with steps on the spot where the robot is astray and the motion stands: pushed, for example."""
+        """The frame, with steps on the spot if the motion stands and the robot is off its place, e.g. after a push."""
         if not self._stepping and self._stands():
             self._stepping = list(self._steps_back(frame, 2, _NEAR_STANDING, _FACING_STANDING))
         return replace(frame, joint_pos=frame.joint_pos + self._stepping.pop(0)) if self._stepping else frame
 
     def _stands(self) -> bool:
-        """The motion stands on both feet for the second to come, and nothing else leads the legs."""
+        """Whether the motion stands on both feet for the coming second, and nothing else corrects the legs."""
         trajectory, now = self._current, self._index
         coming = slice(now, now + round(POLICY_RATE))
         inside = trajectory.begin <= now and coming.stop <= trajectory.end
@@ -286,7 +287,7 @@ class TrajectoryTracker:
         return bool(still and both and np.abs(trajectory.joint_vel[coming, :12]).max() < _STANDING_JOINT_SPEED)
 
     def _ahead(self, ticks: int) -> Frame:
-        """The frame so many ticks from now, its heading by the robot's IMU, its position in the odometry's frame."""
+        """The frame so many ticks from now, with its heading in the IMU's frame and its position in the odometry's."""
         trajectory = self._current
         index = self._index + max(ticks - len(self._steps), 0)
         frame = trajectory.frame(index).turned(self._yaw_offset)
@@ -303,48 +304,48 @@ class TrajectoryTracker:
         return replace(still, joint_pos=frame.joint_pos + joints, joint_vel=speeds)
 
     def _swings(self) -> np.ndarray:
-        """(2,) which feet the reference has in the air now."""
+        """(2,) whether each foot of the reference is in the air now."""
         if self._steps:
             return self._steps[0][0][[3, 9]] > _BENT
         contacts, index = self._current.contacts, self._index - self._current.begin
         stands = (
             contacts[index] > 0.5 if contacts is not None and 0 <= index < len(contacts) else np.ones(2, dtype=bool)
         )
-        return ~stands & stands[::-1]  # who slides, or jumps, sets no foot down
+        return ~stands & stands[::-1]  # sliding or jumping feet are not placed
 
     @property
     def runaway_errors(self) -> tuple[float, float]:
-        """Position error, m, and speed beyond the reference's, m/s, by the odometry."""
+        """Position error, m, and speed in excess of the reference's, m/s, by odometry."""
         o = self.odometry
         far = float(np.linalg.norm(self.reference_position - o.position))
         return far, float(np.linalg.norm(o.velocity) - np.linalg.norm(self.frame.lin_vel_xy))
 
     @property
     def lost(self) -> str:
-        """Id of an object that the motion has in hand, and that is not there any more; empty: none."""
+        """Id of an object that the motion should have in hand but has lost; empty: none."""
         reach = self._additions.hand_reach
         return "" if reach is None else reach.lost
 
     @property
     def finished(self) -> bool:
-        """The trajectory has been commanded to its end."""
+        """Whether the trajectory has been commanded to its end."""
         return self.trajectory is not None and self._index >= len(self.trajectory) and not self._steps
 
     @property
     def progress(self) -> float:
-        """Share of the trajectory, up to its motion's end, commanded so far."""
+        """Share of the trajectory commanded so far, up to the end of its motion."""
         return 0.0 if self.trajectory is None else min(self._index / self.trajectory.end, 1.0)
 
     @property
     def motion_index(self) -> int:
-        """Index of the commanded frame in the motion itself, negative in the blend-in."""
+        """Index of the commanded frame in the motion itself; negative in the blend-in."""
         return 0 if self.trajectory is None else max(self._index - 1, 0) - self.trajectory.begin
 
 
 def _on_stops(target: np.ndarray, reference: np.ndarray, joint_pos: np.ndarray, kp: np.ndarray) -> np.ndarray:
-    """Joint targets (29,) with a waist pitch that leans on its forward stop, as the reference has it, hardly driven.
+    """Joint targets (29,) with reduced drive of a waist pitch that leans on its forward stop, as in the reference.
 
-    The stop bears the trunk of who bends down to the floor, which is more than the motor can.
+    The stop bears the trunk when bending down to the floor, which the motor could not.
     """
     stop = JOINT_LIMITS[_WAIST_PITCH, 1] - _STOP_MARGIN
     if min(reference[_WAIST_PITCH], joint_pos[_WAIST_PITCH]) > stop:
@@ -355,7 +356,7 @@ def _on_stops(target: np.ndarray, reference: np.ndarray, joint_pos: np.ndarray, 
 
 
 def turn(angle: float | np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """(..., 2) turned to the left by so many rad, (...)."""
+    """Vectors (..., 2) rotated to the left by angles (...) rad."""
     c, s, x, y = np.cos(angle), np.sin(angle), vector[..., 0], vector[..., 1]
     return np.stack([c * x - s * y, s * x + c * y], axis=-1)
 
@@ -370,10 +371,10 @@ def outer_loop_feedback(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Feedback of heading and position error that is added to the policy's command; for one robot or for many.
 
-    ``lin_vel_xy`` (..., 2) m/s is the reference's: a fast walk has less to spare than a slow one (TWIST2's); it would
-    also be slowed down by turning back the pelvis' sway. ``behind`` (..., 2) m leads from the robot to its reference
-    position, in the frame of its heading, ``yaw_error`` (...) rad from that heading to the one it should have.
-    ``heading_gain`` is (...) 1/s, ``position_gain`` and ``lean_gain`` are (..., 1) 1/s and rad/m.
+    ``lin_vel_xy`` (..., 2) m/s is the reference's: a fast walk tolerates less feedback than a slow one (with TWIST2),
+    and correcting the pelvis' sway would slow it down. ``behind`` (..., 2) m leads from the robot to its reference
+    position, in the frame of its heading; ``yaw_error`` (...) rad from its heading to the desired one. ``heading_gain``
+    is (...) 1/s, ``position_gain`` and ``lean_gain`` are (..., 1) 1/s and rad/m.
 
     Returns velocity (..., 2) m/s, roll and pitch (..., 2) rad, and yaw rate (...) rad/s to add, each limited.
     """

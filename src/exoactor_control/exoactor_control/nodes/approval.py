@@ -1,4 +1,4 @@
-"""The operator's approval: for the one motion that waits for it, once."""
+"""The operator's approval: valid once, for the motion that waits for it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from exoactor_core.errors import Refused, RobotNotReady
 from exoactor_core.stages import Progress
 
-_TICK = 0.02  # s between two looks at whether the wait is to end
+_TICK = 0.02  # s between two checks of whether the wait should end
 
 
 class Approval:
-    """What a motion waits on before it moves the robot; an approval that comes when none waits counts for nothing."""
+    """Lets a motion wait for approval before it moves the robot; an approval without a waiting motion has no effect."""
 
     def __init__(self) -> None:
         self._decided = threading.Condition()
@@ -22,7 +22,7 @@ class Approval:
         self._refusal = ""
 
     def give(self) -> bool:
-        """Approve the motion that waits; False: none does."""
+        """Approve the waiting motion; False: there is none."""
         with self._decided:
             if not self._waiting or self._refusal:
                 return False
@@ -31,21 +31,21 @@ class Approval:
             return True
 
     def refuse(self, reason: str) -> None:
-        """End the wait; ``reason`` is one sentence. It holds against an approval that came just before, too."""
+        """End the wait; ``reason`` is one sentence. This also overrides an approval that has just been given."""
         with self._decided:
             self._refusal = reason
             self._decided.notify_all()
 
     def wait(self, timeout: float, progress: Progress, check: Callable[[], None]) -> None:
-        """Return when the motion is approved, within ``timeout`` s.
+        """Wait for approval of the motion, for at most ``timeout`` s.
 
-        ``progress`` is called with the share of the time that is over and a text, as a stage's, and raises `Cancelled`;
-        ``check`` raises when the motion may not begin any more.
+        ``progress`` is called with the elapsed share of the time and a text, like that of a stage, and raises
+        `Cancelled`; ``check`` raises if the motion may no longer begin.
 
         Raises
         ------
         RobotNotReady
-            The wait was ended by `refuse`: the robot was stopped.
+            `refuse` ended the wait: the robot was stopped.
         Refused
             Nobody approved in time.
         """

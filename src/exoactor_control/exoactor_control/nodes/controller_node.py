@@ -35,7 +35,7 @@ from exoactor_ros.stage_node import StageNode
 from exoactor_unitree.dex3 import hand_positions
 
 MAX_OBSERVATION_AGE = 0.5
-"""s."""
+"""Maximum age of an observation, s."""
 _STOPPED = "The robot was stopped: the motion that waited for approval is refused."
 
 
@@ -46,20 +46,21 @@ def _options(goal: TrackMotion.Goal) -> dict[str, Any]:
 class ControllerNode(StageNode):
     """Serves track_motion on the robot, and stop, damp, stand, zero_torque, open_hands and close_hands at any time.
 
-    These are std_srvs/Trigger; stop and damp succeed when damping is on the wire, and say who sends it. What drives
-    the robot is a process of its own (`exoactor_control.realtime.control_process`), guarded by another
+    The services are std_srvs/Trigger; stop and damp succeed when a damping command has been sent, and say by whom. The
+    robot is driven by a separate process (`exoactor_control.realtime.control_process`), guarded by another
     (`exoactor_control.realtime.watchdog`); it sends nothing before the first stand, damp or zero_torque, or a stop
     while nobody has the motors.
 
-    A real robot takes a motion only while it stands, with the rehearsal's verdict
-    (`exoactor_control.rehearsal.verdict`), and once the operator has approved it: by the service approve, or "go" on
-    the remote. In simulation a motion makes the robot stand up, unless it was stopped.
+    A real robot accepts a motion only while it stands, with the rehearsal's verdict
+    (`exoactor_control.rehearsal.verdict`), and after the operator's approval: by the service approve, or "go" on the
+    remote. In simulation a motion makes the robot stand up, unless it was stopped.
 
-    Listens to the topic objects (`ObjectPoses`, in the frame of a link, of a simulation's world too): the hands are led
-    to where objects are, and the checks of a task are evaluated. Poses older than `MAX_OBSERVATION_AGE` are left out.
+    Subscribes to the topic objects (`ObjectPoses`, in the frame of a link, or of a simulation's world): the hands are
+    corrected towards the objects, and the checks of a task are evaluated. Poses older than `MAX_OBSERVATION_AGE` are
+    dropped.
 
-    Publishes /joint_states and odometry at 50 Hz, the joints of Dex3 hands that are heard at 10 Hz. On a robot the
-    odometry's height comes from the legs and its x and y stay 0; in simulation it is the truth, for display.
+    Publishes /joint_states and odometry at 50 Hz, and the joints of Dex3 hands, if any, at 10 Hz. On a robot the
+    odometry's height comes from the legs, and its x and y stay 0; in simulation it is the truth, for display.
 
     ROS parameters: `ControllerOptions`; see `exoactor_control.controller.tracker.TrajectoryTracker` for the gains.
     """
@@ -82,7 +83,7 @@ class ControllerNode(StageNode):
         self._joints = self.create_publisher(JointState, "/joint_states", STATE)
         self._odometry = self.create_publisher(Odometry, "odometry", STATE)
         self.create_subscription(ObjectPoses, "objects", self._on_objects, BEST_EFFORT, callback_group=self._group)
-        # Made at the start, not on activation: stop is obeyed in every state of the lifecycle.
+        # Created at the start, not on activation: stop is obeyed in every state of the lifecycle.
         for name in ("stop", "damp", "stand", "zero_torque", "open_hands", "close_hands"):
             self.create_service(Trigger, name, self._service(name), callback_group=self._group)
         self.create_service(Trigger, "approve", self._on_approve, callback_group=self._group)
@@ -131,18 +132,18 @@ class ControllerNode(StageNode):
         return done
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Damp the robot and let go of it."""
+        """Damp the robot and release it."""
         self._end_loop()
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Damp the robot and let go of everything."""
+        """Damp the robot and release everything."""
         done = super().on_shutdown(state)
         self._end_loop()
         return done
 
     def destroy_node(self) -> None:
-        """Damp the robot, then go."""
+        """Damp the robot, then destroy the node."""
         self._end_loop()
         super().destroy_node()
 
@@ -162,7 +163,7 @@ class ControllerNode(StageNode):
                         "The controller is not configured: nothing was sent. Configure it, or use the remote."
                     )
                 else:
-                    # Who damps the motors is known; what else is asked for shows in the state.
+                    # The process that damps the motors is known; the effect of other requests shows in the state.
                     response.message = loop.ask(what) or loop.report().status.text
                     response.success = True
             except ExoActorError as error:
@@ -191,7 +192,7 @@ class ControllerNode(StageNode):
         check()
 
     def _on_objects(self, message: ObjectPoses) -> None:
-        """Take in where objects are observed; what cannot be used is left out with a warning."""
+        """Update the observed poses of objects; unusable ones are dropped with a warning."""
         loop, tracker = self._loop, self._tracker
         report = loop.latest if loop is not None else None
         if tracker is None or report is None or report.state is None:
@@ -214,7 +215,7 @@ class ControllerNode(StageNode):
         report = loop.latest if loop is not None else None
         if loop is None or report is None or report.state is None or loop.error or not self.context.ok():
             return
-        if report.go_presses != self._go_presses:  # "go" on the remote: what waits for approval goes on
+        if report.go_presses != self._go_presses:  # "go" on the remote starts a motion that waits for approval
             self._go_presses = report.go_presses
             if not self._approval.give():
                 self.get_logger().warning("The remote approves, but no motion waits for it.")
@@ -227,7 +228,7 @@ class ControllerNode(StageNode):
         self._odometry.publish(odometry_message(*truth, stamp, frame_prefix(self)))
 
     def _publish_fingers(self) -> None:
-        """The joints of Dex3 hands, where they are heard."""
+        """Publish the joints of Dex3 hands, if any."""
         report = self._loop.latest if self._loop is not None else None
         for joints, state in zip(FINGER_JOINTS, report.hands if report is not None else (), strict=False):
             if state is not None and self.context.ok():
@@ -235,7 +236,7 @@ class ControllerNode(StageNode):
                 self._joints.publish(joint_state_message(hand_positions(state), stamp, names=joints))
 
     def _report_health(self) -> None:
-        """Put the robot's and the controller's condition into the heartbeat, when it changes."""
+        """Put the condition of robot and controller into the heartbeat when it changes."""
         loop = self._loop
         if loop is None:
             return
@@ -244,7 +245,7 @@ class ControllerNode(StageNode):
             status = report.status
             text = f"{status.state} with {status.policy}" if report.driving else f"not driving, with {status.policy}"
             text += f": {reason}" if (reason := status.fault if report.driving else report.holder) else ""
-        # A robot that is not there yet does not keep the node from taking goals: they fail with the reason.
+        # A missing robot does not keep the node from accepting goals: they fail with the reason.
         health = (not alarm, alarm or text)
         if health != self._health:
             self._health = health

@@ -20,15 +20,15 @@ from exoactor_ros.qos import STATE
 from exoactor_ros.spin import run
 from exoactor_ros.stage_node import StageNode
 
-_MAX_POSE_AGE = 1.0  # s; an older pose of the robot is not its present one
+_MAX_POSE_AGE = 1.0  # s; older poses are not the robot's present pose
 
 
 class RehearsalNode(StageNode):
     """Serves rehearse_motion: tracks a motion in MuJoCo, faster than real time.
 
-    Where /joint_states tells the robot's present pose the rehearsal begins there, else it begins standing. The result
-    for a motion that is fit for the robot holds a signed verdict (`exoactor_control.rehearsal.verdict`), which its
-    controller wants to see.
+    The rehearsal begins at the robot's present pose if /joint_states provides it, else standing. The result for a
+    motion that is fit for the robot has a signed verdict (`exoactor_control.rehearsal.verdict`), which the robot's
+    controller requires.
     """
 
     def __init__(self, **node_options: Any) -> None:
@@ -38,7 +38,7 @@ class RehearsalNode(StageNode):
         self.create_subscription(JointState, "/joint_states", self._on_joints, STATE, callback_group=self._group)
 
     def wrap_backend(self, backend: Callable[..., Tracking]) -> Callable[..., Tracking]:
-        """The rehearsal begins where the robot is, and signs what it finds fit; another backend is left as it is."""
+        """Let rehearsals begin at the robot's pose, and sign their verdicts; other backends are not wrapped."""
         if not isinstance(backend, Rehearsal):
             return backend
         verdicts = Verdicts(self._key, backend.policy)
@@ -59,7 +59,7 @@ class RehearsalNode(StageNode):
             self._pose = positions, time.monotonic()
 
     def _present(self) -> np.ndarray | None:
-        """Joint positions (29,) of the robot, in rad; None where they are not known."""
+        """Joint positions (29,) of the robot, in rad; None if they are unknown."""
         if self._pose is None:
             return None
         positions, received = self._pose

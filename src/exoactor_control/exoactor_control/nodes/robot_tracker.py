@@ -1,4 +1,4 @@
-"""Tracking a motion on the robot behind a control loop: the robot's counterpart of the rehearsal."""
+"""Tracking a motion on the robot through a control loop: the counterpart of the rehearsal."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from exoactor_core.task_checks import Rollout, evaluate, task_metrics
 from exoactor_ros.conversions import WORLD
 
 _TRUTH = "simulation truth"
-_GET_UP_TIMEOUT = 8.0  # s, the simulator sets a fallen robot on its feet meanwhile
+_GET_UP_TIMEOUT = 8.0  # s, in which the simulator puts a fallen robot on its feet
 _SETTLE_SECONDS = 1.0  # s of standing before the motion
 _TICK = 0.02
-_OBSERVED_SECONDS = 1.0  # s before the end in which an object must have been observed for a check on it
+_OBSERVED_SECONDS = 1.0  # s before the end in which an object must have been observed for its checks
 
 
 def pelvis_in(frame: str, report: Report, simulated: bool) -> np.ndarray:
@@ -41,7 +41,7 @@ def pelvis_in(frame: str, report: Report, simulated: bool) -> np.ndarray:
     Raises
     ------
     BadInput
-        The pose is not known in this frame.
+        The pose is unknown in this frame.
     """
     if frame == WORLD and report.truth is not None:
         return np.concatenate(report.truth)
@@ -62,9 +62,9 @@ def pelvis_in(frame: str, report: Report, simulated: bool) -> np.ndarray:
 
 
 class RobotTracker:
-    """Has the robot behind a control loop carry out a motion and stand again; call it as a stage backend.
+    """Lets the robot behind a control loop carry out a motion and stand again; it is called like a stage backend.
 
-    ``stands_up``: a motion makes the robot stand up first, unless it was stopped; False: it must stand already.
+    ``stands_up``: a motion first makes the robot stand up, unless it was stopped; False: it must already stand.
     """
 
     def __init__(self, loop: ControlLoop | ControlProcess, stands_up: bool = True) -> None:
@@ -78,13 +78,13 @@ class RobotTracker:
         human: HumanMotion | None = None,
         interaction: Interaction | None = None,
     ) -> Tracking:
-        """Track a motion; ``human`` is the person's that it came from, whose hands the robot's follow if it has any.
+        """Track a motion; ``human`` is the original human motion, whose hands the robot's hands follow, if it has any.
 
-        ``interaction`` holds the objects that its contacts are with, and what is to become of them. Returns what
-        LowState says of the motion at 50 Hz (position from the simulation's truth where there is one, else from the
-        legs' odometry), and the same report as a rehearsal's, with ``position_source``, the loop's ``late_ms_p99`` and,
-        against the truth, ``odometry_error``. A fall is reported, not raised. With checks also ``task_success`` and
-        ``checks``, by where the objects were observed.
+        ``interaction`` holds the objects of its contacts, and the checks of the task. Returns the motion at 50 Hz as
+        measured by LowState (positions from the simulation's truth if available, else from leg odometry), and a report
+        like the rehearsal's, with ``position_source``, the loop's ``late_ms_p99`` and, against the truth,
+        ``odometry_error``. A fall is reported, not raised. With checks also ``task_success`` and ``checks``, by the
+        observed poses of the objects.
 
         Raises
         ------
@@ -95,9 +95,9 @@ class RobotTracker:
         RobotNotReady
             The robot is not fit to stand, or was stopped.
         TrackingFailed
-            The motion did not begin, or was ended.
+            The motion did not begin, or was ended early.
         Cancelled
-            ``progress`` said so; the robot stands.
+            Raised by ``progress``; the robot stands.
         """
         scene, checks = (None, ()) if interaction is None else (interaction.scene, interaction.checks)
         reference = prepare(motion, human, scene)
@@ -128,7 +128,7 @@ class RobotTracker:
         return replace(tracking, rollout=rollout, object_poses=_beside(tracking.motion, rollout, rows))
 
     def observe(self, poses: dict[str, np.ndarray]) -> None:
-        """Take in where objects are now, from any thread: by id (7,), m and w, x, y, z, in the frame of the pelvis."""
+        """Update the poses of objects, from any thread: by id (7,), m and w, x, y, z, in the frame of the pelvis."""
         self._loop.observe(poses)
         if (record := self._record) is not None:
             record.observe(poses)
@@ -145,7 +145,7 @@ class RobotTracker:
         return state
 
     def check(self) -> None:
-        """Raise `RobotNotReady` or `Missing` where no motion may begin now."""
+        """Raise `RobotNotReady` or `Missing` if no motion may begin now."""
         if self._loop.error:
             raise Missing(self._loop.error)
         report = self._loop.report()
@@ -158,7 +158,7 @@ class RobotTracker:
             )
 
     def wait_for_robot(self, progress: Progress) -> None:
-        """Return when the robot is heard; raises `Missing` when it is not within 5 s."""
+        """Wait for the robot; raises `Missing` if it is not heard within 5 s."""
         end = time.monotonic() + 5.0
         while self._loop.error:
             if time.monotonic() > end:
@@ -186,7 +186,7 @@ class RobotTracker:
             raise RobotNotReady(f"The robot did not stand up: {self._status.fault}.")
 
     def _wait(self, done: Callable[[], bool], fraction: Callable[[], float], text: str, progress: Progress) -> None:
-        """Until ``done``, or the controller gave up; raises `RobotNotReady` when somebody stopped it."""
+        """Wait until ``done`` or the controller gave up; raises `RobotNotReady` if it was stopped."""
         while not done():
             self._loop.renew()
             report = self._loop.report()
@@ -208,7 +208,7 @@ class RobotTracker:
         return 1e-3 * self._state.tick
 
     def _chosen_samples(self, frames: int) -> list[Sample]:
-        """One for each of the motion's frames that were tracked; a skipped one repeats the one before."""
+        """One sample for each tracked frame of the motion; skipped ones repeat the one before."""
         samples = [s for s in self._loop.samples if s.index < frames]  # the rest leads back to standing
         if not samples:
             fault = self._status.fault
@@ -237,32 +237,33 @@ class RobotTracker:
 
 
 class _ObjectRecord:
-    """Where objects were observed while a motion was tracked, as is seen from the pelvis."""
+    """Observed poses of objects while a motion was tracked, relative to the pelvis."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._times: list[float] = []  # s, on the robot's clock
         self._pelvis: list[np.ndarray] = []
-        self._seen: dict[str, tuple[float, np.ndarray]] = {}  # when each object was last observed, and where
+        self._seen: dict[str, tuple[float, np.ndarray]] = {}  # time and pose of each object's last observation
         self._poses: list[dict[str, np.ndarray]] = []
 
     def observe(self, poses: dict[str, np.ndarray]) -> None:
-        """Take in poses as `RobotTracker.observe` does, once the motion has begun."""
+        """Update poses like `RobotTracker.observe`, once the motion has begun."""
         if self._pelvis:
             outside = poses_from_frame(self._pelvis[-1], np.array(list(poses.values())).reshape(-1, 7))
             self._seen.update({name: (self._times[-1], pose) for name, pose in zip(poses, outside, strict=True)})
 
     def add(self, report: Report) -> None:
-        """Go on to the present moment."""
+        """Advance to the present moment."""
         if report.state is not None:
             self._times.append(1e-3 * report.state.tick)
             self._pelvis.append(report.pelvis if report.truth is None else np.concatenate(report.truth))
             self._poses.append({name: pose for name, (_, pose) in self._seen.items()})
 
     def rollout(self, motion: RobotMotion) -> Rollout | None:
-        """All of it, in the frame of the motion; None where it never began.
+        """The whole record in the frame of the motion; None if it never began.
 
-        Before an object was observed it counts as where it was at first, and one that never was as the scene has it.
+        Before its first observation an object counts as being there already; one that was never observed is as in the
+        scene.
         """
         if len(self._times) < 2:
             return None
@@ -284,24 +285,24 @@ class _ObjectRecord:
         return Rollout(self._scene, (len(poses) - 1) / max(seconds, 1e-3), poses, roots, unobserved=unobserved)
 
     def rows(self, times: Iterable[float]) -> np.ndarray:
-        """(T,) rows of the rollout nearest before times in s on the robot's clock."""
+        """(T,) rows of the rollout just before times in s on the robot's clock."""
         return np.maximum(np.searchsorted(self._times, list(times), side="right") - 1, 0)
 
 
 def _beside(motion: RobotMotion, rollout: Rollout, rows: np.ndarray) -> np.ndarray:
-    """(T, n, 7) poses of a rollout's objects in the world of what the robot did, whose frames are these rows (T,)."""
+    """(T, n, 7) poses of a rollout's objects in the world of the robot's motion, whose frames are these rows (T,)."""
     began, given = _on_floor(rollout.root[rows[0]]), _start(motion)
     poses = rollout.poses[rows]
     return poses_from_frame(given, poses_in_frame(began, poses.reshape(-1, 7))).reshape(poses.shape)
 
 
 def _start(motion: RobotMotion) -> np.ndarray:
-    """The place (7,) on the floor where a motion begins, as `_on_floor`."""
+    """Pose (7,) on the floor where a motion begins, as `_on_floor`."""
     return _on_floor(np.r_[motion.root_pos[0], motion.root_quat_wxyz[0]])
 
 
 def _on_floor(pose: np.ndarray) -> np.ndarray:
-    """The place (7,) on the floor under a pose (7,) that faces as it does."""
+    """Pose (7,) on the floor below a pose (7,), with the same heading."""
     yaw = yaw_from_quat(pose[3:])
     return np.r_[pose[:2], 0.0, Rotation.from_euler("z", yaw).as_quat(scalar_first=True)]
 
@@ -312,7 +313,7 @@ def _path(samples: list[Sample]) -> np.ndarray:
 
 
 def _motion(samples: list[Sample]) -> tuple[RobotMotion, str]:
-    """What the robot did, one frame a sample, and whence the position comes."""
+    """The robot's motion, one frame per sample, and the source of the position."""
     quats, joints = (np.array([getattr(s.state, name) for s in samples]) for name in ("quat_wxyz", "joint_pos"))
     truth = [s.truth[0] for s in samples if s.truth is not None]
     if len(truth) == len(samples):

@@ -1,4 +1,4 @@
-"""What the two servers of TrackMotion have in common: rehearsal and controller."""
+"""Common parts of the two servers of TrackMotion: rehearsal and controller."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _fill(result: TrackMotion.Result, tracking: Tracking) -> None:
 
 
 def person_and_objects(goal: TrackMotion.Goal) -> dict[str, Any]:
-    """The person's motion, and the objects with what is to become of them, as the backends' options."""
+    """The human motion and the interaction, as keyword arguments of the backends."""
     return {"human": optional_human(goal.human), "interaction": interaction_from_message(goal)}
 
 

@@ -1,1 +1,1 @@
-"""Policies: the network, what it observes, and the formats that others publish theirs in."""
+"""Policies: networks, observations, and the formats in which others publish theirs."""

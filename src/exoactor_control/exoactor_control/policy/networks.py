@@ -21,16 +21,16 @@ class Network(Protocol):
 
     path: Path
     inputs: dict[str, Shape]
-    """Shapes by name; a name or None instead of a number: any size. Empty: the file does not say."""
+    """Shapes by name; a name or None in place of a number means any size. Empty: the file does not say."""
     outputs: dict[str, Shape]
     metadata: dict[str, str]
 
     def run(
         self, observation: np.ndarray, inputs: Mapping[str, Any] | None = None, outputs: Sequence[str] = ()
     ) -> list[np.ndarray]:
-        """Return the named outputs (none named: the first) for an observation (N,), or for several (B, N).
+        """Return the named outputs (default: the first) for an observation (N,), or for several (B, N).
 
-        ``inputs`` are the further ones by name, in any shape of the right size; those that are not given are zeros.
+        ``inputs`` are the further inputs by name, in any shape of the right size; missing ones are zeros.
         """
         ...
 
@@ -58,7 +58,7 @@ class _Onnx:
         options.log_severity_level = 4
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime has a dozen unrelated exception types for a bad file
+        except Exception as error:  # onnxruntime has a dozen unrelated exception types for bad files
             raise BadInput(f"The policy {path} is not an ONNX network that can be run: {reason(error)}.") from None
         self.path = path
         self.inputs = {i.name: tuple(i.shape) for i in self._session.get_inputs()}
@@ -86,12 +86,12 @@ _DTYPES = {
 
 
 def _sizes(shape: Sequence[int | str | None]) -> list[int]:
-    """Sizes of one sample: where any is taken, one."""
+    """Sizes of one sample; one for dimensions of any size."""
     return [n if isinstance(n, int) else 1 for n in shape]
 
 
 def _shaped(observation: np.ndarray, shape: Sequence[int | str | None]) -> np.ndarray:
-    """Lay observations (N,) or (B, N) out as the input wants them."""
+    """Reshape observations (N,) or (B, N) as the input requires."""
     rows = np.atleast_2d(observation)
     return rows if len(shape) <= 2 else rows.reshape(len(rows), *_sizes(shape)[1:])
 

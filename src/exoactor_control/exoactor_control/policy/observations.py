@@ -1,4 +1,4 @@
-"""What policies are fed: a registry of terms, and the vector that a spec puts together from them.
+"""Observations of policies: a registry of terms, and the vector composed of them according to a spec.
 
 A spec's ``groups`` are lists of terms; its ``observation`` is a list of parts, one after the other, each of
 
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
 
 
 class PolicyState(Protocol):
-    """What observations read of a policy; n is the number of its joints."""
+    """What observations read from a policy; n is the number of its joints."""
 
     order: np.ndarray
     """(n,) index of each of the policy's joints in motor order."""
     default_pose: np.ndarray
     """(n,) rad."""
     last_action: np.ndarray
-    """(n,), as the network gave it."""
+    """(n,), as output by the network."""
     mode: int
     token: np.ndarray
     """Output of the encoder; (0,) without one."""
     present: Frame
-    """The reference's frame now."""
+    """The reference's present frame."""
 
 
 Ahead = Callable[[int], "Frame"]
@@ -100,7 +100,7 @@ def _torso_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarray:
 
 
 def _positions(state: RobotState, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-    """Where the reference is and where the robot is, (3,) m, in the frame of the robot's odometry."""
+    """Positions of the reference and of the robot, (3,) m, in the frame of the robot's odometry."""
     if frame.position is None or state.position is None:
         raise ValueError("the policy is fed the robot's position, and none was given")
     return frame.position, state.position
@@ -139,7 +139,7 @@ def _offset(link: str) -> np.ndarray:
 
 # Each term: its width, and (robot state, reference frame, policy) -> (width,). Joints in the policy's order.
 _JOINTS = -1  # width: one for each of the policy's joints
-_GIVEN = -2  # width: as the spec says
+_GIVEN = -2  # width: given by the spec
 _Value = Callable[["RobotState", "Frame", "PolicyState"], np.ndarray]
 TERMS: dict[str, tuple[int, _Value]] = {
     # the reference
@@ -190,7 +190,7 @@ HUMAN_TERMS = frozenset(name for name in TERMS if name.startswith("human_"))
 
 @dataclass(frozen=True)
 class _Term:
-    """A term as a spec uses it."""
+    """A term as used by a spec."""
 
     name: str
     value: _Value
@@ -236,7 +236,7 @@ class _Term:
         x = self.value(state, frame, policy)
         if self.take is not None:
             x = x[self.take]
-        if len(x) < self.width:  # terms whose width the spec gives are filled up
+        if len(x) < self.width:  # terms whose width the spec gives are padded
             x = np.concatenate([x, np.zeros(self.width - len(x))])
         if self.clip is not None:
             x = np.clip(x, *self.clip)
@@ -245,7 +245,7 @@ class _Term:
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of the observation as a spec gives it."""
+    """A part of the observation in a spec."""
 
     groups: tuple[str, ...]
     width: int
@@ -289,7 +289,7 @@ class _Part:
 
 
 class Observation:
-    """Makes a network's input from the robot's state and the reference.
+    """Computes a network's input from the robot's state and the reference.
 
     ``groups`` and ``parts`` are as a spec gives them (see the module), ``joints`` the names of the policy's joints, in
     its order.
@@ -307,26 +307,26 @@ class Observation:
         self._parts = [_Part.read(part, self._groups) for part in parts]
         self.size = sum(part.size for part in self._parts)
         self.horizon = max((step for part in self._parts for step in part.steps), default=0)
-        """Greatest step ahead."""
+        """Maximum number of steps ahead."""
         self.reset()
 
     def __str__(self) -> str:
         return ", ".join(f"{'+'.join(part.groups)} {part.size}" for part in self._parts)
 
     def terms(self, mode: int = 0) -> frozenset[str]:
-        """Names of the terms that are fed in a mode."""
+        """Names of the terms that are used in a mode."""
         parts = (part for part in self._parts if part.modes is None or mode in part.modes)
         return frozenset(term.name for part in parts for group in part.groups for term in self._groups[group])
 
     def reset(self) -> None:
-        """Forget the history."""
+        """Clear the history."""
         self._history: list[deque[np.ndarray]] = [
             deque(() if part.fill_first else [np.zeros(part.width)] * part.history, maxlen=part.history)
             for part in self._parts
         ]
 
     def __call__(self, state: RobotState, ahead: Ahead, policy: PolicyState) -> np.ndarray:
-        """Build the observation, (size,) float32, and remember this step in the history."""
+        """Build the observation, (size,) float32, and add this step to the history."""
         known: dict[tuple[str, int], np.ndarray] = {}
 
         def step(part: _Part, ahead_by: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Policies: a network, and the spec of what it is fed and what its output means."""
+"""Policies: a network, and the spec of its observation and its output."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from exoactor_core.robot_state import RobotState
 if TYPE_CHECKING:
     from exoactor_control.reference.trajectory import Reference
 
-# Gains of joints that no policy moves: stiff enough to carry the limbs, soft enough for a robot in a band. Legs, waist,
+# Gains of joints that no policy moves: stiff enough to carry the limbs, soft enough for a robot on a band. Legs, waist,
 # arms.
 _LEG_KP, _LEG_KD = (100.0, 100.0, 100.0, 150.0, 40.0, 40.0), (2.0, 2.0, 2.0, 4.0, 2.0, 2.0)
 PD_KP = np.array([*_LEG_KP, *_LEG_KP, *[150.0] * 3, *([40.0] * 4 + [20.0] * 3) * 2])
@@ -31,7 +31,7 @@ PD_KD = np.array([*_LEG_KD, *_LEG_KD, *[4.0] * 3, *([2.0] * 4 + [1.0] * 3) * 2])
 
 
 class Policy:
-    """A policy that is run on the CPU in one thread. Build it with `load`."""
+    """A policy that runs on the CPU in one thread. Create it with `load`."""
 
     def __init__(self, network: Network, spec: PolicySpec, encoder: Network | None = None) -> None:
         d = spec
@@ -59,8 +59,8 @@ class Policy:
         """Load a network (ONNX, or TorchScript where torch is installed) with its spec.
 
         The spec is a YAML file (this project's, Unitree RL Lab's deploy.yaml, or SONIC's observation configuration), or
-        the name of a known layout; None: the file beside the network, or what the network itself says, or else the
-        known layout whose input and output shapes fit.
+        the name of a known layout; None: the file beside the network, or the network's own metadata, or else the known
+        layout whose input and output shapes fit.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class Policy:
 
     @property
     def files(self) -> list[Path]:
-        """The network's file, its encoder's where it has one, and those of its alternative."""
+        """Files of the network, of its encoder if it has one, and of its alternative."""
         own = [network.path for network in (self.network, self._encoder) if network is not None]
         return own if self.alternative is None else [*own, *self.alternative.files]
 
@@ -108,29 +108,29 @@ class Policy:
 
     @property
     def effort_limits(self) -> np.ndarray:
-        """(29,) N m that it was trained with, motor order."""
+        """(29,) N m, effort limits in training, motor order."""
         return self._to_motors(self.spec.effort_limits, EFFORT_LIMITS)
 
     @property
     def horizon(self) -> int:
-        """Steps that it looks ahead in the reference."""
+        """Number of steps that it looks ahead in the reference."""
         return max(observation.horizon for observation in self._observations)
 
     @cached_property
     def motion(self) -> RobotMotion | None:
-        """The motion that the file itself holds, where it was made for one alone (BeyondMimic)."""
+        """The motion contained in the file, if it was made for one motion only (BeyondMimic)."""
         return readers.beyond_mimic.motion(self.network) if readers.beyond_mimic.holds_motion(self.network) else None
 
     @property
     def needs_human(self) -> bool:
-        """It follows the person's motion itself, not the robot's."""
+        """Whether it follows the human motion itself, not the robot's."""
         encoder = self.spec.encoder
         if self._encoder_observation is None or encoder is None:
             return any(observation.terms() & HUMAN_TERMS for observation in self._observations)
         return bool(self._encoder_observation.terms(encoder.mode) & HUMAN_TERMS)
 
     def check(self, reference: Reference) -> None:
-        """Raise `Refused` when a reference lacks what the policy needs."""
+        """Raise `Refused` if a reference lacks something that the policy needs."""
         if self.needs_human and reference.human is None:
             raise Refused(f"The policy {self.name} follows the person's motion itself, and none came with this motion.")
 
@@ -140,7 +140,7 @@ class Policy:
         return 1e3 * self._seconds / max(self._count, 1)
 
     def reset(self) -> None:
-        """Forget the history, as at the start of an episode."""
+        """Clear the history, as at the start of an episode."""
         self.last_action = np.zeros(len(self.order))
         self.mode = 0
         self.token = np.zeros(0 if self.spec.encoder is None else self.spec.encoder.output[-1])
@@ -161,12 +161,12 @@ class Policy:
         return self._encoder_observation(state, _from(frame, ahead), self)
 
     def observe(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:
-        """Build the observation, (N,) float32, and remember this step in the history."""
+        """Build the observation, (N,) float32, and add this step to the history."""
         self.present = frame
         return self._observation(state, _from(frame, ahead), self)
 
     def observe_inputs(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> dict[str, np.ndarray]:
-        """Build what the further inputs are fed, by name, and remember this step in their histories."""
+        """Build the further inputs, by name, and add this step to their histories."""
         self.present, d = frame, self.spec
         frames = _from(frame, ahead)
         if d.max_steps and self._steps >= d.max_steps:
@@ -177,8 +177,8 @@ class Policy:
     def act(self, state: RobotState, frame: Frame, ahead: Ahead | None = None) -> np.ndarray:
         """Run one step: target joint positions, (29,) rad, motor order.
 
-        The heading of ``frame``, what the robot should do now, is in the world of its IMU; ``ahead`` gives what it
-        should do so many steps later, to policies with a `horizon`.
+        ``frame`` is the present reference, with its heading in the IMU's world; ``ahead`` returns the frame so many
+        steps later, for policies with a `horizon`.
         """
         if self._encoder is not None:
             self.token = self._run(self._encoder, self.encode(state, frame, ahead))
@@ -214,7 +214,7 @@ class Policy:
 
 
 def load_policy(name: str, spec: str = "") -> Policy | None:
-    """Load a policy as users name it, see `policy_file`; "pd" is none: plain joint PD. Raises as `Policy.load`."""
+    """Load a policy by the name in options, see `policy_file`; "pd": None, plain joint PD. Raises as `Policy.load`."""
     if name == "pd":
         return None
     path = policy_file(name)
@@ -224,12 +224,12 @@ def load_policy(name: str, spec: str = "") -> Policy | None:
 
 
 def policy_file(name: str) -> Path:
-    """Where the policy is that users name so: the one that comes with this package, or a file."""
+    """Path of the policy with a user-visible name: the one that comes with this package, or a file."""
     return FOLDER / f"{SHIPPED}.onnx" if name == SHIPPED else Path(name).expanduser()
 
 
 def _from(frame: Frame, ahead: Ahead | None) -> Ahead:
-    """Return the frames ahead, each asked for once, the present one being ``frame``."""
+    """Return the frames ahead, each computed once, where the present one is ``frame``."""
 
     @cache
     def at(steps: int) -> Frame:
@@ -279,7 +279,7 @@ def _recurrent_state(network: Network) -> dict[str, str]:
 
 
 def _takes(network: Network, d: PolicySpec) -> bool:
-    """Whether a network's inputs and outputs are those of a spec."""
+    """Whether a network's inputs and outputs match a spec."""
     if not network.inputs:  # the file does not say: try
         try:
             return network.run(np.zeros(d.input[-1], dtype=np.float32))[0].size == d.output[-1]
@@ -299,13 +299,13 @@ def _takes(network: Network, d: PolicySpec) -> bool:
 
 
 def _count(shape: Shape) -> int | None:
-    """How many numbers an input takes, the batch left aside; None: any."""
+    """Number of elements of an input, without the batch; None: any."""
     sizes = [n for n in shape[1:] if isinstance(n, int)]
     return int(np.prod(sizes)) if len(sizes) == len(shape) - 1 else None
 
 
 def _fits(found: Shape, needed: tuple[int, ...]) -> bool:
-    """Whether a network's shape (names and None: any size) takes the needed one."""
+    """Whether a network's shape (names and None: any size) accepts the needed one."""
     return len(found) == len(needed) and all(
         not isinstance(a, int) or a == b for a, b in zip(found, needed, strict=True)
     )

@@ -1,6 +1,6 @@
-"""What a policy is fed and what its output means, as data: ``policies/*.yaml``, or a file next to the network.
+"""Observation and output of a policy, as data: ``policies/*.yaml``, or a file next to the network.
 
-`exoactor_control.policy.observations` says what can stand in ``groups`` and ``observation``.
+`exoactor_control.policy.observations` documents the entries ``groups`` and ``observation``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class PolicySpec:
     Raises
     ------
     BadInput
-        Its numbers do not fit together: the message says which.
+        Its numbers are inconsistent: the message says which.
     """
 
     __pydantic_config__ = ConfigDict(arbitrary_types_allowed=True, extra="ignore")
@@ -61,7 +61,7 @@ class PolicySpec:
     input: tuple[int, ...]
     output: tuple[int, ...]
     joint_order: tuple[str, ...]
-    """Names; the joints that are not among them hold the reference's positions."""
+    """Names; other joints hold the reference's positions."""
     groups: dict[str, list[dict[str, Any]]]
     observation: list[dict[str, Any]]
     default_pose: _Numbers
@@ -77,22 +77,23 @@ class PolicySpec:
     action_clip: float
     encoder: Encoder | None = None
     single_support: bool = False
-    """Where a motion stands on one leg a regulator holds the robot (`controller.single_support`)."""
+    """Whether a regulator holds the robot while a motion stands on one leg (`controller.single_support`)."""
     outer_loop: bool = True
-    """The outer loop of `controller.tracker` is closed around it; False: it observes its position and heading."""
+    """Whether the outer loop of `controller.tracker` is closed around it; False: it observes its position and
+    heading."""
     inputs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     """Observations for the network's further inputs, by name."""
     feedback: dict[str, str] = field(default_factory=dict)
-    """Further inputs that are fed an output of the step before (zeros at the start), by name: name of the output."""
+    """Further inputs that receive an output of the previous step (zeros at the start), by name: name of the output."""
     step_input: str = ""
-    """Further input that is fed the number of steps since the start; empty: none."""
+    """Further input that receives the number of steps since the start; empty: none."""
     max_steps: int = 0
-    """Steps after which count and feedback start anew; 0: never."""
+    """Steps after which step count and feedback restart; 0: never."""
     action_output: str = ""
     """Name of the output that is the action; empty: the first."""
     alternative: str = ""
-    """File beside this one, of a policy with the same gains and limits, with which the rehearsal tries what this one
-    does not do well; empty: none."""
+    """File beside this one, of a policy with the same gains and limits, which the rehearsal tries for motions that this
+    one does not do well; empty: none."""
 
     def __post_init__(self) -> None:
         self._check_joints()
@@ -134,7 +135,7 @@ class PolicySpec:
     def of_terms(
         cls, name: str, joints: Sequence[str], groups: dict[str, Any], parts: list[dict[str, Any]], **entries: Any
     ) -> PolicySpec:
-        """Make the spec of a policy at 50 Hz whose sizes follow from its terms; effort limits are the motors'."""
+        """Create the spec of a policy at 50 Hz whose sizes follow from its terms; effort limits are the motors'."""
         limits = [EFFORT_LIMITS[JOINT_NAMES.index(j)] if j in JOINT_NAMES else np.nan for j in joints]
         size = Observation(groups, parts, joints).size
         defaults: dict[str, Any] = {
@@ -148,7 +149,7 @@ class PolicySpec:
 
     @classmethod
     def read(cls, d: dict[str, Any]) -> PolicySpec:
-        """Make one of the entries of a YAML file; raises `BadInput` for a lacking or wrong one."""
+        """Create a spec from the entries of a YAML file; raises `BadInput` for missing or wrong ones."""
         with _as_bad_input():
             groups = {name: [_term(term) for term in terms] for name, terms in d["groups"].items()}
             return TypeAdapter(cls).validate_python(d | {"groups": groups})
@@ -170,7 +171,7 @@ class PolicySpec:
 
 
 def with_history(group: str, steps: int) -> dict[str, Any]:
-    """Part of an observation as Isaac Lab makes it: so many steps, oldest first, begun with copies of the first."""
+    """Part of an observation as in Isaac Lab: so many steps, oldest first, initialised with copies of the first."""
     history = {"history": steps - 1, "present": True, "fill": "first"} if steps > 1 else {}
     return {"groups": [group], **history}
 
@@ -195,7 +196,7 @@ def _as_bad_input() -> Iterator[None]:
 
 @contextmanager
 def in_file(path: str | Path) -> Iterator[None]:
-    """Turn whatever is found wrong into one sentence about a file."""
+    """Turn any error into one sentence about a file."""
     try:
         with _as_bad_input():
             yield
@@ -204,16 +205,16 @@ def in_file(path: str | Path) -> Iterator[None]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Leaves out what only Python could make (Isaac Lab writes slices so)."""
+    """Skips what only Python could construct (such as Isaac Lab's slices)."""
 
 
 _Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda *_: None)
 
 
 def load_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a YAML file that holds a mapping; raises `Missing` and `BadInput`.
+    """Read a YAML file with a mapping; raises `Missing` and `BadInput`.
 
-    Its entry ``base`` names a known layout, of which it has everything that it does not give itself.
+    Its entry ``base`` names a known layout, which provides all entries that the file lacks.
     """
     path = Path(path).expanduser()
     try:
@@ -230,5 +231,5 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
 
 @cache
 def known_specs() -> dict[str, PolicySpec]:
-    """The layouts that this package knows, by name."""
+    """The layouts that come with this package, by name."""
     return {path.stem: PolicySpec.load(path) for path in sorted(FOLDER.glob("*.yaml"))}

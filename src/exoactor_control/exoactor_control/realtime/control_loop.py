@@ -1,8 +1,8 @@
-"""The loop between the robot's link and the controller: fixed rate, nothing in its way.
+"""The loop between the robot link and the controller, at a fixed rate.
 
-`ControlLoop` runs in a thread; `exoactor_control.realtime.control_process` gives it a process of its own, where that
-thread has the interpreter to itself. Each period it takes the newest LowState, asks the controller and sends the
-LowCmd; whatever takes longer (the policy's inference, reports) comes after the command is on its way.
+`ControlLoop` runs in a thread; `exoactor_control.realtime.control_process` gives it a process of its own, in which that
+thread has the interpreter to itself. In each period it reads the newest LowState, steps the controller and sends the
+LowCmd; slower work (the policy's inference, reports) comes after the command has been sent.
 """
 
 from __future__ import annotations
@@ -33,49 +33,49 @@ from exoactor_unitree.robot_link import RobotLink
 log = logging.getLogger("exoactor.control")
 
 STATE_LOST = 2.0
-"""s without a LowState until the robot counts as gone: it may come back restarted, and is waited for again."""
+"""s without a LowState until the robot counts as gone: it may be restarted, and is then waited for."""
 RENEWAL_TIMEOUT = 0.7
-"""s that a motion goes on which nobody renews: its sender is frozen. With the time to notice it, less than a second."""
+"""s that a motion continues without renewal: its sender is frozen. With the time to notice it, less than a second."""
 
 DAMPING_TIMEOUT = 0.5
-"""s for a stop's damping to be on the wire; else it has failed. It takes 2 ms where the computer has time for the loop.
-"""
+"""s for a stop's damping to be sent; otherwise it has failed. It takes 2 ms if the computer has time for the loop."""
 
-_MAX_EXTRAPOLATION = 0.004  # s: LowState comes every 2 ms; the robot's clock is carried on no further than this
+_MAX_EXTRAPOLATION = 0.004  # s: LowState comes every 2 ms; the robot's clock is extrapolated by no more than this
 _WRONG_MODE = "the robot measures its ankles and waist by their parallel motors (mode AB), not by pitch and roll (PR)"
-_MONITOR_PERIOD = 1.0  # s between two questions to the motion switcher, while nothing depends on an undisturbed loop
+_MONITOR_PERIOD = 1.0  # s between queries of the motion switcher, made only while they cannot disturb
 
-# The loop keeps in step with LowState, so that each command follows the newest one closely: now and then it looks when
-# one arrives, and moves its own beat a little.
-_MARGIN = 3e-4  # s of the beat behind the arrival
+# The loop stays in phase with LowState, so that each command closely follows the newest one: now and then it observes
+# an
+# arrival and adjusts its phase slightly.
+_MARGIN = 3e-4  # s from the arrival to the loop's step
 _SYNC_PERIOD = 25  # periods
-_OBSERVATIONS = 8  # of objects that wait for the loop, at most
-_MAX_SYNC = 4e-5  # s that the beat moves by at most each time
+_OBSERVATIONS = 8  # maximum number of object observations waiting for the loop
+_MAX_SYNC = 4e-5  # s, maximum phase adjustment
 
 
 class Settings(ControllerOptions):
-    """What the loop is started with."""
+    """Settings of the loop."""
 
     state_timeout: float = 0.05
-    """s without a LowState until the controller damps the robot (it never waits less than its own 50 ms)."""
+    """s without a LowState until the controller damps the robot (at least the controller's own 50 ms)."""
     robot_clock: bool = False
-    """Count time in LowState's ticks, so that a simulation slower than real time is controlled in its own time; else on
-    this computer's clock."""
+    """Measure time in LowState's ticks, so that a simulation slower than real time is controlled in its own time;
+    otherwise with this computer's clock."""
 
 
 class NoAnswer(Missing):
-    """The control loop or its process has ended, or does not do in time what it is asked for."""
+    """The control loop or its process has ended, or does not respond in time."""
 
 
 class ControlLoop:
     """Steps a controller at a fixed rate while the robot is heard.
 
-    Nothing is sent until the robot is first asked to stand, damp or let its motors go: only then are the motors taken
-    from the robot's own controller, which gets them back on `release` and `close`. Motors that nobody has, "stop" damps
-    too. A loop that has stood still for longer than ``state_timeout`` damps a robot that stands or moves.
+    Nothing is sent until the robot is first asked to stand, damp or release its motors: only then are the motors taken
+    over from the robot's own controller, which gets them back on `release` and `close`. "stop" also damps motors that
+    nobody has. A loop that stalled for longer than ``state_timeout`` damps a robot that stands or moves.
 
-    ``memory`` is shared with a watchdog, without which the robot then neither stands up nor moves; None: there is none,
-    as in tests.
+    ``memory`` is shared with a watchdog, without which the robot neither stands up nor moves; None: no watchdog, as in
+    tests.
     """
 
     def __init__(
@@ -88,16 +88,16 @@ class ControlLoop:
         settings = settings or Settings()
         self.link, self.controller = link, controller
         self.error = "not started"
-        """Why the robot cannot be driven, one sentence; empty when it can."""
+        """Why the robot cannot be driven, one sentence; empty if it can."""
         self._memory = memory
         self.motors = MotorOwnership(link, controller.blind_damping, memory)
         self._damping_sent = threading.Event()
         self.samples: list[Sample] = []
-        """One per frame of the motion now or last tracked."""
+        """One sample per frame of the present or last motion."""
         self.on_report: Callable[[Report], None] | None = None
-        """Called at some 50 Hz, from the loop's own thread, after a command has been sent."""
+        """Called at about 50 Hz, in the loop's thread, after a command has been sent."""
         self._hands = Hands()
-        self._openness: np.ndarray | None = None  # (2,) that the hands are asked for; None: nothing yet
+        self._openness: np.ndarray | None = None  # (2,) requested openness; None: no request yet
         self._remote = Remote()
         self._observations: deque[dict[str, np.ndarray]] = deque(maxlen=_OBSERVATIONS)
         self._period = 1.0 / settings.rate
@@ -105,7 +105,7 @@ class ControlLoop:
         self._renewed = self._tracked = 0.0  # when the motion was last renewed, and when it was given
         self._late, self._beats = np.zeros(5000), 0
         self._go_presses = self._motion = self._reported = self._stop_count = self.reports = 0
-        self._wrong_mode = 0  # steps in a row in which the robot measured in mode AB
+        self._wrong_mode = 0  # consecutive steps in which the robot measured in mode AB
         self._request_lock = threading.Lock()  # one request at a time
         self._releasing = threading.Event()  # asks the loop's thread to stop sending
         self._stop = threading.Event()
@@ -113,12 +113,12 @@ class ControlLoop:
         self._monitor = threading.Thread(target=self._monitor_mode, name="motion switcher", daemon=True)
 
     def start(self) -> None:
-        """Begin to look for the robot."""
+        """Start looking for the robot."""
         self._thread.start()
         self._monitor.start()
 
     def close(self) -> None:
-        """Damp the robot, give it back to its own controller, and end."""
+        """Damp the robot, return it to its own controller, and end."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(8.0)
@@ -126,25 +126,25 @@ class ControlLoop:
 
     @property
     def lateness_ms(self) -> tuple[float, float]:
-        """Median and 99th percentile of how late the last 5000 steps began, ms."""
+        """Median and 99th percentile of the lateness of the last 5000 steps, ms."""
         late = self._late[: self._beats] if 0 < self._beats < len(self._late) else self._late
         return float(1e3 * np.median(late)), float(1e3 * np.percentile(late, 99))
 
     # requests
 
     def ask(self, what: str) -> None:
-        """Ask for "stop", "damp", "stand", "zero_torque", "open_hands" or "close_hands".
+        """Request "stop", "damp", "stand", "zero_torque", "open_hands" or "close_hands".
 
-        A motion that begins asks for "stand_for_motion" (refused after a stop), one that is cancelled for "end_motion".
-        The first that needs the motors takes them from the robot's own controller; "stop" alone does not: it damps
-        motors that are ours or that nobody has, since they may hold the last command of a controller that is gone.
-        "stop" and "damp" return when damping is on the wire.
+        A motion that begins requests "stand_for_motion" (refused after a stop), a cancelled one "end_motion". The first
+        request that needs the motors takes them over from the robot's own controller, except "stop": it damps motors
+        that are ours or that nobody has, since these may hold the last command of a dead controller. "stop" and "damp"
+        return when damping has been sent.
 
         Raises
         ------
         Missing
-            The robot is not heard (damping is sent nevertheless), its own controller does not let go, or there is no
-            watchdog.
+            The robot is not heard (damping is sent nevertheless), its own controller does not release the motors, or
+            there is no watchdog.
         RobotNotReady
             The robot is not fit for it, its own controller has the motors, or another controller commands it ("stop" is
             sent nevertheless).
@@ -194,7 +194,7 @@ class ControlLoop:
         return notes
 
     def observe(self, poses: dict[str, np.ndarray]) -> None:
-        """Take in where objects are now: by id (7,), m and w, x, y, z, in the frame of the pelvis."""
+        """Update the poses of objects: by id (7,), m and w, x, y, z, in the frame of the pelvis."""
         self._observations.append(poses)
 
     @property
@@ -203,11 +203,11 @@ class ControlLoop:
         return self.controller.reach_notes
 
     def renew(self) -> None:
-        """Say that whoever gave the motion is still there; once this was said, a motion goes on no longer without."""
+        """Renew the motion: once renewed, it continues only as long as this is called repeatedly."""
         self._renewed = time.monotonic()
 
     def _end_unrenewed(self) -> None:
-        """End a motion that is not renewed any more."""
+        """End a motion that is no longer renewed."""
         renewed = self._renewed if self._memory is None else max(self._renewed, self._memory.motion_renewed)
         if self.controller.state is not State.TRACK or not renewed:
             return
@@ -246,7 +246,7 @@ class ControlLoop:
         self.controller.stop()
 
     def release(self) -> None:
-        """Damp the robot, stop sending, and give the motors back to the robot's own controller."""
+        """Damp the robot, stop sending, and return the motors to the robot's own controller."""
         with self._request_lock:
             self.controller.damp()
             if self.motors.ours and self._thread.is_alive():
@@ -259,17 +259,17 @@ class ControlLoop:
     def _take_over(self, what: str) -> None:
         if self.error:
             raise Missing(self.error)
-        if what in ("stand", "stand_for_motion"):  # would it be refused? If so, the other controller keeps the motors
+        if what in ("stand", "stand_for_motion"):  # if refused, the motors stay where they are
             getattr(self.controller, what)()
         self.controller.damp()
         self.motors.take()
 
     def _monitor_mode(self) -> None:
-        """Ask who has the motors, while they stand still or are not ours; where the robot's own has them, let go."""
+        """Monitor who has the motors while they are idle or not ours; release them to the robot's own controller."""
         while not self._stop.wait(_MONITOR_PERIOD):
             if self.motors.ours and self.controller.state in (State.STAND, State.TRACK):
                 continue
-            with self._request_lock:  # not while it is being made to let go
+            with self._request_lock:  # not while another thread is making it release them
                 mode = self.motors.mode()
                 if mode and self.motors.ours:
                     log.warning("The robot's own controller '%s' has the motors now: nothing is sent any more.", mode)
@@ -280,7 +280,7 @@ class ControlLoop:
     # the loop's thread
 
     def _beat(self) -> str:
-        """Tell the watchdog that the loop runs; returns why it damps the motors, if it does, one clause."""
+        """Tell the watchdog that the loop runs; returns why it damps the motors, one clause; empty: it does not."""
         memory = self._memory
         if memory is None:
             return ""
@@ -299,7 +299,7 @@ class ControlLoop:
                 self._memory.acknowledged = trips
 
     def _wait_for_robot(self) -> None:
-        """Return when it is heard, as `RobotLink.wait_for_state`; motors that are ours are damped, heard or not."""
+        """Wait until the robot is heard, as `RobotLink.wait_for_state`; motors that are ours are damped meanwhile."""
 
         def meanwhile() -> None:
             if reason := self._beat():
@@ -360,7 +360,7 @@ class ControlLoop:
         self.motors.ours = False
 
     def _wait(self, due: float, synchronise: bool) -> float:
-        """Sleep until the next beat after ``due``; return when that is."""
+        """Sleep until the next period after ``due``; return when that is."""
         period = self._period
         due += period
         if synchronise:
@@ -375,13 +375,13 @@ class ControlLoop:
         return due if ahead > -0.02 else due - ahead  # never catch up with a burst
 
     def _step(self, state: RobotState, received_now: float) -> bool:
-        """Ask the controller and send; says whether the policy ran."""
+        """Step the controller and send; says whether the policy ran."""
         age = received_now - state.time
         if self._robot_clock:
             state = replace(state, time=1e-3 * state.tick)
             now = state.time + (age if age > self._state_timeout else min(age, _MAX_EXTRAPOLATION))
         elif age <= self._state_timeout:
-            now = min(received_now, state.time + 0.04)  # inside the controller's own patience
+            now = min(received_now, state.time + 0.04)  # within the controller's own time-out
         else:
             now = received_now
         self._handle_remote(state.buttons)
@@ -396,7 +396,7 @@ class ControlLoop:
                 controller.observe(name, pose)
         long = controller.advance(state, now)
         index = controller.tracking_frame
-        samples = self.samples  # another list when a motion is given
+        samples = self.samples  # replaced when a new motion is given
         if index is not None and index >= 0 and (not samples or index > samples[-1].index):
             limits = SATURATION_THRESHOLD * controller.safety.effort_limits
             saturated = bool((np.abs(command.torque(state.joint_pos, state.joint_vel)) >= limits).any())
@@ -405,7 +405,7 @@ class ControlLoop:
         return long
 
     def _guard(self, state: RobotState) -> None:
-        """Trip where another controller commands the motors too, or they measure in the wrong mode."""
+        """Trip if another controller also commands the motors, or if they measure in the wrong mode."""
         if self.controller.state in (State.ZERO_TORQUE, State.DAMPING):
             return
         if self.motors.intruded:
@@ -430,7 +430,7 @@ class ControlLoop:
             log.warning("The remote asked for '%s': %s", request, error)
 
     def _publish_report(self, state: RobotState | None) -> None:
-        """Report, and move the hands: what can wait for a quiet moment."""
+        """Report, and move the hands: work that can wait until the command is sent."""
         self._hands.listen()
         self.controller.tracker.fit_hands(self._hands.heard)
         self._move_hands()
@@ -446,12 +446,12 @@ class ControlLoop:
             self._hands.follow(self._openness)
 
     def report(self) -> Report:
-        """Publish the present state."""
+        """Report the present state."""
         return self._report(self.link.read(), ())
 
     def _report(self, state: RobotState | None, samples: tuple[Sample, ...]) -> Report:
         self.reports += 1
-        number = self.reports  # before anything is looked at
+        number = self.reports  # before anything else is read
         policy, odometry = self.controller.policy, self.controller.tracker.odometry
         return Report(
             number=number,
@@ -475,7 +475,7 @@ class ControlLoop:
         )
 
     def _send_damping(self) -> None:
-        """Leave the motors damping, not in the last command."""
+        """Leave the motors damped rather than in the last command."""
         for _ in range(10 if self.motors.ours else 0):
             self.link.write(MotorCommand.damping())
             time.sleep(self._period)

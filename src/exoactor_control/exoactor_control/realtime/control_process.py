@@ -1,9 +1,9 @@
-"""The control loop in a process of its own: no ROS executor, no garbage collection, no other thread's interpreter lock.
+"""The control loop in its own process, without ROS executor, garbage collection or other threads' interpreter lock.
 
-`ControlProcess` starts it and talks to it over a pipe; it offers what `ControlLoop` offers. The process damps the
-robot and ends when its parent does, however that ends; when it is the one to end or freeze, a watchdog damps the
-robot (`exoactor_control.realtime.watchdog`). Where the system permits, it runs under SCHED_FIFO, ahead of everything
-that has no deadline (root, CAP_SYS_NICE, or an rtprio limit in /etc/security/limits.conf).
+`ControlProcess` starts it and communicates over a pipe; it has the interface of `ControlLoop`. The process damps the
+robot and ends when its parent ends, for whatever reason; if the process itself ends or freezes, a watchdog damps the
+robot (`exoactor_control.realtime.watchdog`). If the system permits, it runs under SCHED_FIFO, ahead of everything
+without deadlines (root, CAP_SYS_NICE, or an rtprio limit in /etc/security/limits.conf).
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ log = logging.getLogger("exoactor.control")
 START_TIMEOUT = 60.0
 """s for the process to load its libraries and the policy."""
 STOP_TIMEOUT = 1.0
-"""s for the control process to answer a stop; then the watchdog damps the robot."""
+"""s for the control process to answer a stop, after which the watchdog damps the robot."""
 CLAIM_TIMEOUT = 3.0
-"""s for that where the motors are not ours, and the robot is asked first whose they are."""
+"""s for the same if the motors are not ours, since the robot is first asked whose they are."""
 SILENCE_TIMEOUT = 3.0
-"""s without a report, of which there are 50 a second (one, while the robot is not heard), until something is wrong."""
+"""s without a report after which something is wrong; reports come at 50 Hz (1 Hz while the robot is not heard)."""
 _ENDED = "The control process has ended: configure the controller anew."
-_PRIORITY = 20  # of SCHED_FIFO: below the kernel's own threads (50), above everything ordinary
-_SWITCH_INTERVAL = 5e-5  # s that the loop waits at most for another thread of its process
+_PRIORITY = 20  # of SCHED_FIFO: below the kernel's threads (50), above everything ordinary
+_SWITCH_INTERVAL = 5e-5  # s, maximum time that the loop waits for another thread of its process
 
 
 def make_loop(settings: Settings, memory: WatchdogMemory | None = None) -> ControlLoop:
@@ -58,11 +58,11 @@ def make_loop(settings: Settings, memory: WatchdogMemory | None = None) -> Contr
     Raises
     ------
     Missing, BadInput
-        The policy cannot be loaded, or DDS not be joined.
+        The policy cannot be loaded, or DDS cannot be joined.
     """
     policy = load_policy(settings.policy, settings.policy_spec)
     controller = Controller(policy, settings)
-    # not before: loading takes long, and is nothing to keep others waiting for
+    # not earlier, since loading takes long and must not starve others
     if not take_priority(_PRIORITY):
         log.info("No real-time priority here: on a busy computer the 500 Hz will not be steady.")
     link = RobotLink(settings.network_interface, settings.dds_domain)
@@ -70,7 +70,7 @@ def make_loop(settings: Settings, memory: WatchdogMemory | None = None) -> Contr
 
 
 class ControlProcess:
-    """A running `ControlLoop` in a process of its own.
+    """A running `ControlLoop` in its own process.
 
     Raises
     ------
@@ -80,12 +80,12 @@ class ControlProcess:
 
     def __init__(self, settings: Settings) -> None:
         self.samples: list[Sample] = []
-        """One per frame of the motion now or last tracked."""
+        """One sample per frame of the present or last motion."""
         self.latest: Report | None = None
-        """The newest report, some 20 ms old at most while the robot is heard; None before the first."""
-        self._heard = time.monotonic()  # when it came
+        """The newest report, at most about 20 ms old while the robot is heard; None before the first."""
+        self._heard = time.monotonic()  # time of its arrival
         self._motion = 0
-        self._asked = 0  # reports up to this number began before the last request was answered
+        self._asked = 0  # reports up to this number began before the last answered request
         self._answers: dict[int, list[Any]] = {}
         self._numbers = itertools.count(1)
         self._arrived = threading.Condition()
@@ -94,9 +94,9 @@ class ControlProcess:
         self._pipe, other = Pipe()
         self._memory_fd, self._memory = create_memory()
         self._memory.set_command(Safety().blind_damping(DAMPING_GAIN), MODE_MACHINE)
-        self._ending, alive = os.pipe()  # closed when the control process ends, which alone holds the other end
+        self._ending, alive = os.pipe()  # closed when the control process ends, the only holder of the other end
         fds = [other.fileno(), self._memory_fd, alive]
-        with block_signals(signal.SIGINT):  # this process closes it in good order
+        with block_signals(signal.SIGINT):  # this process closes it in order
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "exoactor_control.realtime.control_process", *map(str, fds)],
                 pass_fds=fds,
@@ -127,7 +127,7 @@ class ControlProcess:
 
     @property
     def error(self) -> str:
-        """Why the robot cannot be driven, one sentence; empty when it can."""
+        """Why the robot cannot be driven, one sentence; empty if it can."""
         if self._ended:
             return _ENDED
         if time.monotonic() - self._heard > SILENCE_TIMEOUT:
@@ -136,11 +136,11 @@ class ControlProcess:
 
     @property
     def pid(self) -> int:
-        """Process number of the loop."""
+        """Process id of the loop."""
         return self._process.pid
 
     def report(self) -> Report:
-        """Return the newest report; wait for one that knows of the last request.
+        """Return the newest report, which began after the last request was answered.
 
         Raises
         ------
@@ -158,7 +158,7 @@ class ControlProcess:
 
     @property
     def alarm(self) -> str:
-        """What is wrong with control process or watchdog, one sentence; empty when nothing is."""
+        """What is wrong with control process or watchdog, one sentence; empty if nothing is."""
         memory = self._memory
         if memory.tripped:
             sending = time.monotonic() - memory.sent_time < 0.5
@@ -175,10 +175,10 @@ class ControlProcess:
         return self._watchdog
 
     def ask(self, what: str) -> str:
-        """As `ControlLoop.ask`; returns who damps the motors, one sentence, where "stop" or "damp" is asked for.
+        """As `ControlLoop.ask`; for "stop" and "damp" it returns who damps the motors, one sentence.
 
-        Where the control process does not answer "stop" (or "damp", once the motors are ours) in time, the watchdog
-        damps the motors.
+        If the control process does not answer "stop" (or "damp", once the motors are ours) in time, the watchdog damps
+        the motors.
         """
         ours = self._memory.armed
         if what != "stop" and not (what == "damp" and ours):
@@ -194,11 +194,11 @@ class ControlProcess:
     def track(self, reference: Reference) -> list[str]:
         """As `ControlLoop.track`."""
         notes = self._call("track", reference, self._motion + 1)
-        self._motion, self.samples = self._motion + 1, []  # the first comes only when the blend-in is over
+        self._motion, self.samples = self._motion + 1, []  # the first sample comes when the blend-in is over
         return notes
 
     def observe(self, poses: dict[str, np.ndarray]) -> None:
-        """As `ControlLoop.observe`; what the process has no time to take is left out."""
+        """As `ControlLoop.observe`; poses that the process has no time for are dropped."""
         _offer(self._pipe, self._sending, (0, "observe", (poses,)))
 
     @property
@@ -216,11 +216,11 @@ class ControlProcess:
 
     @property
     def lateness_ms(self) -> tuple[float, float]:
-        """Median and 99th percentile of how late the last 5000 steps began, ms."""
+        """Median and 99th percentile of the lateness of the last 5000 steps, ms."""
         return self._call("lateness_ms")
 
     def close(self) -> None:
-        """Damp the robot, give it back to its own controller, and end the process."""
+        """Damp the robot, return it to its own controller, and end the process."""
         closed = self._ended
         if not self._ended:
             with contextlib.suppress(ExoActorError):
@@ -234,7 +234,7 @@ class ControlProcess:
         if time.monotonic() - self._heard > SILENCE_TIMEOUT:
             timeout = min(timeout, STOP_TIMEOUT)
         number = next(self._numbers)
-        # Another thread may be sending a motion that a frozen process does not take.
+        # Another thread may be blocked sending a motion to a frozen process.
         if not self._sending.acquire(timeout=timeout):
             raise NoAnswer(f"The control process takes no request within {timeout:g} s.")
         try:
@@ -296,7 +296,7 @@ class _Server:
         self._loop: ControlLoop | None = None
 
     def serve(self) -> None:
-        """Answer until asked to close, or the parent is gone; every request in a thread: a stop waits for none."""
+        """Answer requests until closed or the parent is gone, each in its own thread, so that a stop never waits."""
         try:
             while True:
                 number, what, arguments = self._pipe.recv()
@@ -306,7 +306,7 @@ class _Server:
                     return
                 if what == "start":
                     self._serve(number, what, arguments)
-                elif what == "observe":  # waits for nothing, and has no answer
+                elif what == "observe":  # does not wait, and has no answer
                     if self._loop is not None:
                         self._loop.observe(*arguments)
                 else:
@@ -350,20 +350,20 @@ class _Server:
 
 
 def _offer(pipe: Connection, sending: threading.Lock, message: Any) -> None:
-    """Send a message if that needs no waiting; ``sending`` is held by whoever else sends."""
+    """Send a message if this does not block; other senders hold ``sending``."""
     if not sending.acquire(blocking=False):
         return
     try:
         if select.select([], [pipe], [], 0)[1]:  # then there is room for many
             pipe.send(message)
     except OSError:
-        pass  # the other end is gone, and whoever asks it for something is told so
+        pass  # the other end is gone, which its next request will report
     finally:
         sending.release()
 
 
 def _settle() -> None:
-    """Keep the interpreter's own pauses away from the loop: what lives now is never collected, and nothing else is."""
+    """Disable garbage collection: existing objects are never collected, so that the loop has no pauses."""
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -371,7 +371,7 @@ def _settle() -> None:
 
 
 def main() -> int:
-    """Serve the parent: the arguments are the numbers of the pipe to it, of shared memory, and of a pipe to hold."""
+    """Serve the parent; the arguments are file descriptors: the pipe to it, shared memory, and a pipe to hold."""
     logging.basicConfig(format="[control] %(message)s")
     log.setLevel(logging.INFO)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -1,4 +1,4 @@
-"""Whose the motors are: this controller's, the robot's own controller's, another's, or nobody's."""
+"""Who owns the motors: this controller, the robot's own, another program, or nobody."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ log = logging.getLogger("exoactor.control")
 
 INTRUDER = "another controller sends commands on rt/lowcmd"
 
-_SILENCE_SECONDS = 0.25  # s without another controller's LowCmd until the motors count as free
-_RELEASE_TIMEOUT = 4.0  # s for the robot's own controller to let go
-_ANSWER_TIMEOUT = 0.8  # s for the motion switcher's answer; it comes within milliseconds once DDS has found the robot
+_SILENCE_SECONDS = 0.25  # s without another controller's LowCmd after which the motors count as free
+_RELEASE_TIMEOUT = 4.0  # s for the robot's own controller to release them
+_ANSWER_TIMEOUT = 0.8  # s for the motion switcher's answer, which takes milliseconds once DDS has discovered the robot
 
 
 class MotorOwnership:
-    """Takes the motors from the robot's own controller, and gives them back.
+    """Takes the motors over from the robot's own controller, and returns them.
 
-    The watchdog, with which ``memory`` is shared (None: there is none), damps with ``blind_damping`` (29,) N m s/rad.
+    The watchdog, with which ``memory`` is shared (None: no watchdog), damps with ``blind_damping`` (29,) N m s/rad.
     """
 
     def __init__(self, link: RobotLink, blind_damping: np.ndarray, memory: WatchdogMemory | None) -> None:
         self._link, self._blind_damping, self._memory = link, blind_damping, memory
         self._switcher = MotionSwitcherClient()
         self._ours = False
-        self._mode: str | None = None  # of the robot's own controllers, when the motion switcher last answered
-        self._own_mode = ""  # the robot's own controller, as it was found
+        self._mode: str | None = None  # of the robot's own controllers, by the motion switcher's last answer
+        self._own_mode = ""  # the robot's own controller, as found
         self.holder = ""
-        """Who has the motors where they are not ours, one clause; empty: not known."""
+        """Who has the motors if they are not ours, one clause; empty: unknown."""
 
     @property
     def ours(self) -> bool:
-        """Commands are sent, and the watchdog sends damping where they cease."""
+        """Whether commands are sent, and the watchdog damps when they cease."""
         return self._ours
 
     @ours.setter
@@ -52,24 +52,24 @@ class MotorOwnership:
         self._ours = value
 
     def taken_by_watchdog(self) -> None:
-        """The watchdog damps the motors: they are ours."""
+        """Note that the watchdog damps the motors: they are ours."""
         self._ours = True
 
     @property
     def intruded(self) -> bool:
-        """Somebody else sends commands, who is not our watchdog."""
+        """Whether somebody other than our watchdog sends commands."""
         by_watchdog = self._memory is not None and time.monotonic() - self._memory.sent_time <= 2.0 * _SILENCE_SECONDS
         return self._link.silence < _SILENCE_SECONDS and not by_watchdog
 
     def mode(self) -> str | None:
-        """Name of the robot's own controller that has the motors; '' when none has, None when that was never known."""
+        """Name of the robot's own controller that has the motors; '' if none has, None if this is unknown."""
         answer = self._switcher.check(_ANSWER_TIMEOUT)
         if answer is not None:
             self._mode = answer
         return self._mode
 
     def take(self) -> None:
-        """Take the motors. Raises `RobotNotReady`, `Missing`: the robot's own controller, or another, keeps them."""
+        """Take over the motors. Raises `RobotNotReady`, `Missing` if another controller keeps them."""
         if not self._switcher.active(_RELEASE_TIMEOUT) and self.intruded:
             raise RobotNotReady(f"The robot cannot be driven: {INTRUDER}.")
         mode = self._switcher.release(_RELEASE_TIMEOUT)
@@ -87,7 +87,7 @@ class MotorOwnership:
         self.ours = True
 
     def give_back(self) -> None:
-        """Have the robot's own controller take the motors that it had."""
+        """Return the motors to the robot's own controller that had them."""
         mode, self._own_mode = self._own_mode, ""
         self.ours = False
         if self._memory is not None:
@@ -95,11 +95,11 @@ class MotorOwnership:
         self._switcher.give_back(mode)
 
     def lose(self) -> None:
-        """Take in that the robot's own controller has them."""
+        """Note that the robot's own controller has them."""
         self._own_mode, self.ours = "", False
 
     def update_holder(self, mode: str | None) -> None:
-        """Bring `holder` up to date; ``mode`` is what `mode` has just returned."""
+        """Update `holder`; ``mode`` is what `mode` has just returned."""
         state = self._link.read()
         if self.ours:
             self.holder = ""

@@ -34,21 +34,21 @@ from exoactor_unitree.wire import LowCmdBytes
 log = logging.getLogger("exoactor.control")
 
 LAST_DAMPING_SECONDS = 3.0
-"""s that the motors are damped after the last of the other processes has gone; then they go back. Chosen: a G1 that is
-damped while it stands is down by then."""
+"""s of damping after the last of the other processes has gone; then the motors are returned. Chosen: a standing G1 that
+is damped is on the floor by then."""
 SILENCE_TIMEOUT = 1.0
-"""s without a sign of the watchdog after which it counts as frozen, and is replaced."""
+"""s without a sign of life after which the watchdog counts as frozen, and is replaced."""
 FROZEN_TIMEOUT = 2.0
-"""s without a step after which a control process whose node is gone is killed."""
+"""s without a step after which a control process is killed if its node is gone."""
 PRIORITY = 21
 """Of SCHED_FIFO: one above the control loop's."""
 _ANSWER_TIMEOUT = 1.0  # s
-_IDLE_PERIOD_MS, _COMMAND_PERIOD_MS = 5, 2  # ms between two looks; and between two commands
+_IDLE_PERIOD_MS, _COMMAND_PERIOD_MS = 5, 2  # ms between two checks, and between two commands
 _COMMAND_SIZE = len(LowCmdBytes().sealed())
 
 
 class WatchdogMemory(ctypes.Structure):
-    """What the three processes share. Each field is written by one of them, but for `armed` and `own_mode`."""
+    """Memory shared by the three processes. Each field has one writer, except for `armed` and `own_mode`."""
 
     _fields_ = (
         ("control_beat", ctypes.c_double),  # s, monotonic clock, when the control process began its last step
@@ -68,16 +68,16 @@ class WatchdogMemory(ctypes.Structure):
 
     @property
     def tripped(self) -> bool:
-        """The watchdog damps the motors."""
+        """Whether the watchdog is damping the motors."""
         return self.trips != self.acknowledged
 
     @property
     def watched(self) -> bool:
-        """There is a watchdog, and it is not frozen."""
+        """Whether there is a watchdog that is not frozen."""
         return time.monotonic() - self.watchdog_beat < SILENCE_TIMEOUT
 
     def set_command(self, damping: np.ndarray, mode_machine: int) -> None:
-        """Prepare the command: damping (29,) N m s/rad, and the robot's variant."""
+        """Set the command: damping (29,) N m s/rad, and the robot's variant."""
         command = LowCmdBytes()
         command.gains[: len(damping), 4] = damping
         command.set_modes(0, mode_machine, damping > 0.0)
@@ -89,7 +89,7 @@ class WatchdogMemory(ctypes.Structure):
 
 
 def create_memory() -> tuple[int, WatchdogMemory]:
-    """Return new shared memory, zeros: its file descriptor and what is in it."""
+    """Create shared memory, all zeros: its file descriptor and its content."""
     fd = os.memfd_create("exoactor_watchdog")
     os.ftruncate(fd, mmap.PAGESIZE)
     return fd, open_memory(fd)
@@ -101,11 +101,11 @@ def open_memory(fd: int) -> WatchdogMemory:
 
 
 class Watchdog:
-    """The node's side: a watchdog process, and another when that one ends or freezes.
+    """The node's side: a watchdog process, which is replaced when it ends or freezes.
 
-    ``network_interface`` and ``domain`` are of Unitree's DDS; the motors are damped after ``timeout`` s without a step
-    of the control process. ``memory_fd`` is the shared memory's, ``control_fd`` the read end of a pipe whose other end
-    the control process, of the number ``control_pid``, alone has.
+    ``network_interface`` and ``domain`` are those of Unitree's DDS; the motors are damped after ``timeout`` s without a
+    step of the control process. ``memory_fd`` is the file descriptor of the shared memory, ``control_fd`` the read end
+    of a pipe whose other end is held only by the control process, whose id is ``control_pid``.
     """
 
     def __init__(
@@ -115,9 +115,9 @@ class Watchdog:
         self._fds = (memory_fd, control_fd)
         self._arguments = (network_interface, str(domain), str(timeout), str(control_pid))
         self._closing = threading.Event()
-        self._alive = -1  # write end of the pipe by which the watchdog sees that the node lives
+        self._alive = -1  # write end of the pipe through which the watchdog sees that the node lives
         self.error = ""
-        """Why no watchdog guards the motors, one sentence; empty when one does."""
+        """Why no watchdog guards the motors, one sentence; empty if one does."""
         self._process: subprocess.Popen[bytes]
         self._start()
         self._thread = threading.Thread(target=self._keep, name="watchdog", daemon=True)
@@ -125,11 +125,11 @@ class Watchdog:
 
     @property
     def pid(self) -> int:
-        """Process number of the watchdog that runs now."""
+        """Process id of the current watchdog."""
         return self._process.pid
 
     def wait(self, timeout: float) -> None:
-        """Return when the watchdog watches. Raises `Missing`: it does not within ``timeout`` s."""
+        """Wait until the watchdog runs. Raises `Missing` if it does not within ``timeout`` s."""
         end = time.monotonic() + timeout
         while not self.memory.watched:
             if time.monotonic() > end:
@@ -137,7 +137,7 @@ class Watchdog:
             time.sleep(0.01)
 
     def damp(self) -> None:
-        """Have the watchdog damp the motors; return when a command of it is on the wire.
+        """Make the watchdog damp the motors; return when it has sent a command.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class Watchdog:
         raise Missing(f"The watchdog does not answer within {_ANSWER_TIMEOUT:g} s: nothing damps the motors.")
 
     def close(self) -> None:
-        """Let the watchdog end, once the control process has: it damps and gives back motors that are still ours."""
+        """Let the watchdog end, after the control process has: it damps and returns motors that are still ours."""
         self._closing.set()
         self._thread.join()
         self._leave()
@@ -202,7 +202,7 @@ class Watchdog:
                 self._process.kill()
                 self._process.wait()
                 self._leave()
-                if time.monotonic() - self._since < 1.0:  # it fails at once: not again and again
+                if time.monotonic() - self._since < 1.0:  # it fails immediately: do not retry at once
                     self._closing.wait(1.0)
                 self._start()
             elif self.memory.watched and self.memory.watchdog_beat > self._since:
@@ -210,7 +210,7 @@ class Watchdog:
 
 
 class _Guard:
-    """The process: what is seen, and what is done about it."""
+    """The watchdog process: detects faults and damps."""
 
     def __init__(
         self, network_interface: str, domain: int, timeout: float, memory: WatchdogMemory, control_pid: int
@@ -221,10 +221,10 @@ class _Guard:
         self._out = unitree.Publisher(unitree.LOW_CMD_TOPIC, unitree.LowCmd_)
         self._switcher = unitree.MotionSwitcherClient()
         self._memory, self._timeout, self._control_pid = memory, timeout, control_pid
-        self._since = 0.0  # when it began to damp
+        self._since = 0.0  # start of damping
 
     def run(self, control: int, node: int) -> None:
-        """Watch until control process and node are gone; each is a pipe's end that closes then."""
+        """Watch until control process and node are gone; each argument is the end of a pipe that closes then."""
         memory = self._memory
         poller = select.poll()
         for fd in (control, node):
@@ -255,7 +255,7 @@ class _Guard:
                 return
 
     def _reason(self, control_gone: bool, now: float) -> str:
-        """Why the motors are to be damped, one clause; empty: they are not."""
+        """Why the motors must be damped, one clause; empty: they need not be."""
         memory = self._memory
         if memory.requests != memory.answered:
             if not memory.armed and (mode := self._switcher.check(0.5)):
@@ -290,7 +290,7 @@ class _Guard:
 
 
 def take_priority(priority: int) -> bool:
-    """Let this thread, and those that it starts from now on, go before all without a deadline; False: not permitted."""
+    """Give this thread, and those that it starts, real-time priority; False: not permitted."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
     except (AttributeError, OSError):
@@ -299,7 +299,7 @@ def take_priority(priority: int) -> bool:
 
 
 def main() -> int:
-    """Watch: the arguments are those that `Watchdog` gives."""
+    """Run the watchdog; the arguments are those that `Watchdog` passes."""
     logging.basicConfig(format="[watchdog] %(message)s")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # it ends when the other two have

@@ -1,1 +1,1 @@
-"""The reference that a policy tracks, made of a motion and repaired where it is torn."""
+"""The reference that a policy tracks, prepared from a motion and repaired where it is broken."""

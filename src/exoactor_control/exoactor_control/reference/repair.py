@@ -1,8 +1,10 @@
-"""Repairs of a motion before it is tracked: torn ends, a floor that leans, floats or is sunk.
+"""Repairs of a motion before it is tracked: broken ends, a floor that is tilted, floating or sunk.
 
-What a retargeter and a pose estimator leave behind; what cannot be repaired is refused. What a person does is left as
-it is: heels that are raised, feet in the air while the hands carry, jumps (for trackers that cannot jump as high there
-is `exoactor_control.reference.trajectory.lowered`). Lengths in m, angles in rad.
+These are left behind by retargeters and pose estimators; what cannot be repaired is refused. What a person does is
+kept: raised heels, feet in the air while the hands bear the weight, jumps (for trackers that cannot jump as high there
+is `exoactor_control.reference.trajectory.lowered`).
+
+Lengths in m, angles in rad.
 """
 
 from __future__ import annotations
@@ -19,9 +21,9 @@ from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import VELOCITY_LIMITS, forward_kinematics, sole_points
 from exoactor_core.rotations import shortest_turn
 
-# What the pelvis of a G1 cannot exceed; anything faster is a broken motion. A sprinting person's pelvis reaches about
-# 10 m/s and a jumping one's rises at 3 m/s; the G1 does neither. The broken first frames that retargeters leave are
-# at 40 to 96 m/s (ANCHORS, finding A).
+# Limits of a G1's pelvis; anything faster is a broken motion. A sprinting person's pelvis reaches about
+# 10 m/s, and rises at 3 m/s in a jump; the G1 does neither. The broken first frames that retargeters leave are
+# at 40 to 96 m/s.
 MAX_SPEED = 6.0
 """m/s of the pelvis."""
 MAX_TURN = 12.0
@@ -29,29 +31,29 @@ MAX_TURN = 12.0
 END_SECONDS = 0.5
 """s at the beginning and at the end in which broken frames are dropped rather than refused."""
 
-# At the ends a jump is broken already when it is this many times what 95 % of the motion stays under, and more than:
+# At the ends a jump counts as broken if it exceeds this multiple of the motion's 95th percentile, and:
 _OUTLIER_FACTOR = 3.0
 _JUMP_SPEED, _JUMP_TURN, _JUMP_JOINTS = 1.0, 2.0, 0.25  # m/s, rad/s, share of the motors' greatest speed
 
-_HEIGHT_TOLERANCE = 0.01  # m, soles off the floor by less are left alone
-_MIN_FLOAT = 0.025  # m that the floor may wander before it is followed
-_MAX_FLOAT = 0.10  # m that it may wander at any pace: the estimates in use do by 0.09, a stair is 0.15 or more
-_SLOW_FLOAT, _MAX_SLOW_FLOAT = 0.05, 0.5  # m/s and m: so slowly nobody climbs stairs
-_LONGEST_FLIGHT = 1.2  # s in which a body that is not on a foot comes down again
+_HEIGHT_TOLERANCE = 0.01  # m of the soles above the floor that are tolerated
+_MIN_FLOAT = 0.025  # m that the floor may drift before it is followed
+_MAX_FLOAT = 0.10  # m that it may drift at any speed: estimates drift by up to 0.09, a stair has 0.15 or more
+_SLOW_FLOAT, _MAX_SLOW_FLOAT = 0.05, 0.5  # m/s and m: nobody climbs stairs so slowly
+_LONGEST_FLIGHT = 1.2  # s within which a body without support comes down again
 LOW_FLIGHT = 0.05
-"""m that both soles may be off the floor at any time: runs stay under it, jumps do not."""
+"""m that both soles may be above the floor at any time: runs stay below it, jumps do not."""
 _MIN_UNSUPPORTED = 0.15
-"""m above the floor from which on nothing of the robot supports it: what floats by less is an estimate's error."""
+"""m above the floor from which no part supports the robot: smaller gaps are errors of the estimate."""
 _MIN_FLIGHT_HEIGHT = 0.02  # m that both soles are off the floor in flight
 _LIMBS = {"wrist_yaw": 0.22, "elbow": 0.1, "shoulder_roll": 0.12, "knee": 0.1}
 _REACH = {f"{side}_{limb}_link": reach for limb, reach in _LIMBS.items() for side in ("left", "right")} | {
     "pelvis": 0.18
 }
-"""m from a link's origin to where it or what hangs on it (the hand, the seat) may rest on the floor, at most."""
-_MAX_RESTING_SPEED = 0.15  # m/s of a sole that carries
-_MIN_LEAN, _MAX_LEAN = 0.35, 0.8  # rad of the floor: what is left alone (the estimates in use lean by 0.28), levelled
+"""m from a link's origin to the point where it, or what is attached to it (hand, seat), may rest on the floor."""
+_MAX_RESTING_SPEED = 0.15  # m/s of a supporting sole
+_MIN_LEAN, _MAX_LEAN = 0.35, 0.8  # rad of tilt: ignored (estimates tilt by up to 0.28), refused
 _MAX_START_HEIGHT = 0.10  # m that the soles may be off the floor in the first frame
-_RAISED_HEIGHT = 0.05  # m off the floor from which a foot is raised: the robot would blend into a stand on the other
+_RAISED_HEIGHT = 0.05  # m from which a foot is raised: the blend would lead to one leg
 
 
 def speeds(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) -> tuple[np.ndarray, ...]:
@@ -65,7 +67,7 @@ def speeds(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, fps: float) ->
 
 
 def trim_outlier_ends(motion: RobotMotion) -> tuple[int, int]:
-    """First frame, and one past the last, of what lies between jumps within `END_SECONDS` of both ends."""
+    """First frame, and one past the last, between jumps within `END_SECONDS` of both ends."""
     n = len(motion)
     if n < 3:
         return 0, n
@@ -81,16 +83,16 @@ def trim_outlier_ends(motion: RobotMotion) -> tuple[int, int]:
     at = np.flatnonzero(jumps)
     span = min(END_SECONDS * motion.fps, n / 3)
     start, end = at[at < span], at[at >= n - 1 - span]
-    # An iterative solver's cold start decays over two more frames.
+    # The cold start of an iterative solver decays over two more frames.
     return int(start[-1]) + 3 if len(start) else 0, int(end[0]) + 1 if len(end) else n
 
 
 def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, slice, list[str]]:
-    """Level the motion, move it onto the floor z = 0, and let it begin and end there, on both feet if it can.
+    """Level the motion, move it onto the floor z = 0, and trim it to begin and end there, on both feet if possible.
 
-    Returns the motion, repaired; the frames that it consists of, without those within `END_SECONDS` in which its feet
-    are not on the floor, or one of them is raised and comes down; and what was done, one sentence each. Raises
-    `UnsafeMotion`: its floor leans too much, or it begins off the floor.
+    Returns the repaired motion; its frames, without those within `END_SECONDS` in which the feet are off the floor, or
+    one is raised and comes down; and notes on what was done, one sentence each. Raises `UnsafeMotion` if its floor is
+    tilted too much, or it begins off the floor.
     """
     notes: list[str] = []
     points = sole_points(motion)
@@ -139,8 +141,8 @@ def set_on_floor(motion: RobotMotion) -> tuple[RobotMotion, slice, list[str]]:
 
 
 def _floor(lowest: np.ndarray, fps: float) -> np.ndarray:
-    """Height (T,) of the floor under a motion whose lowest sole is at ``lowest`` (T,): one, unless it wanders."""
-    # Most motions stand on a foot most of the time; a low percentile is not misled by jumps or single bad frames.
+    """Height (T,) of the floor under a motion whose lowest sole is at ``lowest`` (T,): constant, unless it drifts."""
+    # Most motions stand on a foot most of the time; a low percentile is robust against jumps and single bad frames.
     level = np.full(len(lowest), float(np.percentile(lowest, 20)))
     flight = min(int(_LONGEST_FLIGHT * fps), len(lowest))
     floor = gaussian_filter1d(grey_opening(lowest, (flight,), mode="nearest"), 0.2 * fps, mode="nearest")
@@ -152,25 +154,25 @@ def _floor(lowest: np.ndarray, fps: float) -> np.ndarray:
 
 
 def floor_level(motion: RobotMotion) -> float:
-    """Height of the floor under a motion, m, one for all of it: most of the time a foot stands there."""
+    """Height of the floor under the whole motion, m: most of the time a foot stands there."""
     points = sole_points(motion)
     return float(np.percentile(_stood_on(points[..., 2].min(axis=(1, 2)), _on_feet(motion, points)), 20))
 
 
 def _lowest_other(motion: RobotMotion) -> np.ndarray:
-    """Height (T,) m that the lowest part of the robot but its feet may reach down to."""
+    """Height (T,) m that the lowest part of the robot other than its feet may reach."""
     heights = forward_kinematics(motion, tuple(_REACH))[..., 2]
     return (heights - list(_REACH.values())).min(axis=1)
 
 
 def _on_feet(motion: RobotMotion, points: np.ndarray) -> np.ndarray:
-    """Frames (T,) in which nothing is lower than the soles, which show where the floor is; all, if there are none."""
+    """Frames (T,) in which nothing is lower than the soles, so that they show the floor; all if there are none."""
     on_feet = points[..., 2].min(axis=(1, 2)) <= _lowest_other(motion)
     return on_feet | (not on_feet.any())
 
 
 def _stood_on(lowest: np.ndarray, on_feet: np.ndarray) -> np.ndarray:
-    """Height (T,) of what is stood on, as between the frames around it while something else supports it."""
+    """Height (T,) of the supporting surface, interpolated while something else supports the robot."""
     at = np.flatnonzero(on_feet)
     return np.interp(np.arange(len(lowest)), at, lowest[at])
 
@@ -178,8 +180,8 @@ def _stood_on(lowest: np.ndarray, on_feet: np.ndarray) -> np.ndarray:
 def flight(motion: RobotMotion) -> np.ndarray:
     """Height (T,) of the lower sole, m, while a motion on the floor z = 0 jumps; 0 elsewhere.
 
-    Both soles are off the floor, nothing else of the robot rests on it, and they come down again: not on a stair, not
-    with the feet up.
+    In a jump both soles are off the floor, nothing else of the robot rests on it, and they come down again: not on a
+    stair, and not with the feet raised while sitting.
     """
     lowest = sole_points(motion)[..., 2].min(axis=(1, 2))
     height = np.zeros(len(lowest))
@@ -200,7 +202,7 @@ def flight(motion: RobotMotion) -> np.ndarray:
 
 
 def require_support(motion: RobotMotion) -> None:
-    """Check a motion on the floor z = 0, at the person's own pace.
+    """Check that a motion on the floor z = 0, at the person's own pace, is supported.
 
     Raises
     ------
@@ -227,10 +229,10 @@ def resting(points: np.ndarray, fps: float) -> np.ndarray:
 
 
 def _lean(motion: RobotMotion, points: np.ndarray, on_feet: np.ndarray) -> tuple[float, Rotation]:
-    """Angle by which the floor under a motion leans, and the rotation that levels it.
+    """Angle by which the floor under a motion is tilted, and the rotation that levels it.
 
-    0 where the soles that rest lean every way, or hardly any foot is at rest. A floor leans under every step, and with
-    it the body that stands on it; raised heels come down at times, and the body over them is upright.
+    0 if the resting soles tilt in all directions, or hardly any foot is at rest. A tilted floor shows under every step,
+    and in the body that stands on it; raised heels come down at times, and the body over them is upright.
     """
     heel, toe = points[:, :, :2], points[:, :, 2:]
     forward = toe.mean(axis=2) - heel.mean(axis=2)
@@ -250,7 +252,7 @@ def _lean(motion: RobotMotion, points: np.ndarray, on_feet: np.ndarray) -> tuple
     turn = Rotation.from_rotvec(shortest_turn(up, [0.0, 0.0, 1.0]))
     angle = float(np.arccos(np.clip(up[2], -1.0, 1.0)))
     if angle > _MIN_LEAN:
-        # by how much of it each sole, and the pelvis while a sole rests, lean the same way
+        # share of the tilt that each sole, and the pelvis while a sole rests, have in common
         downhill = up - [0.0, 0.0, up[2]]
         downhill /= max(float(np.linalg.norm(downhill)), 1e-9)
         soles = np.arctan2(normal[rest] @ downhill, normal[rest][:, 2])

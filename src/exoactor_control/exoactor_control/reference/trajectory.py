@@ -1,4 +1,4 @@
-"""From a robot motion to what a tracker follows: checked, repaired, at 50 Hz, begun and ended gently."""
+"""From a robot motion to a tracker's trajectory: checked, repaired, resampled to 50 Hz, blended at both ends."""
 
 from __future__ import annotations
 
@@ -30,55 +30,54 @@ from exoactor_core.rotations import roll_pitch_yaw
 from exoactor_core.scene import Scene
 
 POLICY_RATE = 50.0
-"""Hz, of every reference and policy."""
+"""Hz, rate of all references and policies."""
 
 ENTRY_SPEED, ENTRY_TILT_SPEED, ENTRY_RISE = 1.5, 0.75, 0.3
-"""rad/s of a joint, rad/s of the pelvis' tilt and m/s of its height that no blend exceeds. Chosen: slow enough to step
-back from; the motors reach 20 rad/s and more."""
+"""rad/s of a joint, rad/s of the pelvis' tilt and m/s of its height, maximum speeds of blends. Chosen: slow enough to
+step back from; the motors reach 20 rad/s and more."""
 _MIN_FRAMES = 5  # at 50 Hz
 _MIN_MOVING_SPEED, _STOP_SECONDS = 0.3, 1.0
-"""m/s of the pelvis in a motion's last frames from which it is walked to a stop instead of stood still at once, and s
-that this takes. Found on clips that were cut out of walks in mid-stride."""
-_EASE_PEAK = 1.875  # of the slope of `_ease`, over the mean
+"""m/s of the pelvis in a motion's last frames from which it is walked to a stop instead of stopped at once, and s that
+this takes. Found on clips cut out of walks in mid-stride."""
+_EASE_PEAK = 1.875  # maximum over mean slope of `_ease`
 _STEP_SECONDS = 0.5
-"""s of a step on the spot."""
-_STEP_LIFT = 0.35  # rad by which a leg is bent at the hip and the ankle, twice that at the knee: the sole rises by 4 cm
+"""s per step on the spot."""
+_STEP_LIFT = 0.35  # rad of hip and ankle, twice that of the knee, by which a leg is bent: the sole rises by 4 cm
 _NO_CORRECTION = np.zeros(CORRECTION_WIDTH)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A motion fit to be tracked."""
+    """A motion that is fit to be tracked."""
 
     motion: RobotMotion
-    """At `POLICY_RATE`, soles on the floor, inside the joint limits."""
+    """At `POLICY_RATE`, with soles on the floor and within the joint limits."""
     notes: tuple[str, ...]
-    """What was repaired, one sentence each."""
+    """Notes on repairs, one sentence each."""
     human: Human | None = None
-    """The person whose motion it is, frame by frame; None: not given."""
+    """The human motion that it came from, frame by frame; None: not given."""
     begin: float = 0.0
-    """s from the beginning of the motion as it was given to that of this one."""
+    """s from the beginning of the given motion to the beginning of this one."""
     given: RobotMotion | None = None
-    """The motion as it was given, frame by frame beside ``motion``: at `POLICY_RATE`, without the frames that were
-    dropped, and moved as a whole onto the floor; nothing else is done to it. None: nothing was done to ``motion``
-    either."""
+    """The given motion, frame by frame beside ``motion``: at `POLICY_RATE`, without dropped frames, and moved as a
+    whole onto the floor, but otherwise unchanged. None: ``motion`` is unchanged, too."""
     scene: Scene | None = None
-    """The objects that the motion's contacts are with; None: there are none."""
+    """The scene with the objects of the motion's contacts; None: there is none."""
 
     @property
     def hands(self) -> np.ndarray | None:
-        """(T, 2) how far the hands are closed, in [0, 1]: as the motion says, or as the person's are."""
+        """(T, 2) closure of the hands, in [0, 1]: from the motion, or else from the person's hands."""
         if self.motion.hands is not None or self.human is None or self.human.hands is None:
             return self.motion.hands
         return 1.0 - self.human.hands
 
     def frame_at(self, time: float) -> int:
-        """The frame, which may lie outside, of a time in s of the motion as it was given."""
+        """Index of the frame, possibly outside the motion, at a time in s of the given motion."""
         return round((time - self.begin) * POLICY_RATE)
 
     @property
     def repaired_by(self) -> dict[str, float]:
-        """Greatest differences between the motion as it was given and as it is: m of height, rad of tilt and joints."""
+        """Maximum differences between the given motion and this one: m of height, rad of tilt and joints."""
         if self.given is None:
             return {"height": 0.0, "tilt": 0.0, "joints": 0.0}
         given, now = self.given, self.motion
@@ -95,7 +94,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class Frame:
-    """What the robot should do at one moment."""
+    """The reference at one moment."""
 
     lin_vel_xy: np.ndarray
     """(2,) m/s, pelvis velocity in the pelvis frame."""
@@ -116,11 +115,11 @@ class Frame:
     joint_vel: np.ndarray = field(default_factory=lambda: np.zeros(len(STANDING)))
     """(29,) rad/s."""
     position: np.ndarray | None = None
-    """(3,) m, of the pelvis in the frame of the robot's odometry; None: of no account."""
+    """(3,) m, of the pelvis in the frame of the robot's odometry; None: irrelevant."""
     in_motion: bool = False
-    """It belongs to the motion itself: not to a blend, nor to standing."""
+    """Whether it belongs to the motion itself, rather than to a blend or to standing."""
     human: Human | None = None
-    """The person at this moment, arrays of one frame each; in the blends as at the motion's ends. None: not given."""
+    """The person at this moment, arrays of one frame; held in the blends. None: not given."""
 
     @property
     def rotation(self) -> np.ndarray:
@@ -128,12 +127,12 @@ class Frame:
         return rpyToMatrix(*self.roll_pitch, self.yaw)
 
     def turned(self, angle: float) -> Frame:
-        """Return the frame in a world turned by so many rad about z."""
+        """Return the frame in a world rotated about z by so many rad."""
         human = None if self.human is None else self.human.turned(angle)
         return replace(self, yaw=self.yaw + angle, human=human)
 
     def corrected(self, correction: np.ndarray) -> Frame:
-        """Return the frame with a row (35,) of a motion's correction added to it."""
+        """Return the frame with a row (35,) of a motion's correction added."""
         return replace(
             self,
             lin_vel_xy=self.lin_vel_xy + correction[:2],
@@ -148,12 +147,12 @@ STANDING_FRAME = Frame(np.zeros(2), STANDING_HEIGHT, np.zeros(2), 0.0, 0.0, STAN
 
 
 def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene | None = None) -> Reference:
-    """Check and repair a motion; ``human`` is the person's motion that it came from, for policies that want it.
+    """Check and repair a motion; ``human`` is the original human motion, for policies that need it.
 
-    ``scene`` holds the objects that its contacts are with. All of the reference is as slow as the motion's ``pace``.
+    ``scene`` has the objects of its contacts. The reference is slowed to the motion's ``pace``.
 
-    Frames at the beginning (a retargeter's cold start) and at the end are dropped where the motion jumps between them
-    and the rest; joints are held inside their limits; the motion is levelled and set on the floor (see
+    Frames at the beginning (a retargeter's cold start) and at the end are dropped if the motion is discontinuous there;
+    joints are clipped to their limits; the motion is levelled and set on the floor (see
     `exoactor_control.reference.repair`). Jumps into the air are kept.
 
     Raises
@@ -201,7 +200,7 @@ def prepare(motion: RobotMotion, human: HumanMotion | None = None, scene: Scene 
 
 
 def _check_continuous(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, start: float) -> None:
-    """Raise `UnsafeMotion` where a motion at `POLICY_RATE` jumps; it begins ``start`` s after the one it is from."""
+    """Raise `UnsafeMotion` if a motion at `POLICY_RATE` is discontinuous; it begins ``start`` s into the original."""
     speed, turn, joint_speed = speeds(pos, quat, joints, POLICY_RATE)
     for what, value, limit, unit in (
         ("pelvis moves at", speed, MAX_SPEED, "m/s"),
@@ -218,7 +217,7 @@ def _check_continuous(pos: np.ndarray, quat: np.ndarray, joints: np.ndarray, sta
 def lowered(motion: RobotMotion, share: float) -> np.ndarray:
     """Return the reference correction (T, 35) that lowers the jumps of a prepared motion.
 
-    ``share`` is what is left of the height over `exoactor_control.reference.repair.LOW_FLIGHT`.
+    ``share`` of the height above `exoactor_control.reference.repair.LOW_FLIGHT` remains.
     """
     pos = motion.root_pos.copy()
     pos[:, 2] -= (1.0 - share) * np.maximum(flight(motion) - LOW_FLIGHT, 0.0)
@@ -232,24 +231,24 @@ def lowered(motion: RobotMotion, share: float) -> np.ndarray:
 
 
 def only_lowers(correction: np.ndarray | None) -> bool:
-    """Whether a correction does nothing but lower jumps."""
+    """Whether a correction only lowers jumps."""
     return correction is not None and not correction[:, 3:].any()
 
 
 def sampled_correction(correction: np.ndarray, rate: float, times: np.ndarray) -> np.ndarray:
-    """(len(times), 35) of a correction at a rate in Hz, nothing outside it; times in s."""
+    """Sample a correction with a rate in Hz at times in s: (len(times), 35), zero outside."""
     at = np.arange(len(correction)) / rate
     return np.stack([np.interp(times, at, column, left=0.0, right=0.0) for column in correction.T], axis=1)
 
 
 def _resampled(motion: RobotMotion, values: np.ndarray | None, times: np.ndarray) -> np.ndarray | None:
-    """One of a motion's arrays at times in s; None where it has none."""
+    """Sample one of a motion's arrays at times in s; None if the motion lacks it."""
     return None if values is None else interpolate(times, np.arange(len(motion)) / motion.fps, values)
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A reference with its blends, ready to be followed frame by frame at `POLICY_RATE`."""
+    """A reference with its blends, to be followed frame by frame at `POLICY_RATE`."""
 
     lin_vel_xy: np.ndarray
     """(N, 2) m/s, pelvis frame."""
@@ -262,9 +261,9 @@ class Trajectory:
     joint_pos: np.ndarray
     """(N, 29) rad."""
     begin: int
-    """Index of the motion's own first frame; before it the blend-in."""
+    """Index of the motion's first frame; the blend-in is before it."""
     end: int
-    """One past the motion's own last frame; from it on the blend-out."""
+    """One past the motion's last frame; the blend-out begins here."""
     lin_vel_z: np.ndarray
     """(N,) m/s, pelvis frame."""
     joint_vel: np.ndarray
@@ -276,7 +275,7 @@ class Trajectory:
     correction: np.ndarray | None = None
     """(end - begin, 35) the motion's correction; None: there is none."""
     hands: np.ndarray | None = None
-    """(end - begin, 2) how far the hands are closed, in [0, 1]; None: not known."""
+    """(end - begin, 2) closure of the hands, in [0, 1]; None: unknown."""
     contacts: np.ndarray | None = None
     """(end - begin, 2) as `RobotMotion.contacts`."""
     open_loop: bool = False
@@ -286,7 +285,7 @@ class Trajectory:
         return len(self.joint_pos)
 
     def frame(self, i: int) -> Frame:
-        """Frame ``i``; past the end, the last one held still."""
+        """Frame ``i``; past the end, the last one, standing still."""
         j = min(i, len(self) - 1)
         roll, pitch, yaw = self.roll_pitch_yaw[j]
         still = i > j
@@ -305,14 +304,14 @@ class Trajectory:
         )
 
     def correction_at(self, i: int) -> np.ndarray:
-        """(35,) of the motion's correction at frame ``i``; nothing outside the motion's own frames."""
+        """(35,) the motion's correction at frame ``i``; zero outside the motion's own frames."""
         if self.correction is None or not self.begin <= i < self.end:
             return _NO_CORRECTION
         return self.correction[i - self.begin]
 
     @classmethod
     def standing(cls, joint_pos: np.ndarray, seconds: float) -> Trajectory:
-        """From the joint positions (29,) to the standing pose in so many seconds, in place; longer if it is far."""
+        """Move from joint positions (29,) to the standing pose in place, in at least so many seconds."""
         s = _ease(_entry_time(seconds, joint_pos, STANDING))
         joints = joint_pos + s[:, None] * (STANDING - joint_pos)
         root = np.tile([0.0, 0.0, STANDING_HEIGHT], (len(s), 1))
@@ -320,11 +319,11 @@ class Trajectory:
 
     @classmethod
     def blended(cls, reference: Reference, joint_pos: np.ndarray, present: Frame, seconds: float) -> Trajectory:
-        """Lead from the present pose into a motion, and from its end to standing.
+        """Blend from the present pose into a motion, and from its end to standing.
 
         A motion that begins or ends in mid-stride is walked into, and walked to a stop: see `starting_path` and
-        `stopping_path`. ``joint_pos`` (29,) rad is measured now; ``present`` was last commanded: its height and tilt
-        are where the blend begins. Each blend takes so many ``seconds`` at least: longer where the way is long, see
+        `stopping_path`. ``joint_pos`` (29,) rad is measured; ``present`` was commanded last: the blend begins with its
+        height and tilt. Each blend takes at least so many ``seconds``, and longer if the poses are far apart, see
         `ENTRY_SPEED`.
         """
         m = reference.motion
@@ -392,9 +391,9 @@ class Trajectory:
 
 
 def stopping_path(motion: RobotMotion) -> np.ndarray:
-    """Return the way (T, 2) m on which the pelvis comes to a stop after a motion at `POLICY_RATE`, from its last frame.
+    """Return the path (T, 2) m of the pelvis to a stop after a motion at `POLICY_RATE`, relative to its last frame.
 
-    (0, 2) where it stands still at the end, or nearly so.
+    (0, 2) if it (nearly) stands still at the end.
     """
     n = min(6, len(motion) - 1)
     velocity = (motion.root_pos[-1, :2] - motion.root_pos[-1 - n, :2]) * POLICY_RATE / max(n, 1)
@@ -404,23 +403,23 @@ def stopping_path(motion: RobotMotion) -> np.ndarray:
 
 
 def starting_path(motion: RobotMotion) -> np.ndarray:
-    """Return the way (T, 2) m on which the pelvis comes from standing to a motion at `POLICY_RATE`, to its first frame.
+    """Return the path (T, 2) m of the pelvis from standing into a motion at `POLICY_RATE`, relative to its first frame.
 
-    (0, 2) where it stands still at the beginning, or nearly so.
+    (0, 2) if it (nearly) stands still at the beginning.
     """
     backward = replace(motion, root_pos=motion.root_pos[::-1])
     return stopping_path(backward)[::-1]
 
 
 def _raised_leg(motion: RobotMotion, frame: int) -> int:
-    """The leg (0: left, 1: right) whose sole is the higher in a frame."""
+    """The leg (0: left, 1: right) with the higher sole in a frame."""
     at = [frame]
     pose = RobotMotion(POLICY_RATE, motion.root_pos[at], motion.root_quat_wxyz[at], motion.joint_pos[at])
     return int(sole_points(pose)[0, :, :, 2].min(axis=1).argmax())
 
 
 def steps_on_the_spot(count: int, first: int = 0) -> np.ndarray:
-    """Return what so many steps add to the joints (T, 29) rad, the legs by turns; ``first``: 0 left, 1 right."""
+    """Return what so many alternating steps add to the joints (T, 29) rad; ``first``: 0 left, 1 right."""
     n = round(_STEP_SECONDS * POLICY_RATE)
     bend = _STEP_LIFT * np.sin(np.pi * np.arange(1, n + 1) / n) ** 2
     joints = np.zeros((count * n, len(STANDING)))
@@ -433,7 +432,7 @@ def steps_on_the_spot(count: int, first: int = 0) -> np.ndarray:
 def _entry_time(
     seconds: float, start: np.ndarray, goal: np.ndarray, tilt: np.ndarray | float = 0.0, rise: float = 0.0
 ) -> float:
-    """Seconds, at least so many, in which `_ease` leads from pose to pose (29,) within the entry speeds."""
+    """Seconds, at least so many, in which `_ease` blends between poses (29,) within the entry speeds."""
     way = max(
         float(np.abs(goal - start).max()) / ENTRY_SPEED,
         float(np.abs(tilt).max()) / ENTRY_TILT_SPEED,
@@ -443,6 +442,6 @@ def _entry_time(
 
 
 def _ease(seconds: float) -> np.ndarray:
-    """Minimum-jerk ramp in (0, 1) over ``seconds`` at `POLICY_RATE`, both ends left out."""
+    """Minimum-jerk ramp in (0, 1) over ``seconds`` at `POLICY_RATE`, without both ends."""
     n = max(int(seconds * POLICY_RATE), 1)
     return min_jerk(np.arange(1, n + 1) / (n + 1))

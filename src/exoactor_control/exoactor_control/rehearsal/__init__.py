@@ -1,1 +1,1 @@
-"""Tracking a motion in MuJoCo: figures, the gate before the robot, corrections of the reference."""
+"""Tracking a motion in MuJoCo: metrics, the gate before the robot, reference corrections."""

@@ -1,6 +1,6 @@
-"""The gate between a rehearsal and the robot: what a motion that was rehearsed is refused for, one sentence each.
+"""The gate between rehearsal and robot: reasons to refuse a rehearsed motion, one sentence each.
 
-Lengths in m, angles in rad. The figures were chosen on the 28 shared motions and 292 of our generator, so that what a
+Lengths in m, angles in rad. The limits were chosen on the 28 shared motions and 292 of our generator, such that what a
 G1 does well passes.
 """
 
@@ -19,53 +19,54 @@ from exoactor_core.stages import Metrics
 from exoactor_description import Hands
 
 COLLISION_DEPTH = 0.02
-"""m that links may overlap by the URDF's shapes: about what two of them stand out of the surfaces."""
+"""m that links may overlap by the URDF's shapes: about how far two of them protrude from the real surfaces."""
 COLLISION_FORCE = 50.0
 """N with which links may press on each other: twice an arm's weight. In the rehearsal's physics they hardly overlap."""
 COLLISION_TIME = 0.1
-"""s of either, all together."""
+"""s of either, in total."""
 MAX_SATURATION = 0.2
-"""Share of the time in which any one motor may be saturated."""
+"""Share of the time for which any one motor may be saturated."""
 PELVIS_SPEED = 3.0
 """m/s; the G1 walks at 2."""
 MAX_STRAY = 1.0
-"""m that the pelvis may be from where the motion has it: who saves itself from a fall by running is not where it should
-be, though its posture is."""
+"""m of the pelvis from its position in the motion: a robot that saves itself from a fall by running is not where it
+should be, though its posture is right."""
 FLOOR_STEP = 0.03
-"""m that a foot may rest off the floor when the other is no lower; what the repair of a reference leaves of it."""
-_LONG_REST_SECONDS, _HIGH_RESTS_SECONDS = 0.5, 0.3  # at one go; all together twice as far off the floor (stairs)
+"""m that a foot may rest above the floor when the other is no lower; the repair of a reference leaves up to this
+much."""
+_LONG_REST_SECONDS, _HIGH_RESTS_SECONDS = 0.5, 0.3  # continuously; in total, twice as high above the floor (stairs)
 
 
 @dataclass
 class Load:
-    """What the robot bore in the course of a motion; `add` every physics step."""
+    """Loads on the robot in the course of a motion; call `add` in every physics step."""
 
     torque_limits: np.ndarray
     """(29,) N m."""
     steps: int = 0
     saturated: np.ndarray = field(default_factory=lambda: np.zeros(len(JOINT_NAMES)))
-    """(29,) steps in which each motor was saturated."""
+    """(29,) number of steps in which each motor was saturated."""
     any_saturated: int = 0
-    """Steps in which any was."""
+    """Number of steps in which any motor was saturated."""
     fastest: np.ndarray = field(default_factory=lambda: np.zeros(len(JOINT_NAMES)))
     """(29,) rad/s."""
     pelvis_speed: float = 0.0
-    """m/s, the greatest."""
+    """m/s, maximum."""
     pressed: float = 0.0
-    """s in which links pressed on each other with more than `COLLISION_FORCE`."""
+    """s for which links pressed on each other with more than `COLLISION_FORCE`."""
     greatest_force: float = 0.0
-    """N, of a link on another."""
+    """N, maximum force between two links."""
     pressing: tuple[str, str] | None = None
-    """Those two."""
+    """The two links with the maximum force."""
 
     def press(self, force: float, pair: tuple[str, str] | None, duration: float) -> None:
-        """The greatest force (N) of a link on another, and which two they are, for a duration (s)."""
+        """Add the largest force (N) between two links, and which two these are, for a duration (s)."""
         self.pressed += duration * (force > COLLISION_FORCE)
         if force > self.greatest_force:
             self.greatest_force, self.pressing = force, pair
 
     def add(self, torque: np.ndarray, joint_vel: np.ndarray, pelvis_speed: float = 0.0) -> None:
-        """One step: torques (29,) N m as commanded, joint velocities (29,) rad/s, the pelvis' speed, m/s."""
+        """Add one step: commanded torques (29,) N m, joint velocities (29,) rad/s, the pelvis' speed, m/s."""
         high = np.abs(torque) >= SATURATION_THRESHOLD * self.torque_limits
         self.steps += 1
         self.saturated += high
@@ -82,11 +83,11 @@ class Load:
 def judge(
     reference: RobotMotion, actual: RobotMotion, load: Load, report: Metrics, area: float, hands: Hands = "fists"
 ) -> list[str]:
-    """Return why a rehearsed motion must not go to a robot, one sentence each; empty when it may.
+    """Return why a rehearsed motion must not go to a robot, one sentence each; empty if it may.
 
-    ``reference`` is the motion as it was prepared, ``actual`` what the simulated robot did, ``load`` what it bore
-    meanwhile, and ``report`` `exoactor_control.metrics.score` of it. The pelvis may get ``area`` m from where it
-    starts; 0: anywhere. ``hands`` are those that it wears.
+    ``reference`` is the prepared motion, ``actual`` the simulated robot's motion, ``load`` its loads, and ``report``
+    the `exoactor_control.metrics.score`. The pelvis may get ``area`` m from its start; 0: no limit. ``hands`` are those
+    that are fitted.
     """
     found = [
         _failure(report, len(actual) < len(reference)),
@@ -125,7 +126,7 @@ def _collision(reference: RobotMotion, actual: RobotMotion, load: Load, hands: H
 
 
 def _deepest(motion: RobotMotion, depth: np.ndarray, pairs: list[tuple[str, str] | None]) -> str:
-    """Which links overlap most by `self_collision_depth`, how deep and when."""
+    """Which links overlap most according to `self_collision_depth`, how deep and when."""
     worst = int(depth.argmax())
     one, other = pairs[worst] or ("", "")
     return f"{one} and {other} overlap by {100 * depth[worst]:.1f} cm at {worst / motion.fps:.1f} s"
@@ -154,7 +155,7 @@ def _speed(load: Load) -> str:
 
 
 def farthest(motion: RobotMotion) -> float:
-    """Return the largest horizontal distance of the pelvis from where it begins, m."""
+    """Return the maximum horizontal distance of the pelvis from its start, m."""
     return float(np.linalg.norm(motion.root_pos[:, :2] - motion.root_pos[0, :2], axis=1).max(initial=0.0))
 
 
@@ -164,7 +165,7 @@ def _leaving(reference: RobotMotion, actual: RobotMotion, area: float) -> str:
 
 
 def strayed(reference: RobotMotion, actual: RobotMotion) -> np.ndarray:
-    """Return how far (T,) the pelvis is from where the motion has it, m along the floor."""
+    """Return the horizontal distance (T,) m of the pelvis from its position in the motion."""
     n = min(len(reference), len(actual))
     return np.linalg.norm((actual.root_pos[:n] - reference.root_pos[:n])[:, :2], axis=1)
 
@@ -180,7 +181,7 @@ def _straying(reference: RobotMotion, actual: RobotMotion) -> str:
 
 
 def _off_floor(reference: RobotMotion) -> str:
-    """A foot that rests where there is no floor, while the other is no lower: on a step, a box, or in a pit."""
+    """A foot that rests where there is no floor, while the other is no lower: on a step or a box, or in a pit."""
     soles = sole_points(reference)
     lowest = soles[..., 2].min(axis=(1, 2))
     if len(reference) < 2:

@@ -1,10 +1,10 @@
-"""Reference correction: what a policy is commanded beyond a motion at which it fails, found by sampling in simulation.
+"""Reference correction: an offset to a policy's command with which it succeeds at a motion, found by sampling.
 
-A tracker fails at the few motions that are unlike its training's: it puts a foot down early, it does not turn in the
+A tracker fails at the few motions that are unlike its training data: it puts a foot down early, or does not turn in the
 air. With other commands it can do most of them. Model predictive path integral control (Williams et al., 2017) with the
 policy in the loop finds these: over a horizon that moves along the motion, parallel rollouts follow smooth variations
-of the command, and the variations are averaged, weighted by how near they kept to the motion. Each is tried on robots
-of several masses and delays.
+of the command, and the variations are averaged, weighted by how closely they followed the motion. Each variation is
+tried on robots with several masses and delays.
 """
 
 from __future__ import annotations
@@ -38,39 +38,39 @@ from exoactor_core.rotations import yaw_from_quat
 from exoactor_core.stages import Progress, no_progress, sub_progress
 
 _STANDING_FRAMES = 50  # frames of standing before the blend-in
-_HORIZON_FRAMES, _KNOT_FRAMES = 40, 5  # looked ahead, and between the variations' knots, which move on by one
+_HORIZON_FRAMES, _KNOT_FRAMES = 40, 5  # lookahead; spacing of the knots, by which it advances
 _SAMPLES, _ITERATIONS = 40, 4
-_MAX_ROUNDS = 3  # times that the horizon goes along the motion, at most
-_SPREAD_DECAY = 0.8  # spread of each iteration over that of the one before
-_TEMPERATURE = 0.1  # of the weights, over the middling sample's distance from the best
+_MAX_ROUNDS = 3  # maximum number of passes along the motion
+_SPREAD_DECAY = 0.8  # spread of each iteration relative to the previous one
+_TEMPERATURE = 0.1  # of the weights, relative to the median sample's distance from the best
 _VARIANTS = ((0.0, 0), (0.07, 10), (-0.07, 5))
 """Robots on which each variation is tried: share of added mass, and delay in physics steps of 2 ms."""
 _SPREAD = np.r_[0.3, 0.3, 0.05, 0.08, 0.08, 0.5, np.full(15, 0.15), np.full(14, 0.1)]
-"""(35,) of the variations, m/s, m, rad, rad/s."""
+"""(35,) standard deviations of the variations, m/s, m, rad, rad/s."""
 _NEAR_SHARE = 0.6
-"""Share of what is allowed up to which nothing is varied."""
+"""Share of the allowed errors up to which nothing is varied."""
 _GOOD_SHARE = 0.8
-"""Share of it inside of which a correction is a good one."""
-_FALLEN_DEPTH = 0.4  # m that the pelvis has sunk under the reference's
+"""Share of the allowed errors within which a correction is good."""
+_FALLEN_DEPTH = 0.4  # m that the pelvis has sunk below the reference's
 _MAX_POSITION_ERROR = 0.4
 """m of position error beyond which a motion was not done well, though the field's rule does not judge it."""
-_FADE_FRAMES = 10  # frames in which the correction falls to 1/e past the horizon
+_FADE_FRAMES = 10  # frames in which the correction decays to 1/e beyond the horizon
 
 
 def find_correction(
     motion: RobotMotion, policy: str = SHIPPED, spec: str | Path = "", seed: int = 0, progress: Progress = no_progress
 ) -> RobotMotion:
-    """Return the motion with a correction (a correction that it has already is where the search begins).
+    """Return the motion with a correction; the search starts from an existing correction.
 
-    Whether the correction helps is for the rehearsal to judge, against the motion itself. A motion at which the robot
-    keeps well within the bounds of success, and near its reference position, is returned unchanged. ``policy`` and
+    Whether the correction helps has to be judged by a rehearsal, against the motion itself. A motion at which the robot
+    stays well within the bounds of success, and near its reference position, is returned unchanged. ``policy`` and
     ``spec`` are as for `exoactor_control.policy.policy.load_policy`; the policy's observations must be TWIST2's.
     ``seed`` is of the variations; ``progress`` is called every few seconds.
 
     Raises
     ------
     BadInput, Missing
-        The policy cannot be loaded, or is fed something else than TWIST2.
+        The policy cannot be loaded, or its observation is not TWIST2's.
     UnsafeMotion
         The motion is not fit to be tracked.
     """
@@ -90,7 +90,7 @@ def find_correction(
         if least.max() < _GOOD_SHARE:
             break
         search.run(sub_progress(progress, k / _MAX_ROUNDS, (k + 1) / _MAX_ROUNDS))
-        # It is judged as it will be kept, at the motion's own rate: a correction for a hop may be lost by that
+        # It is judged at the motion's own rate, as it will be stored: resampling may spoil a correction for a hop
         kept = sampled_correction(search.correction, POLICY_RATE, there)
         search.correction[:] = sampled_correction(kept, fps, here)
         worst = search.worst()
@@ -105,20 +105,20 @@ def find_correction(
 def _rank(worst: np.ndarray) -> tuple[int, float]:
     """Rank a correction by the errors of its rollouts (rollouts, 2), lower is better: failures, then the worst error.
 
-    The position at the motion's end is no part of success.
+    The position at the motion's end is not part of success.
     """
     return int((worst[:, 0] > 1.0).sum()), float(worst.max())
 
 
 def correctable(policy: Policy) -> bool:
-    """Whether a correction can be found for a policy: it is fed what TWIST2 is, by a network of any batch size."""
+    """Whether a correction can be found for a policy: it has TWIST2's observation, and a network of any batch size."""
     theirs = known_specs()["twist2"]
     alike = all(getattr(policy.spec, k) == getattr(theirs, k) for k in ("joint_order", "groups", "observation"))
     return alike and not any(isinstance(shape[0], int) for shape in policy.network.inputs.values())
 
 
 class _Search:
-    """The correction of one motion, and the robots on which it is sought."""
+    """The search for the correction of one motion, and its simulated robots."""
 
     def __init__(self, reference: Reference, network: Network, spec: PolicySpec, rng: np.random.Generator) -> None:
         trajectory = Trajectory.blended(reference, STANDING, STANDING_FRAME, 1.0)
@@ -133,16 +133,16 @@ class _Search:
         self._few.run(np.zeros((1, self._begin, CORRECTION_WIDTH)))
         self._start = self._few.state
         knots = np.arange(0, _HORIZON_FRAMES + _KNOT_FRAMES, _KNOT_FRAMES)
-        self._spline = CubicSpline(knots, np.eye(len(knots))[:, 1:])(np.arange(_HORIZON_FRAMES))  # the first knot stays
-        self._growth = np.linspace(0.8, 1.2, len(knots) - 1)[:, None]  # the far future is the less certain
+        self._spline = CubicSpline(knots, np.eye(len(knots))[:, 1:])(np.arange(_HORIZON_FRAMES))  # first knot fixed
+        self._growth = np.linspace(0.8, 1.2, len(knots) - 1)[:, None]  # the far future is less certain
 
     def worst(self) -> np.ndarray:
-        """(rollouts, 2) greatest errors as shares of what success allows, and of `_MAX_POSITION_ERROR`."""
+        """(rollouts, 2) maximum errors as shares of what success allows, and of `_MAX_POSITION_ERROR`."""
         self._few.state = self._start
         return self._shares(*self._few.run(self.correction[None]), 0)[0].max(axis=-2)
 
     def run(self, progress: Progress) -> None:
-        """Once along the motion, or until the robot as it is falls."""
+        """One pass along the motion, or until the nominal robot falls."""
         self._few.state = self._start
         for at in range(0, len(self._motion), _KNOT_FRAMES):
             here = self._few.state
@@ -153,7 +153,8 @@ class _Search:
                 f"Seeking a correction: {at / POLICY_RATE:.1f} of {self._motion.duration:.1f} s.",
             )
             if self._shares(*self._few.run(self.correction[None, at:ahead]), at).max() > _NEAR_SHARE:
-                # All of them, even where fewer would do: only just inside, other robots than the rollouts fail
+                # Do all of them, even if fewer would suffice: near the bounds, robots other than the rollouts would
+                # fail
                 for k in range(_ITERATIONS):
                     self._improve(at, here, _SPREAD_DECAY**k)
             beyond = np.arange(1, len(self.correction) - ahead + 1)[:, None]
@@ -177,7 +178,7 @@ class _Search:
         now[:] = np.einsum("n,nhg->hg", weight / weight.sum(), commanded)
 
     def _cost(self, poses: np.ndarray, origins: np.ndarray, at: int) -> np.ndarray:
-        """(n,) how far n samples were from the motion: mean of the rollouts, and the worst of them."""
+        """(n,) cost of n samples, by their distance from the motion: mean over the rollouts, and the worst of them."""
         height, turned, position, joints, sunk = self._errors(poses, origins, at)
         cost = _penalty(height / MAX_HEIGHT_ERROR).sum(axis=-1) + _penalty(turned / MAX_TURN_ERROR)
         cost += 0.5 * joints + 4.0 * np.maximum(position - 0.1, 0.0) ** 2 + 200.0 * np.maximum(sunk - 0.12, 0.0) ** 2
@@ -210,13 +211,13 @@ class _Search:
 
 
 def _penalty(share: np.ndarray) -> np.ndarray:
-    """Cost of an error that is so large a share of what success allows: steep from `_NEAR_SHARE` on."""
+    """Cost of errors as shares of what success allows: steep from `_NEAR_SHARE` on."""
     near, over = (np.maximum(share - start, 0.0) for start in (_NEAR_SHARE, 0.9))
     return 0.1 * share**2 + 8.0 * near**2 + 60.0 * over**2
 
 
 class ParallelRollouts(Robots):
-    """The robots of `_VARIANTS`, n times, all at the same frame of one motion; the policy in the loop."""
+    """The robots of `_VARIANTS`, n times, all at the same frame of one motion, with the policy in the loop."""
 
     _MUTABLE = ("_state", "_history", "last_action", "_targets", "_origin", "frame", "qpos", "qvel")
 
@@ -225,7 +226,7 @@ class ParallelRollouts(Robots):
         super().__init__(samples * len(_VARIANTS), lambda _: episode, spec, NOMINAL)
 
     def reset(self, i: int, episode: Episode) -> None:
-        """Let robot i stand at the beginning, as its variant is."""
+        """Let robot i stand at the beginning, with its variant's properties."""
         super().reset(i, episode)
         mass, self._delay[i] = _VARIANTS[i % len(_VARIANTS)]
         model, base = self._models[i], self._base
@@ -237,7 +238,7 @@ class ParallelRollouts(Robots):
 
     @property
     def state(self) -> dict[str, np.ndarray]:
-        """Of the first sample's rollouts; setting it makes every sample's like them."""
+        """State of the first sample's rollouts; setting it copies it to every sample's."""
         return {k: getattr(self, k)[: len(_VARIANTS)].copy() for k in self._MUTABLE}
 
     @state.setter
@@ -246,11 +247,11 @@ class ParallelRollouts(Robots):
             setattr(self, name, np.tile(values, (self._samples, *[1] * (values.ndim - 1))))
 
     def run(self, corrections: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Go on under corrections (n, H, 35), one for each sample.
+        """Continue with corrections (n, H, 35), one for each sample.
 
         Returns
         -------
-        Poses (n, rollouts, H, 36) after each frame, and where the motion's first frame lies (n, rollouts, 3): m, m,
+        Poses (n, rollouts, H, 36) after each frame, and the pose of the motion's first frame (n, rollouts, 3): m, m,
         rad.
         """
         poses = []

@@ -1,4 +1,4 @@
-"""The robot's controller on a simulated robot, in one process and faster than real time."""
+"""The robot's controller with a simulated robot, in one process and faster than real time."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ from exoactor_description import HandsOption, chosen_hands
 
 _AFTER_FAULT = 0.5  # s that are still recorded, so that the fall can be seen
 _SHARES = (0.75, 0.5, 0.25, 0.0)
-"""Of a jump's height over what is always allowed, tried one after the other where the whole is too much."""
+"""Shares of a jump's height above what is always allowed, tried in order if the full height is too much."""
 _TAKE_OFF_STEPS = (0.1, 0.05, 0.025, 0.0)
-"""Of the share of the take-off correction, from one try to the next."""
+"""Changes of the share of the take-off correction, from one try to the next."""
 _LOWEST_JUMP = 0.08
-"""m; what flies lower, as a run does, may be done on the floor."""
+"""m; lower flights, as in a run, may be done on the floor."""
 _JUMPS = 0.5
-"""Share of the commanded height from which a jump is done."""
+"""Share of the commanded height from which a jump counts as done."""
 _PACES = (0.8, 0.65, 0.5)
-"""Of a motion at which the robot fails, tried one after the other."""
+"""Paces tried in order for a motion at which the robot fails."""
 RISK = 0.2
-"""Share of the rehearsals with perturbed objects from which the risk is reported before approval."""
+"""Share of failed rehearsals with perturbed objects from which the risk is reported before approval."""
 _CORRECTED = "The policy was commanded with a reference correction (see exoactor correct)."
 
 
 @dataclass(frozen=True)
 class _Conditions:
-    """Under which a motion is rehearsed: see `Rehearsal.__call__`."""
+    """Conditions of a rehearsal: see `Rehearsal.__call__`."""
 
     human: HumanMotion | None = None
     disturbance: Disturbance = field(default_factory=Disturbance)
@@ -57,12 +57,12 @@ class _Conditions:
 
     @property
     def scene(self) -> Scene | None:
-        """The objects as they are believed to be."""
+        """The objects as the controller believes them to be."""
         return None if self.interaction is None else self.interaction.scene
 
 
 class Rehearsal(Tracker):
-    """Tracks a motion in MuJoCo, the controller knowing only what the robot's sensors measure.
+    """Tracks a motion in MuJoCo; the controller knows only what the robot's sensors measure.
 
     Raises
     ------
@@ -71,7 +71,7 @@ class Rehearsal(Tracker):
     """
 
     class Options(TrackingOptions):
-        """How it is simulated, and what is done about a motion that fails."""
+        """Options of the simulation, and of the handling of motions that fail."""
 
         timestep: Annotated[float, Interval(ge=0.0001, le=0.002), Unit("s")] = 0.002
         """Physics step, a divisor of 2 ms; explicit PD control is inaccurate at 5 ms."""
@@ -106,7 +106,7 @@ class Rehearsal(Tracker):
                 f"The time step {given.timestep} s does not divide the command period of {COMMAND_PERIOD} s."
             )
         self.policy = load_policy(given.policy, given.policy_spec)
-        """What tracks the motions; None: plain joint PD."""
+        """The policy that tracks the motions; None: plain joint PD."""
         closed = (
             self.policy is not None and self.policy.spec.outer_loop and bool(given.heading_gain or given.position_gain)
         )
@@ -122,27 +122,26 @@ class Rehearsal(Tracker):
         *,
         interaction: Interaction | None = None,
     ) -> Tracking:
-        """Track a motion; where it fails or strays, also otherwise: see the options.
+        """Track a motion; if it fails or strays, try further variants: see the options.
 
-        ``human`` is the person's motion that it came from, for policies that follow people. ``start`` (29,) rad is the
-        robot's present pose, from which it is made to stand up in the band first; None: it stands already.
-        ``interaction`` holds the objects around it, and what is to become of them.
+        ``human`` is the original human motion, for policies that follow people. ``start`` (29,) rad is the robot's
+        present pose, from which it first stands up on the band; None: it already stands. ``interaction`` holds the
+        objects around it, and the checks of the task.
 
-        Returns the simulated robot's true motion at 50 Hz, in step with the reference (blends left out), and the
-        report: as `exoactor_control.metrics.judged` and `exoactor_control.metrics.final_error`, and ``odometry_error``
-        (m, of the legs' odometry at the end of the path), ``strayed`` (m that it was at most from where the motion has
-        it), ``farthest`` (m that it got from its start) and ``area`` (m that it may), ``refused`` (why it must not go
-        to a robot, see `exoactor_control.rehearsal.gate`), ``torque_saturation`` (share of time in which a motor was at
-        its limit), ``policy``, ``inference_ms_mean``, ``outer_loop`` (heading and position were fed back), ``band``
-        (the robot hung in a band), ``from_present_pose``, ``pace`` (share of its speed at which it was carried out, and
-        judged), ``contact_errors`` (see `exoactor_control.metrics.contact_errors`), ``notes`` (what was done to the
-        reference). A fall is reported, not raised. With checks also ``task_success`` (all of them passed), ``checks``
-        (each with its ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed``
-        (``rehearsals`` with objects as of `exoactor_core.scene.perturbed`, those that ``failed``, and their
-        ``reasons``) and ``risk`` (a sentence where `RISK` of them failed, or empty). Where a correction made a failing
-        motion succeed, its take-offs had to be corrected, its jumps had to be lowered, step by step to the highest that
-        the robot does, the policy's alternative does better, the outer loop is better left open, or it succeeds slower,
-        ``corrected`` is that motion.
+        Returns the simulated robot's true motion at 50 Hz, in step with the reference (without blends), and the report:
+        as `exoactor_control.metrics.judged` and `exoactor_control.metrics.final_error`, and ``odometry_error`` (m, of
+        leg odometry at the end of the path), ``strayed`` (m, maximum distance from its position in the motion), ``farthest`` (m,
+        maximum distance from its start) and ``area`` (m, its limit), ``refused`` (why it must not go to a robot, see
+        `exoactor_control.rehearsal.gate`), ``torque_saturation`` (share of time in which a motor was at its limit),
+        ``policy``, ``inference_ms_mean``, ``outer_loop`` (heading and position were fed back), ``band`` (the robot hung
+        in a band), ``from_present_pose``, ``pace`` (share of its speed at which it was carried out and judged),
+        ``contact_errors`` (see `exoactor_control.metrics.contact_errors`), ``notes`` (what was done to the reference).
+        A fall is reported, not raised. With checks also ``task_success`` (all of them passed), ``checks`` (each with
+        its ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed`` (``rehearsals`` with
+        objects as of `exoactor_core.scene.perturbed`, those that ``failed``, and their ``reasons``) and ``risk`` (a
+        sentence where `RISK` of them failed, or empty). ``corrected`` is the motion that was carried out instead of the
+        given one, if one did better: with a reference correction, corrected take-offs, lowered jumps (to the highest at
+        which the robot succeeds), the policy's alternative, an open outer loop, or at a slower pace.
 
         Raises
         ------
@@ -174,10 +173,10 @@ class Rehearsal(Tracker):
         return done
 
     def _rehearse_alternatives(self, motion: RobotMotion, progress: Progress, conditions: _Conditions) -> Tracking:
-        """Rehearse a motion, where it fails also with the policy's alternative and the outer loop open; the best."""
+        """Rehearse a motion; if it fails, also with the alternative policy and an open outer loop; return the best."""
         done = self._rehearse(motion, progress, conditions)
         alternative = None if self.policy is None else self.policy.alternative
-        may_change = motion.correction is None and not motion.alternative_policy  # a correction is for one policy
+        may_change = motion.correction is None and not motion.alternative_policy  # a correction is valid for one policy
         if self.policy is not None and alternative is not None and may_change and not _outcome(done).keeps:
             note = f"The policy {alternative.name} tracks it, which does better than {self.policy.name}"
             done = self._better(done, replace(motion, alternative_policy=True), note, progress, conditions)
@@ -190,7 +189,7 @@ class Rehearsal(Tracker):
     def _better(
         self, done: Tracking, other: RobotMotion, note: str, progress: Progress, conditions: _Conditions
     ) -> Tracking:
-        """Rehearse the other motion, too; return the better rehearsal."""
+        """Also rehearse another motion; return the better rehearsal."""
         again = self._rehearse_corrected(other, progress, conditions)
         if _outcome(again) <= _outcome(done):
             return done
@@ -198,11 +197,11 @@ class Rehearsal(Tracker):
         return again
 
     def _rehearse_corrected(self, motion: RobotMotion, progress: Progress, conditions: _Conditions) -> Tracking:
-        """Rehearse a motion that may be carried out instead of the one that was given."""
+        """Rehearse a motion that may be carried out instead of the given one."""
         return replace(self._rehearse(motion, progress, conditions), corrected=motion)
 
     def _vary(self, motion: RobotMotion, progress: Progress, conditions: _Conditions) -> Metrics:
-        """Rehearse a motion that succeeded with objects that are elsewhere and otherwise than believed."""
+        """Rehearse a successful motion with perturbed objects."""
         disturbance, count, reasons = conditions.disturbance, self.options.variations, []
         scene = disturbance.scene or conditions.scene
         assert scene is not None  # the task has succeeded with it
@@ -220,7 +219,7 @@ class Rehearsal(Tracker):
         }
 
     def _taken_off(self, motion: RobotMotion, done: Tracking, progress: Progress, conditions: _Conditions) -> Tracking:
-        """Rehearse a motion in whose jumps the robot stays on the floor with its take-offs corrected; the best."""
+        """Rehearse a motion in whose jumps the robot stays on the floor with corrected take-offs; return the best."""
         reference, share = prepare(motion), 1.0
         for step in _TAKE_OFF_STEPS:
             other = _with_correction(motion, take_off_correction(reference.motion, share), reference.begin)
@@ -234,10 +233,10 @@ class Rehearsal(Tracker):
         return done
 
     def _lowered(self, motion: RobotMotion, done: Tracking, progress: Progress, conditions: _Conditions) -> Tracking:
-        """Rehearse a motion with its jumps lowered until the robot does it; ``done`` is the rehearsal without that.
+        """Rehearse a motion with its jumps lowered until the robot succeeds; ``done`` is the rehearsal without that.
 
-        A motion at which the robot fails with its jumps taken out, too, is left so (it falls from less high), unless it
-        falls at that and not at the whole: then the jumps are not what it fails at.
+        A motion at which the robot also fails without jumps is left without them (it falls from less high), unless it
+        falls then but not with the full jumps: in that case the jumps are not the problem.
         """
         whole = done
         for share in _SHARES:
@@ -250,9 +249,9 @@ class Rehearsal(Tracker):
         return max(done, whole, key=_outcome)
 
     def _slowed(self, motion: RobotMotion, done: Tracking, progress: Progress, conditions: _Conditions) -> Tracking:
-        """Rehearse a motion ever more slowly until the robot does it; ``done`` is the best rehearsal at full pace.
+        """Rehearse a motion ever more slowly until the robot succeeds; ``done`` is the best rehearsal at full pace.
 
-        What falls does so at its own pace: jumps are taken out of the slower motion. Returns the best rehearsal.
+        Gravity does not slow down: jumps are removed from the slower motion. Returns the best rehearsal.
         """
         full = done
         for pace in (pace for pace in _PACES if pace >= self.options.min_pace):
@@ -267,7 +266,7 @@ class Rehearsal(Tracker):
         return done
 
     def correct(self, motion: RobotMotion, tries: int = 3, progress: Progress = no_progress) -> Tracking:
-        """Rehearse a motion with reference corrections until one makes it fit for the robot; return the best try.
+        """Rehearse a motion with reference corrections until one makes it fit for the robot; return the best rehearsal.
 
         Its ``corrected`` is the motion with the correction (`exoactor_control.rehearsal.reference_correction`).
         """
@@ -340,7 +339,7 @@ class Rehearsal(Tracker):
         return Tracking(actual, metrics, rollout=rollout, object_poses=object_poses)
 
     def _stand_up(self, controller: Controller, robot: SimulatedRobot, from_present_pose: bool) -> None:
-        """Have the robot stand, and settle; from its present pose it stands up in the band."""
+        """Let the robot stand, and settle; from its present pose it stands up on the band."""
         controller.step(robot.state(), robot.time)
         controller.stand()
         standing_up = controller.tracker.trajectory
@@ -350,7 +349,7 @@ class Rehearsal(Tracker):
         self._run(controller, robot, lambda: robot.time >= upright + self.options.settle)
 
     def _run(self, controller: Controller, robot: SimulatedRobot, on_tick: Callable[[], bool]) -> None:
-        """Simulate, 20 ms at a time, until ``on_tick`` says that it is enough."""
+        """Simulate in steps of 20 ms until ``on_tick`` returns True."""
         commands_per_tick = round(1.0 / POLICY_RATE / COMMAND_PERIOD)
         while True:
             for _ in range(commands_per_tick):
@@ -366,7 +365,7 @@ class Rehearsal(Tracker):
 
 
 class _Recorder:
-    """Called at 50 Hz while a motion is tracked: keeps what the robot did, and says when it is enough."""
+    """Called at 50 Hz while a motion is tracked: records the robot's motion, and says when to stop."""
 
     def __init__(
         self,
@@ -382,14 +381,14 @@ class _Recorder:
         self.frames: list[np.ndarray] = []
         """(36,) true poses in step with the motion."""
         self.recorded: list[int] = []
-        """Of the objects' rollout, in step with the frames."""
+        """Index of the objects' rollout for each frame."""
         self.estimates: list[np.ndarray] = []
-        """(2,) m, of the robot's position by its odometry, likewise."""
+        """(2,) m, the robot's position by its odometry, for each frame."""
         self._fault_time: float | None = None
         self._done_time: float | None = None
 
     def __call__(self) -> bool:
-        """Take in the present moment; returns whether it is enough."""
+        """Record the present moment; returns whether to stop."""
         controller, robot = self._controller, self._robot
         status, index = controller.status, controller.tracking_frame
         robot.motion_time = None if index is None else index / POLICY_RATE
@@ -417,13 +416,13 @@ class _Recorder:
 
 
 def _with_lower_jumps(motion: RobotMotion, share: float) -> RobotMotion:
-    """The motion, commanded with a share of its jumps' height over what is always allowed; itself if it has none."""
+    """The motion with a share of its jumps' height above what is always allowed; unchanged if it has none."""
     reference = prepare(motion)
     return _with_correction(motion, lowered(reference.motion, share), reference.begin)
 
 
 def _with_correction(motion: RobotMotion, correction: np.ndarray, begin: float) -> RobotMotion:
-    """The motion with a correction of its prepared motion, which begins at ``begin`` s; itself if that is zero."""
+    """The motion with a correction of its prepared motion, which begins at ``begin`` s; unchanged if that is zero."""
     if not correction.any():
         return motion
     times = np.arange(len(motion)) / motion.paced.fps - begin
@@ -431,19 +430,19 @@ def _with_correction(motion: RobotMotion, correction: np.ndarray, begin: float) 
 
 
 class _Outcome(NamedTuple):
-    """How a rehearsal went, the most important first: the better of two is the greater."""
+    """Outcome of a rehearsal, most important criteria first: the better of two is the greater."""
 
     task: bool
-    motion: bool  # by the field's rule, as given
-    commanded: bool  # likewise, as commanded
-    near: bool  # as commanded, and the robot stayed near where the motion has it
+    motion: bool  # by the field's rule, against the given motion
+    commanded: bool  # likewise, against the commanded motion
+    near: bool  # commanded, and the robot stayed near its position in the motion
     stands: bool
     allowed: bool  # by the gate
-    jumps: float  # how high, as a share of what is commanded; `_JUMPS` is enough
+    jumps: float  # height as a share of the commanded one; `_JUMPS` is enough
 
     @property
     def keeps(self) -> bool:
-        """The robot does the task and keeps to the motion."""
+        """Whether the robot does the task and keeps to the motion."""
         return all(self[:4])
 
 
@@ -460,13 +459,13 @@ def _outcome(tracking: Tracking) -> _Outcome:
 
 
 def _failure(tracking: Tracking) -> str:
-    """Why a rehearsal did not go well, in words."""
+    """Why a rehearsal did not go well."""
     m = tracking.metrics
     return m["reason"] or " ".join(m["refused"]) or "the robot stays on the floor where the motion jumps"
 
 
 def _observe(controller: Controller, robot: SimulatedRobot, sensor: ObjectSensor) -> None:
-    """Tell the controller where the objects are seen from the robot."""
+    """Report the objects to the controller as seen from the robot."""
     assert robot.scene is not None
     if sensor.is_due(robot.time):
         sensor.measure(robot.time, poses_in_frame(robot.pose[:7], robot.object_poses))

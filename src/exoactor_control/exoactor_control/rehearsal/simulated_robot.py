@@ -1,4 +1,4 @@
-"""The robot in MuJoCo that a rehearsal commands, and what is done to it that its controller does not know of."""
+"""The robot in MuJoCo that a rehearsal commands, and disturbances unknown to its controller."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from exoactor_core.task_checks import Rollout
 from exoactor_description import Hands
 
 COMMAND_PERIOD = 0.002
-"""s, as the robot is commanded."""
+"""s between commands, as on the robot."""
 
 
 @dataclass(frozen=True)
 class Push:
-    """A horizontal force for a while."""
+    """A horizontal force for some time."""
 
     force: tuple[float, float]
     """N, in the world."""
     time: float = 1.0
-    """s after the motion's first frame at which it begins."""
+    """s after the motion's first frame, start of the push."""
     seconds: float = 0.2
     body: str = "torso_link"
     """The link whose centre of mass it acts on."""
@@ -40,25 +40,25 @@ class Push:
 
 @dataclass(frozen=True)
 class Disturbance:
-    """What is done to the simulated robot that its controller does not know of."""
+    """Disturbances of the simulated robot that are unknown to its controller."""
 
     mass: float = 0.0
-    """Share that is added to every link's mass and inertia."""
+    """Share added to every link's mass and inertia."""
     delay: float = 0.0
-    """s by which commands reach the motors late."""
+    """s of delay of the commands to the motors."""
     load: float = 0.0
-    """kg that each hand holds."""
+    """kg in each hand."""
     pushes: tuple[Push, ...] = ()
     scene: Scene | None = None
-    """The objects as they are; None: as they are believed to be."""
+    """The actual objects; None: as the controller believes them to be."""
     sensor: Callable[[], ObjectSensor] = ObjectSensor
-    """Makes what sees them."""
+    """Creates the sensor that observes them."""
 
 
 class SimulatedRobot(Simulation):
     """The robot in MuJoCo: sensors out, torques in.
 
-    Starts where the motion does, standing upright on its feet with the joints at ``joint_pos`` (29,) rad.
+    It starts where the motion does, standing upright on its feet with the joints at ``joint_pos`` (29,) rad.
     """
 
     def __init__(
@@ -86,10 +86,10 @@ class SimulatedRobot(Simulation):
         mujoco.mj_setConst(self.model, self.data)
         self.band = with_band
         self.load: Load | None = None
-        """Measures the motors' load, where it is wanted."""
+        """Measures the motors' load, if set."""
         yaw = float(yaw_from_quat(start.root_quat_wxyz[0]))
         self.anchor = (np.array([*start.root_pos[0, :2], STANDING_HEIGHT]), np.array([0.0, 0.0, yaw]))
-        """Where the band is led: position (3,) m of the pelvis, and its roll, pitch, yaw (3,) rad."""
+        """Target of the band: position (3,) m of the pelvis, and its roll, pitch, yaw (3,) rad."""
         self.data.qpos[:3] = self.anchor[0]
         self.data.qpos[3:7] = Rotation.from_euler("z", yaw).as_quat(scalar_first=True)
         self.joint_pos = joint_pos
@@ -104,11 +104,11 @@ class SimulatedRobot(Simulation):
 
     @property
     def pose(self) -> np.ndarray:
-        """(36,) the truth, for metrics alone: position, quaternion w, x, y, z, joints."""
+        """(36,) the truth, for metrics only: position, quaternion w, x, y, z, joints."""
         return np.concatenate([self.data.qpos[:7], self.joint_pos])
 
     def state(self) -> RobotState:
-        """Return what LowState would say now."""
+        """Return the present LowState."""
         return RobotState(
             time=self.time,
             joint_pos=self.joint_pos.copy(),
@@ -121,12 +121,12 @@ class SimulatedRobot(Simulation):
         )
 
     def delayed(self, command: MotorCommand) -> MotorCommand:
-        """Take a command; return the one that reaches the motors now."""
+        """Queue a command; return the one that reaches the motors now."""
         self._commands.append(command)
         return self._commands[0]
 
     def advance(self, torque: np.ndarray) -> None:
-        """One physics step; the motors clip to their own limits."""
+        """Advance by one physics step; the motors clip to their own limits."""
         if self.load is not None:
             self.load.add(torque, self.joint_vel, float(np.linalg.norm(self.data.qvel[:3])))
         self.torque = np.clip(torque, *self._limits)
@@ -143,17 +143,17 @@ class SimulatedRobot(Simulation):
             self.count_contacts()
 
     def record_objects(self) -> None:
-        """Take the present moment into `rollout`."""
+        """Record the present moment for `rollout`."""
         if self.scene is not None:
             self._recorded.append((self.object_poses, self.pose[:7], self.contact_forces()))
 
     @property
     def recorded(self) -> int:
-        """How many moments were recorded."""
+        """Number of recorded moments."""
         return len(self._recorded)
 
     def rollout(self) -> Rollout | None:
-        """What became of the objects; None where there are none, or nothing was recorded."""
+        """Recorded motion of the objects; None if there are none, or nothing was recorded."""
         if self.scene is None or not self._recorded:
             return None
         poses, roots, forces = (np.array(each) for each in zip(*self._recorded, strict=True))

@@ -1,8 +1,8 @@
-"""The rehearsal's verdict that a motion is fit for the robot, which nobody else can give.
+"""The rehearsal's signed verdict that a motion is fit for the robot.
 
-It is an HMAC (RFC 2104) under a key that the launcher makes for this launch and hands to the nodes rehearsal and
-controller alone, in their environment (`exoactor.graph.KEY_VARIABLE`). It covers the time, the motion with its
-correction, the person's motion and the objects that come with it, and the policy that tracked it.
+It is an HMAC (RFC 2104) under a key that the launcher makes for each launch and passes to the nodes rehearsal and
+controller only, in their environment (`exoactor_core.environment.KEY_VARIABLE`). It covers the time, the motion with
+its correction, the human motion, the interaction, and the policy that tracked it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _ARRAYS: dict[type, tuple[str, ...]] = {RobotMotion: (*ROBOT_ARRAYS,), HumanMoti
 
 
 def take_key() -> str:
-    """Return the key of this launch, and take it out of the environment; empty: the node was started without one."""
+    """Return the key of this launch, and remove it from the environment; empty: the node was started without one."""
     return os.environ.pop(KEY_VARIABLE, "")
 
 
 class Verdicts:
-    """Gives and checks verdicts under the ``key`` of this launch; where it is empty none is given, and none is taken.
+    """Gives and checks verdicts under the ``key`` of this launch; without a key none is given, and none is accepted.
 
     ``policy`` tracks the motions; None: plain joint PD.
     """
@@ -59,12 +59,12 @@ class Verdicts:
         lifetime: float,
         interaction: Interaction | None = None,
     ) -> None:
-        """Return when the verdict is the rehearsal's on all of this, and not older than ``lifetime`` s.
+        """Check that the verdict is the rehearsal's for all of this, and not older than ``lifetime`` s.
 
         Raises
         ------
         UnsafeMotion
-            The verdict is another one, too old or not signed by the rehearsal.
+            The verdict is for something else, too old, or not signed by the rehearsal.
         """
         if not self._key:
             raise UnsafeMotion(
@@ -100,7 +100,7 @@ class Verdicts:
 
 
 def _content(motion: RobotMotion | HumanMotion | None) -> bytes:
-    """Every number of a motion, as messages carry them (float32), with the arrays' shapes, and its contacts."""
+    """Bytes of all numbers of a motion, as in messages (float32), with the arrays' shapes, and its contacts."""
     if motion is None:
         return b"none;"
     how = (*motion.execution.values(),) if isinstance(motion, RobotMotion) else ()

@@ -1,8 +1,8 @@
-"""Simulated robots that are fed ``policies/anchored.yaml``: their position and heading, and the reference to come.
+"""Simulated robots for ``policies/anchored.yaml``, which observes their position, heading and the reference ahead.
 
-The student sees the reference as it is and where it stands to it by an odometry that errs; no outer loop is closed
-around it. The teacher of an episode, which has TWIST2's layout, is commanded what the outer loop would command, without
-noise. What the student does is also rewarded, for reinforcement learning.
+The student sees the reference itself, and its own pose relative to it by an erroneous odometry, without an outer loop.
+The teacher of an episode, which has TWIST2's layout, is commanded what the outer loop would command, without noise. For
+reinforcement learning, the student is also rewarded.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ OBSERVATION_WIDTH = 1432 + ANCHOR_WIDTH + len(LOOKAHEAD_STEPS) * (MIMIC_WIDTH + 
 _MAX_OFFSET = 1.5
 """m, as the layout clips it."""
 _MAX_DISTANCE = 1.0
-"""m from its position at which an episode is over: nothing is learnt so far away."""
+"""m from its position at which an episode ends: nothing is learnt so far away."""
 _MAX_LOAD = 2.0
 """kg in a hand."""
 _BODY_SCALE = 0.1
-"""m, scale of the reward for the judged bodies; the others' are in `reward`."""
+"""m, scale of the reward for the judged bodies; other scales are in `_judge`."""
 _OUTER_LOOP_GAINS = (HEADING_GAIN, POSITION_GAIN, LEAN)
 
 
@@ -47,15 +47,15 @@ class Clip:
     motion: int = -1
     """Index of the motion in the library; -1: only standing."""
     teacher: int = -1
-    """Index of the teacher that does this motion; -1: none does."""
+    """Index of the teacher of this motion; -1: none."""
     bodies: np.ndarray = field(default_factory=lambda: np.zeros((0, len(KEY_LINKS), 3)))
     """(L, 5, 3) m, of `exoactor_control.metrics.KEY_LINKS` in the trajectory's frame."""
     correction: np.ndarray | None = None
-    """(L, 35) what is added to the teacher's command: a jump's take-offs; None: nothing is."""
+    """(L, 35) offset to the teacher's command: a jump's take-offs; None: none."""
 
     @classmethod
     def of(cls, episode: Episode, motion: int = -1, teacher: int = -1, jumps: bool = False) -> Clip:
-        """Add where the judged bodies are and, where the motion ``jumps``, the correction of its take-offs."""
+        """Add the poses of the judged bodies and, if the motion ``jumps``, the correction of its take-offs."""
         rpy = np.column_stack([episode.mimic[:, 3:5], episode.yaw])
         quat = Rotation.from_euler("ZYX", rpy[:, ::-1]).as_quat(scalar_first=True)
         robot = RobotMotion(POLICY_RATE, episode.root_pos, quat, episode.mimic[:, 6:])
@@ -66,9 +66,9 @@ class Clip:
 class AnchoredRobots(Robots):
     """`Robots` whose observations are `OBSERVATION_WIDTH` wide.
 
-    ``draw`` gives the next clip of robot i; ``teacher_feedback`` (teachers, 29) is the share of each joint's error that
-    is added to each teacher's command; ``mid_stride`` the share of the episodes that begin somewhere in the motion, the
-    robot as the reference is there. The others are as for `Robots`.
+    ``draw`` returns the next clip of robot i; ``teacher_feedback`` (teachers, 29) is the share of each joint's error
+    that is added to each teacher's command; ``mid_stride`` is the share of episodes that begin at a random frame of the
+    motion, with the robot in the reference's state. Other parameters are as for `Robots`.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class AnchoredRobots(Robots):
         self._teacher_gains, self._mid_stride = np.vstack([teacher_feedback, np.zeros(29)]), mid_stride
         self.clips: list[Clip] = []
         self.wander = np.zeros((count, 2))
-        """(N, 2) m by which the odometry errs."""
+        """(N, 2) m, error of the odometry."""
         self._scale, self._walk = np.zeros((count, 2)), np.zeros(count)
         self._previous = np.zeros((count, 29))
 
@@ -102,7 +102,7 @@ class AnchoredRobots(Robots):
         return np.array([clip.teacher for clip in self.clips])
 
     def reset(self, i: int, episode: Episode) -> None:
-        """Let robot i begin an episode, another robot than before."""
+        """Let robot i begin an episode, with newly randomised properties."""
         super().reset(i, episode)
         rng, much = self.rng, float(self.randomization.noise > 0.0)
         self.gains[i] = _OUTER_LOOP_GAINS
@@ -118,7 +118,7 @@ class AnchoredRobots(Robots):
             self._begin_at(i, int(rng.integers(0, max(len(episode) - 50, 1))))
 
     def _load(self, i: int) -> None:
-        """Put something in the hands of two in five robots: the same in both, as what both hold, or in one of them."""
+        """Put loads in the hands of two in five robots: the same in both, as if both held it, or one in one hand."""
         if self.rng.uniform() > 0.4:
             return
         loads = self.rng.uniform(0.0, _MAX_LOAD, 2)
@@ -128,7 +128,7 @@ class AnchoredRobots(Robots):
         mujoco.mj_setConst(self._models[i], self._data)
 
     def _begin_at(self, i: int, t: int) -> None:
-        """Put robot i where the reference is at frame t, moving as it does."""
+        """Put robot i in the reference's state at frame t."""
         e = self.clips[i].episode
         nxt = min(t + 1, len(e) - 1)
         yaw = self._origin[i, 2]
@@ -170,7 +170,7 @@ class AnchoredRobots(Robots):
         return mimic
 
     def _ahead(self, seen: np.ndarray) -> np.ndarray:
-        """(N, 185) where the reference is from the robot, now and ahead."""
+        """(N, 185) the reference relative to the robot, now and ahead."""
         n, steps = self.count, np.r_[0, LOOKAHEAD_STEPS]
         index = [np.minimum(t + steps, len(c.episode) - 1) for c, t in zip(self.clips, self.frame, strict=True)]
         mimic, pos, yaw = (
@@ -179,7 +179,7 @@ class AnchoredRobots(Robots):
         )
         noise = 0.005 * self.rng.normal(size=(n, 3)) if self.randomization.noise else np.zeros((n, 3))
         observed = self.qpos[:, :3] + noise + np.column_stack([self.wander, np.zeros(n)])
-        # as the robot's own sensors measure it: roll and pitch with their noise
+        # as measured by the robot's own sensors: roll and pitch with noise
         tilt = seen[:, MIMIC_WIDTH + 3 : MIMIC_WIDTH + 5]
         heading = yaw_from_quat(self.qpos[:, 3:7])
         robot = Rotation.from_euler("ZYX", np.column_stack([heading, tilt[:, 1], tilt[:, 0]])).as_matrix()
@@ -193,12 +193,12 @@ class AnchoredRobots(Robots):
         return np.concatenate([anchor[:, 0], later.reshape(n, -1)], axis=1)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Run 20 ms with these raw actions (N, 29).
+        """Simulate 20 ms with these raw actions (N, 29).
 
         Returns
         -------
-        What the teacher sees when the action takes effect (N, 1432), the reward (N,), which robots failed (N,), and
-        which came to the end of their episode (N,).
+        The teacher's observation when the action takes effect (N, 1432), the reward (N,), which robots failed (N,), and
+        which reached the end of their episode (N,).
         """
         before, self._previous = self.qpos[:, :2].copy(), self.last_action
         clean = self.advance(action)
@@ -211,7 +211,7 @@ class AnchoredRobots(Robots):
         return clean, reward, failed, over
 
     def restart(self, which: np.ndarray) -> None:
-        """Let these robots (N,) begin another episode."""
+        """Let these robots (N,) begin a new episode."""
         for i in np.flatnonzero(which):
             self.reset(int(i), self.draw(int(i)))
 

@@ -1,4 +1,4 @@
-"""The episodes of the training set, drawn in this process or, ahead, in others."""
+"""Episodes of the training set, drawn in this process or, in advance, in others."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from exoactor_core.robot import STANDING
 
 
 class Clips:
-    """Motions of the training set, those drawn the more often at which the student fails.
+    """Motions of the training set; those at which the student fails are drawn more often.
 
     Of ``paths``, robot motions, those that cannot be tracked are left out; ``left_out`` says by file name why.
     ``teachers`` has by file name the index of the teacher that succeeds at it, -1: none, as
@@ -35,10 +35,10 @@ class Clips:
         self.jumps = np.array([bool(flight(motion).max() > LOW_FLIGHT) for motion in motions.values()])
         self.teacher[self.jumps & (self.teacher >= 0)] = 0
         self.failing = np.full(len(self.names), 0.5)
-        """Share of the episodes of each motion that end in failure, lately."""
+        """Recent share of failed episodes of each motion."""
 
     def draw(self, rng: np.random.Generator) -> Clip:
-        """Draw an episode: standing, a blend, a motion or a part of it, a blend, standing."""
+        """Draw an episode: standing, a blend, a motion or part of it, a blend, standing."""
         return self.make(self.choose(rng), rng)
 
     def choose(self, rng: np.random.Generator) -> int:
@@ -60,13 +60,13 @@ class Clips:
         return Clip.of(episode, k, int(self.teacher[k]), bool(self.jumps[k]))
 
     def report(self, clip: Clip, failed: bool) -> None:
-        """Take note of an episode's end."""
+        """Record an episode's end."""
         if clip.motion >= 0:
             self.failing[clip.motion] += 0.1 * (failed - self.failing[clip.motion])
 
 
 class ClipQueue:
-    """Clips that other processes draw ahead: thousands of robots on a GPU take them faster than one process draws."""
+    """Clips drawn in advance by other processes, since thousands of robots on a GPU use them quickly."""
 
     def __init__(self, clips: Clips, rng: np.random.Generator, processes: int, ahead: int) -> None:
         self._clips, self._rng = clips, rng
@@ -78,7 +78,7 @@ class ClipQueue:
         return self._pool.submit(_make_clip, self._clips.choose(self._rng), int(self._rng.integers(2**63)))
 
     def draw(self) -> Clip:
-        """Take the oldest, and have another one drawn."""
+        """Take the oldest, and let another one be drawn."""
         self._drawn.append(self._next())
         return self._drawn.popleft().result()
 

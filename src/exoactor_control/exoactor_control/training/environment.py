@@ -1,8 +1,7 @@
-"""Many simulated G1s at once, each following its own reference, seen and driven as a TWIST2-like policy does.
+"""Many simulated G1s at once, each following its own reference, with a TWIST2-like policy's observation and actuation.
 
-The robots' observations are those of `exoactor_control.policy.policy.Policy` for ``policies/twist2.yaml``, number by
-number, and the motors' torque and the speed of their targets are limited as
-`exoactor_control.controller.safety.Safety` limits them.
+The observations are those of `exoactor_control.policy.policy.Policy` for ``policies/twist2.yaml``, number by number,
+and torques and target speeds are limited as by `exoactor_control.controller.safety.Safety`.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ OBSERVATION_WIDTH = STEP_WIDTH * (HISTORY_STEPS + 1) + MIMIC_WIDTH
 _TIMESTEP = 0.002
 _SUBSTEPS = round(1.0 / POLICY_RATE / _TIMESTEP)
 _RAMP = TARGET_SPEED * VELOCITY_LIMITS * _TIMESTEP * np.arange(1, _SUBSTEPS + 1)[:, None]
-"""(10, 29) rad that a target has moved at most after each physics step."""
+"""(10, 29) rad, maximum change of a target after each physics step."""
 _PUSHED = (
     "torso_link",
     "pelvis",
@@ -47,26 +46,26 @@ _PUSHED = (
 )
 _PUSH_SECONDS = (0.08, 0.2)
 _ANKLES = np.array([i for i, name in enumerate(JOINT_NAMES) if "ankle" in name])
-_MAX_GAINS = (2.5, 4.0, 0.4)  # greatest, of the feedback of heading and position: 1/s, 1/s, rad/m
+_MAX_GAINS = (2.5, 4.0, 0.4)  # maximum feedback of heading and position: 1/s, 1/s, rad/m
 
 
 @dataclass(frozen=True)
 class DomainRandomization:
-    """How much the robots, and what happens to them, differ; all zero: the robot as it is."""
+    """Variation of the robots and their disturbances; all zero: the nominal robot."""
 
     mass: float = 0.1
-    """Share by which each link's mass differs."""
+    """Relative variation of each link's mass."""
     strength: float = 0.1
-    """Share by which the motors' gains and limits differ."""
+    """Relative variation of the motors' gains and limits."""
     friction: tuple[float, float] = (0.5, 1.2)
     delay: int = 10
-    """Greatest delay of an action, physics steps of 2 ms, at most 10."""
+    """Maximum delay of an action, physics steps of 2 ms, at most 10."""
     push: float = 48.0
-    """Greatest impulse of a push at torso, pelvis or arms, N s; most are weaker by far."""
+    """Maximum impulse of a push at torso, pelvis or arms, N s; most are far weaker."""
     push_every: float = 4.0
     """Mean time between pushes, s; 0: none."""
     noise: float = 1.0
-    """Of the sensors, times 0.01 rad, 0.05 rad/s of the gyroscope and 0.2 rad/s of the joints."""
+    """Sensor noise, times 0.01 rad, 0.05 rad/s of the gyroscope and 0.2 rad/s of the joints."""
 
 
 NOMINAL = DomainRandomization(0.0, 0.0, (1.0, 1.0), 0, 0.0, 0.0, 0.0)
@@ -77,7 +76,7 @@ class Episode:
     """A trajectory to follow."""
 
     mimic: np.ndarray
-    """(L, 35) what the policy is commanded."""
+    """(L, 35) command of the policy."""
     root_pos: np.ndarray
     """(L, 3) m."""
     yaw: np.ndarray
@@ -90,7 +89,7 @@ class Episode:
 
     @classmethod
     def from_trajectory(cls, trajectory: Trajectory, stand: int = 0) -> Episode:
-        """Lead a trajectory in with ``stand`` frames of standing still."""
+        """Precede a trajectory by ``stand`` frames of standing still."""
         rpy = trajectory.roll_pitch_yaw
         mimic = np.concatenate(
             [
@@ -116,10 +115,10 @@ class Episode:
 class Robots:
     """N simulated robots, each with an episode of its own.
 
-    ``draw`` gives the next episode of robot i, ``spec`` the policy's pose, gains, limits and action scale;
-    ``randomization`` is of the robots, ``seed`` of everything that is drawn here; ``threads`` step the physics, or
-    MuJoCo Warp on ``warp_device`` does. ``teacher_feedback`` (29,) is the share of each joint's error that is added to
-    what the teacher is commanded.
+    ``draw`` returns the next episode of robot i; ``spec`` has the policy's pose, gains, limits and action scale;
+    ``randomization`` varies the robots, with ``seed``; the physics run in ``threads``, or with MuJoCo Warp on
+    ``warp_device``. ``teacher_feedback`` (29,) is the share of each joint's error that is added to the teacher's
+    command.
     """
 
     def __init__(
@@ -151,7 +150,7 @@ class Robots:
         self._pushed = [self._base.body(name).id for name in _PUSHED]
         self.episodes = [draw(i) for i in range(count)]
         self.frame = np.zeros(count, int)
-        """(N,) index of the frame that is commanded next."""
+        """(N,) index of the frame to be commanded next."""
         self._history = np.zeros((count, HISTORY_STEPS, STEP_WIDTH), np.float32)
         self._clean_history = np.zeros((count, HISTORY_STEPS, STEP_WIDTH), np.float32)
         self.last_action = np.zeros((count, len(JOINT_NAMES)))
@@ -161,7 +160,7 @@ class Robots:
         self._delay = np.zeros(count, int)
         self._push_left = np.zeros(count, int)
         self.gains = np.zeros((count, 3))
-        """(N, 3) of the outer loop: 1/s of heading, 1/s of position, rad/m of the lean towards it."""
+        """(N, 3) gains of the outer loop: 1/s of heading, 1/s of position, rad/m of the lean towards it."""
         self._origin = np.zeros((count, 3))  # x, y, yaw in the world of the trajectory's first position
         self.qpos = np.zeros((count, self._base.nq))
         self.qvel = np.zeros((count, self._base.nv))
@@ -169,7 +168,7 @@ class Robots:
             self.reset(i, episode)
 
     def reset(self, i: int, episode: Episode) -> None:
-        """Let robot i stand at the beginning of an episode, another robot than before."""
+        """Let robot i stand at the beginning of an episode, with newly randomised properties."""
         v, rng = self.randomization, self.rng
         self.episodes[i] = episode
         model, base = self._models[i], self._base
@@ -197,12 +196,12 @@ class Robots:
         self._targets[i] = qpos[7:]
         self._delay[i] = rng.integers(0, v.delay + 1)
         self._push_left[i] = 0
-        # The outer loop on heading and position is the deployed tracker's; its gains differ so that any will do.
+        # The outer loop is the deployed tracker's; its gains vary so that the policy works with any.
         self.gains[i] = rng.uniform(0.0, _MAX_GAINS) if v.noise else (HEADING_GAIN, POSITION_GAIN, LEAN)
         self._origin[i] = 0.0, 0.0, yaw_from_quat(qpos[3:7]) - episode.yaw[0]
 
     def mimic(self) -> np.ndarray:
-        """(N, 35) the robots' present commands, the feedback of heading and position included."""
+        """(N, 35) present commands of the robots, including the feedback of heading and position."""
         command = self.reference("mimic")
         yaw_error, position_error = self.errors()
         heading, position, lean = self.gains.T[..., None]
@@ -215,11 +214,11 @@ class Robots:
         return command + self.correction
 
     def teacher_mimic(self) -> np.ndarray:
-        """(N, 35) what the robots' teachers are commanded, but for the feedback of the joints' error."""
+        """(N, 35) commands of the robots' teachers, without the feedback of joint errors."""
         return self.mimic()
 
     def reference(self, what: str) -> np.ndarray:
-        """(N, ...) one of the episodes' arrays at their present frames; past the end, their last ones."""
+        """(N, ...) one of the episodes' arrays at the robots' present frames; the last frame after the end."""
         return np.stack([getattr(e, what)[min(t, len(e) - 1)] for e, t in zip(self.episodes, self.frame, strict=True)])
 
     def _in_world(self, positions: np.ndarray) -> np.ndarray:
@@ -229,7 +228,7 @@ class Robots:
         return np.concatenate([on_ground, positions[..., 2:]], axis=-1)
 
     def errors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Heading error (N,) rad and position error (N, 2) m in the robot's heading frame: how far it has to go."""
+        """Heading error (N,) rad and position error (N, 2) m, from robot to reference, in its heading frame."""
         yaw = yaw_from_quat(self.qpos[:, 3:7])
         yaw_error = wrap(self.reference("yaw") + self._origin[:, 2] - yaw)
         wanted = self._in_world(self.reference("root_pos")[:, None])[:, 0, :2]
@@ -248,7 +247,7 @@ class Robots:
         return observation
 
     def clean_now(self) -> np.ndarray:
-        """What the teacher would see now, (N, 1432): no noise, the joints' error fed back into its command."""
+        """Present observation of the teacher, (N, 1432): without noise, with joint errors fed back into its command."""
         return _with_history(self._clean_step(), self._clean_history)
 
     def _clean_step(self) -> np.ndarray:
@@ -268,9 +267,9 @@ class Robots:
         return np.concatenate(step, axis=1).astype(np.float32)
 
     def advance(self, action: np.ndarray) -> np.ndarray:
-        """Simulate 20 ms under these raw actions (N, 29), which take effect after each robot's delay.
+        """Simulate 20 ms with these raw actions (N, 29), which take effect after each robot's delay.
 
-        Returns what the teacher sees when the action takes effect, (N, 1432).
+        Returns the teacher's observation when the action takes effect, (N, 1432).
         """
         if self.randomization.push_every:
             self._push(self.rng)
@@ -286,7 +285,7 @@ class Robots:
         return clean
 
     def _simulate(self, action: np.ndarray) -> np.ndarray:
-        """States (N, 10, ...) of the next 20 ms, under these raw actions (N, 29) after each robot's delay."""
+        """States (N, 10, ...) of the next 20 ms, with these raw actions (N, 29) after each robot's delay."""
         d = self.spec
         target = d.default_pose + d.action_scale * np.clip(action, -d.action_clip, d.action_clip)
         target = np.clip(target, *JOINT_LIMITS.T)

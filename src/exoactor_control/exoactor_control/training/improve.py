@@ -1,9 +1,9 @@
-"""Imitation where a teacher is right, and improvement beyond it: one loop, resumed where it stopped.
+"""Imitation of teachers, and reinforcement learning beyond them, in one resumable loop.
 
-The student drives robots that are fed ``policies/anchored.yaml`` (`exoactor_control.training.anchored`). It is taught
-by DAgger on the motions at which one of the teachers succeeds (`exoactor_control.training.teachers`), and rewarded on
-all of them: proximal policy optimisation (J. Schulman and others, "Proximal policy optimization algorithms", 2017),
-with the imitation loss beside it, which fades.
+The student drives robots with the observation of ``policies/anchored.yaml`` (`exoactor_control.training.anchored`). It
+is taught by DAgger on the motions at which one of the teachers succeeds (`exoactor_control.training.teachers`), and
+rewarded on all motions: proximal policy optimisation (J. Schulman and others, "Proximal policy optimization
+algorithms", 2017), with an imitation loss that fades.
 """
 
 from __future__ import annotations
@@ -35,43 +35,43 @@ from exoactor_core.stages import Progress, no_progress
 
 HIDDEN = (768, 384, 192)
 _SEEN = ("asap_*", "kimodo_*", "task_*", "twist2_*")
-"""By the tracker from which the student grows."""
+"""Motions that the tracker from which the student starts was trained on."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the student learns."""
+    """Hyperparameters of the training."""
 
     device: str = "cpu"
-    """Of PyTorch, where the networks are."""
+    """PyTorch device of the networks."""
     physics: str = ""
-    """Device of MuJoCo Warp, which then steps the physics; empty: MuJoCo in threads."""
+    """Device of MuJoCo Warp; empty: MuJoCo in threads."""
     robots: int = 192
     steps: int = 512
     """Control steps of every robot between updates: 100,000 samples. The policy gradients of two batches of 18,000 had
-    nothing in common (cosine -0.01); with 4,600 the policy wandered off."""
+    nothing in common (cosine -0.01); with 4,600 the policy diverged."""
     epochs: int = 3
     minibatches: int = 24
-    """Into which what was seen between two updates is divided."""
+    """Into which the samples between two updates are divided."""
     buffer: int = 150_000
-    """Labelled samples kept for imitation, the newest."""
+    """Number of labelled samples kept for imitation, the newest ones."""
     learning_rate: float = 2e-4
-    """Of Adam; the actor's falls, once rewards count, to what keeps its change near `target_kl`."""
+    """Of Adam; once rewards count, the actor's is lowered to keep its change near `target_kl`."""
     target_kl: float = 0.01
-    """Kullback-Leibler divergence of the policy by an update."""
+    """Target Kullback-Leibler divergence of an update of the policy."""
     imitation_samples: float = 5e5
-    """Samples before rewards count: the critic is learning meanwhile."""
+    """Samples before rewards count, in which the critic learns."""
     imitation_decay: float = 1e7
-    """Samples in which the weight of imitation then falls to 1/e, down to `min_imitation`."""
+    """Samples in which the weight of imitation then decays to 1/e, down to `min_imitation`."""
     min_imitation: float = 0.05
     discount: float = 0.98
     gae_lambda: float = 0.95
     """Lambda of the generalised advantage estimate."""
     clip_range: float = 0.15
     initial_std: float = 0.12
-    """Of the exploration, in the network's units, at the beginning."""
+    """Initial standard deviation of the exploration, in the network's units."""
     ema_decay: float = 0.99
-    """Of the weights' moving average, which is what is exported."""
+    """Of the moving average of the weights, which is exported."""
     validate_every: float = 2.5e5
     """Samples between two validations."""
 
@@ -90,7 +90,7 @@ ON_GPU = Settings(
 
 
 def widened(old: Student, observation: int, hidden: Sequence[int]) -> Student:
-    """Return a student with more inputs, which come last, and wider layers that does what the old one does."""
+    """Return a student with more inputs, which come last, and wider layers, that computes the same as the old one."""
     new = Student(observation, hidden)
     n = len(old.mean)
     with torch.no_grad():
@@ -106,12 +106,12 @@ def widened(old: Student, observation: int, hidden: Sequence[int]) -> Student:
 
 
 class Trainer:
-    """The training; `run` it, and begin again where it stopped.
+    """The training; call `run`, and again to resume.
 
-    ``teachers`` are ONNX files with TWIST2's layout, of which ``spec`` is; the first may be a tracker of ours, from
-    which the student then grows. ``clips`` are the training set. ``folder`` takes ``checkpoint.pt``, ``exoactor.onnx``
-    with its spec and ``log.csv``; a checkpoint that is there is resumed. What is exported is the newest network, or,
-    with a ``validation``, the best by it.
+    ``teachers`` are ONNX files with TWIST2's layout, described by ``spec``; the first may be a tracker of ours, from
+    which the student then starts. ``clips`` are the training set. ``folder`` receives ``checkpoint.pt``,
+    ``exoactor.onnx`` with its spec and ``log.csv``; an existing checkpoint is resumed. The newest network is exported,
+    or, with a ``validation``, the best by it.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Trainer:
         self._own = np.asarray(~feedback.any(axis=1))
         first = Student.from_onnx(teachers[0])
         self._actor = Student(OBSERVATION_WIDTH, HIDDEN) if first is None else widened(first, OBSERVATION_WIDTH, HIDDEN)
-        self._known = 0 if first is None else len(first.mean)  # inputs whose spread is known
+        self._known = 0 if first is None else len(first.mean)  # inputs whose scale is known
         self._actor.to(s.device)
         self._average = Student(OBSERVATION_WIDTH, HIDDEN).to(s.device)
         self._critic = Student(OBSERVATION_WIDTH, (384, 192), 1).to(s.device)
@@ -172,7 +172,7 @@ class Trainer:
         )
 
     def run(self, samples: float, progress: Progress = no_progress) -> None:
-        """Train until so many samples have been taken, those before a checkpoint counted too."""
+        """Train until so many samples have been taken, including those before a checkpoint."""
         if not self.samples:
             self._measure()
             self._validate_teachers()
@@ -201,7 +201,7 @@ class Trainer:
                 self._queue.close()
 
     def _measure(self) -> None:
-        """Spread of the inputs, from a while under the student as it begins."""
+        """Measure the scale of the inputs with the initial student."""
         seen = []
         for _ in range(100):
             x = self._robots.observe()
@@ -215,7 +215,7 @@ class Trainer:
         self._critic.normalise_by(sample)
 
     def _validate_teachers(self) -> None:
-        """Judge the teachers, and the student as it begins, to compare with."""
+        """Validate the teachers and the initial student, for comparison."""
         if self._validation is None:
             return
         for name, run, feedback in zip(self._names, self._teachers, self._feedback, strict=True):
@@ -223,7 +223,7 @@ class Trainer:
         self._validate()
 
     def _validate(self) -> None:
-        """Judge the student, and export it if it is the best so far."""
+        """Validate the student, and export it if it is the best so far."""
         self._validated = self.samples
         if self._validation is None:
             return
@@ -265,7 +265,7 @@ class Trainer:
             teachers, now = robots.teachers, robots.clean_now()
             clean, reward, failed, over = robots.step(actions[k].numpy(force=True))
             self._keep(x, teachers, now, clean)
-            # An episode that is over might go on for ever: what comes is worth what it was worth
+            # An episode that ended by itself could continue: its future is worth its present value
             rewards[k] = self._tensor((1.0 - s.discount) * reward) + s.discount * values[k] * self._tensor(over)
             ends[k] = self._tensor(failed | over)
             for i in np.flatnonzero(failed | over):
@@ -296,7 +296,7 @@ class Trainer:
             those = np.flatnonzero(teachers == which)
             if not len(those):
                 continue
-            # Ours knows of the delay by itself; another's is shown the robot when the action takes effect.
+            # Ours takes the delay into account itself; others are shown the state when the action takes effect.
             self._imitation.add(x[those], run((now if self._own[which] else clean)[those]))
 
     def _learn(self, batch: dict) -> dict[str, float]:
@@ -339,11 +339,11 @@ class Trainer:
                         actor["lr"] = min(actor["lr"] * 1.1, s.learning_rate)
                 if len(self._imitation) > batch_size:
                     of_teacher = self._imitation.loss(self._actor, batch_size, self._rng)
-                    # in units of the exploration, as the policy's own divergence: else it is 1 % of the gradient
+                    # in units of the exploration, like the policy's own divergence: otherwise it is 1% of the gradient
                     loss = loss + imitation * of_teacher / self._log_std.detach().exp().square().mean()
                 self._adam.zero_grad(set_to_none=True)
                 loss.backward()
-                for group in self._adam.param_groups:  # apart: the critic's errors must not slow the actor down
+                for group in self._adam.param_groups:  # separately: the critic's errors must not slow the actor down
                     nn.utils.clip_grad_norm_(group["params"], 1.0)
                 self._adam.step()
                 with torch.no_grad():
@@ -392,7 +392,7 @@ class Trainer:
             self._export()
 
     def _export(self) -> None:
-        """Write the tracker as ONNX, with its spec and what it has seen."""
+        """Write the tracker as ONNX, with its spec and the list of motions that it has seen."""
         with atomic_path(self.folder / "exoactor.onnx") as path:
             onnx.save(to_onnx(self._average), str(path))
         save_bytes(self.folder / "exoactor.yaml", (FOLDER / "anchored.yaml").read_bytes())

@@ -24,25 +24,25 @@ _VARIED = (
     "actuator_forcerange",
     "geom_friction",
 )
-"""Fields of a model in which robots differ: those that `Robots` varies, and what mj_setConst derives from them."""
+"""Fields of a model that vary between robots: those that `Robots` changes, and what mj_setConst derives from them."""
 _CONTACTS, _CONSTRAINTS = 48, 384
-"""Of one robot on a GPU, at most. A contact takes four constraints, joint limits and friction further ones."""
+"""Maximum per robot on a GPU. A contact takes four constraints; joint limits and friction take further ones."""
 
 
 class Physics(Protocol):
     """N simulated robots; a state (nstate,) is time, qpos and qvel."""
 
     models: list[mujoco.MjModel]
-    """Of each robot: whoever edits one calls `changed`."""
+    """Model of each robot; call `changed` after editing one."""
 
     def changed(self, i: int) -> None:
-        """Take note of an edited model."""
+        """Note that a model was edited."""
 
     def simulate(self, state: np.ndarray, control: np.ndarray, force: np.ndarray) -> np.ndarray:
         """Return the states (N, K, nstate) after each of K steps.
 
-        ``state`` (N, nstate) is where the robots begin, ``control`` (N, K, nu) drives their motors, ``force``
-        (N, nbody, 6), N and N m in the world's frame, acts on their bodies all the while.
+        ``state`` (N, nstate) is the initial state of the robots, ``control`` (N, K, nu) drives their motors, ``force``
+        (N, nbody, 6), N and N m in the world's frame, acts on their bodies throughout.
         """
         ...
 
@@ -98,7 +98,7 @@ class WarpPhysics:
             self._controls = warp.zeros((steps, count, model.nu), dtype=float)
             self._qpos = warp.zeros((steps, count, model.nq), dtype=float)
             self._qvel = warp.zeros((steps, count, model.nv), dtype=float)
-            self._advance()  # loads the kernels, which a capture may not
+            self._advance()  # loads the kernels, which is not possible during a capture
             self._graph = None
             if device == "cuda":
                 with warp.ScopedCapture() as capture:
@@ -107,7 +107,7 @@ class WarpPhysics:
         self._stale = False
 
     def changed(self, i: int) -> None:
-        """Take the parameters of robot i's model before the next step."""
+        """Copy the parameters of robot i's model before the next step."""
         for name, values in self._values.items():
             values[i] = getattr(self.models[i], name)[..., : values.shape[-1]]
         self._stale = True
@@ -132,7 +132,7 @@ class WarpPhysics:
             qpos, qvel = self._qpos.numpy(), self._qvel.numpy()
         time = state[:, 0] + self._timestep * np.arange(1, len(qpos) + 1)[:, None]
         states = np.concatenate([time[..., None], qpos, qvel], axis=2, dtype=float).swapaxes(0, 1)
-        # As MuJoCo does: what has become unstable begins again
+        # As in MuJoCo: unstable robots are reset
         states[~np.isfinite(states).all(axis=(1, 2)), :, 1:] = self._begin
         return states
 

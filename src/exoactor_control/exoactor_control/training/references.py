@@ -1,4 +1,4 @@
-"""What the tracker is trained on: motions from files, and random tasks of the generator, varied."""
+"""Training data of the tracker: motions from files, and random tasks of the generator, with variations."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def choreographed(task: str, **options: Any) -> HumanMotion:
 
 
 def retargeted(person: HumanMotion, speed: float = 1.0) -> RobotMotion:
-    """Fit a person's motion, so many times as fast, to the G1."""
+    """Retarget a person's motion, sped up by a factor, to the G1."""
     return load_backend("retarget", "trajectory_ik")(replace(person, fps=person.fps * speed)).motion
 
 
@@ -124,7 +124,7 @@ def load_prepared(paths: Sequence[Path]) -> tuple[dict[str, RobotMotion], dict[s
 
 
 def varied(motion: RobotMotion, others: Sequence[RobotMotion], rng: np.random.Generator) -> RobotMotion:
-    """Vary a motion: cut, sped up or slowed down, with the arms of one of the others, shaken."""
+    """Vary a motion: cut, change its speed, exchange the arms with those of another motion, add noise."""
     first = 0 if rng.uniform() < 0.5 else int(rng.integers(0, max(len(motion) - 50, 1)))
     last = min(len(motion), first + int(rng.integers(100, 500)))
     pos, quat, joints = (a[first:last] for a in (motion.root_pos, motion.root_quat_wxyz, motion.joint_pos))

@@ -1,4 +1,4 @@
-"""Clips tracked once each, by many simulated robots at once: to judge a tracker, not to train one."""
+"""Tracking each clip once, with many simulated robots at once: to evaluate a tracker, not to train one."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ Act = Callable[[AnchoredRobots], np.ndarray]
 
 
 def as_teacher(run: Callable[[np.ndarray], np.ndarray]) -> Act:
-    """Show a tracker (observations (N, M) -> raw actions (N, 29)) what a teacher sees."""
+    """Give a tracker (observations (N, M) -> raw actions (N, 29)) the teacher's observation."""
     return lambda robots: run(robots.clean_now())
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one clip."""
+    """Result for one clip."""
 
     clip: int
     """Its index."""
     success: bool
     """By the rule of `AnchoredRobots.step`, from the first frame to the last."""
     reward: float
-    """Mean over the clip's frames; those after a failure earn nothing."""
+    """Mean over the clip's frames; those after a failure count as 0."""
     joint_error: float
-    """rad, mean until the end or the failure."""
+    """rad, mean until the end or failure."""
     position_error: float
-    """m, horizontal, there."""
+    """m, horizontal, at the end or failure."""
 
 
 def track_each(
@@ -51,8 +51,8 @@ def track_each(
 ) -> Iterator[Outcome]:
     """Track each clip once, from its beginning; outcomes come as the clips end.
 
-    ``act`` drives the robots, so many at once; whichever is through with its clip takes the next one, the longest clips
-    first. ``teacher_feedback`` (29,) is that of a teacher that ``act`` shows `AnchoredRobots.clean_now` to.
+    ``act`` drives so many robots at once; whenever one finishes its clip, it takes the next one, the longest clips
+    first. ``teacher_feedback`` (29,) is that of a teacher to which ``act`` passes `AnchoredRobots.clean_now`.
     """
     lengths = np.array([len(clip.episode) for clip in clips])
     order = iter(np.argsort(-lengths, kind="stable").tolist())
@@ -65,7 +65,7 @@ def track_each(
         return clips[taken[i]] if taken[i] >= 0 else idle
 
     feedback = np.zeros(JOINTS) if teacher_feedback is None else teacher_feedback
-    # every clip counts as the first teacher's: whose feedback this is
+    # every clip counts as the first teacher's, whose feedback this is
     many = AnchoredRobots(count, draw, spec, randomization, seed, threads, feedback[None], 0.0)
     reward, joint_error, frames = (np.zeros(count) for _ in range(3))
     while (taken >= 0).any():

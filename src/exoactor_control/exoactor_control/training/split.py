@@ -1,9 +1,9 @@
-"""Which references a tracker is trained on, which it is chosen by, and which it is looked at once, at the end.
+"""Split of the references into training, validation and test sets.
 
-The three differ in family, and the test set in source too: of DeepMimic's clips and the BVH files none of the same kind
-of motion is trained on, and the random references of its families are made by functions that no other family uses.
-The shared robot motions were all among those that the shipped tracker was trained on and chosen by, and trackers that
-grow from it have seen them through it: they are a set of their own that says nothing of unseen motions.
+The three differ in family, and the test set also in source: the kinds of motion of DeepMimic's clips and the BVH files
+are not trained on, and the random references of its families are made by functions that no other family uses. The
+shared robot motions were all used to train and select the shipped tracker, and trackers that start from it have seen
+them through it: they are a set of their own that says nothing about unseen motions.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ PARTS = {
     "validation": "dm_jog* dm_punch* dm_dance* lunge_*",
     "test": "dm_run* dm_jump* dm_kick* dm_spin* bvh_* kick_*",
 }
-"""Of file names: the robot motions of the shared data (asap, kimodo, twist2), people (DeepMimic's humanoid, dm; BVH
-files), random tasks of the generator, and the families of `exoactor_control.training.whole_body`."""
+"""Patterns of file names: the robot motions of the shared data (asap, kimodo, twist2), people (DeepMimic's humanoid,
+dm; BVH files), random tasks of the generator, and the families of `exoactor_control.training.whole_body`."""
 
 
 def part_of(path: str | Path) -> str | None:
-    """Part of the split that a reference belongs to, by its file's name; None: none."""
+    """Part of the split that a reference belongs to, by its file name; None: none."""
     name = Path(path).name
     return next((part for part, patterns in PARTS.items() if any(fnmatch(name, p) for p in patterns.split())), None)
 
 
 def trained_on(policy: Path) -> list[str] | None:
-    """Patterns of the files that a tracker has seen (``<tracker>.seen.json`` beside it); None: it does not say."""
+    """Patterns of the files that a tracker was trained on (``<tracker>.seen.json`` beside it); None: unknown."""
     path = _beside(policy)
     return json.loads(path.read_text()) if path.is_file() else None
 
 
 def was_trained_on(policy: Path, path: str | Path) -> bool | None:
-    """Whether a tracker has seen a reference; None: it does not say."""
+    """Whether a tracker was trained on a reference; None: unknown."""
     patterns = trained_on(policy)
     return None if patterns is None else any(fnmatch(Path(path).name, pattern) for pattern in patterns)
 
 
 def write_trained_on(policy: Path, names: Iterable[str]) -> None:
-    """Write down beside a tracker what it has seen."""
+    """Record beside a tracker what it was trained on."""
     save_json(_beside(policy), sorted(set(names)))
 
 

@@ -1,4 +1,4 @@
-"""The network that is trained, as PyTorch and as ONNX, and what it learns by imitation."""
+"""The network to be trained, in PyTorch and as ONNX, and its imitation loss."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Student(nn.Module):
 
     @classmethod
     def from_onnx(cls, path: Path) -> Student | None:
-        """Read what `to_onnx` wrote; None: the network is none of ours."""
+        """Read a file written by `to_onnx`; None: the network is not one of ours."""
         model = onnx.load(str(path))
         weights = {w.name: torch.from_numpy(numpy_helper.to_array(w).copy()) for w in model.graph.initializer}
         student = cls()
@@ -56,19 +56,19 @@ class Student(nn.Module):
         return self.net(((observation - self.mean) / self.std).clamp(-_CLIP, _CLIP))
 
     def normalise_by(self, sample: torch.Tensor, known: int = 0) -> None:
-        """Take mean and deviation of the observations from a sample (N, inputs); the first ``known`` keep theirs."""
+        """Set mean and deviation of the observations from a sample (N, inputs); the first ``known`` are kept."""
         self.mean[known:] = sample.mean(dim=0)[known:]
         self.std[known:] = sample.std(dim=0).clamp(min=0.05)[known:]
 
     def average_in(self, other: Student, decay: float) -> None:
-        """Take one step of the moving average of another student's weights."""
+        """Update the moving average with another student's weights."""
         with torch.no_grad():
             for average, now in zip(self.parameters(), other.parameters(), strict=True):
                 average.lerp_(now, 1.0 - decay)
 
 
 def _onnx_name(name: str) -> str:
-    """Name in `to_onnx`'s file of one of `Student`'s parameters."""
+    """Name of one of `Student`'s parameters in `to_onnx`'s file."""
     _, _, parameter = name.partition(".")
     number, _, kind = parameter.partition(".")
     return f"{kind}{number}" if kind else name
@@ -130,7 +130,7 @@ class ImitationBuffer:
         return min(self._added, len(self._actions))
 
     def add(self, observations: np.ndarray, actions: np.ndarray) -> None:
-        """Keep more, in place of the oldest."""
+        """Add samples, replacing the oldest."""
         rows = (self._added + np.arange(len(actions))) % len(self._actions)
         self._observations[rows], self._actions[rows] = observations, actions
         self._added += len(actions)

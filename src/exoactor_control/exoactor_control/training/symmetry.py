@@ -25,7 +25,8 @@ from exoactor_control.training.environment import HISTORY_STEPS, OBSERVATION_WID
 from exoactor_control.training.references import MIRRORED_JOINTS, MIRRORED_SIGNS
 
 MIN_SPEED, FULL_SPEED = 0.05, 0.15
-"""m/s by which a step goes more to the side than ahead from which on the mirror image acts, and acts alone."""
+"""m/s by which a step goes more sideways than ahead: from the first the mirror image takes part, from the second it
+acts alone."""
 _Mirror = tuple[np.ndarray, np.ndarray]
 """Index and sign of each number of a vector in its mirror image."""
 
@@ -60,7 +61,7 @@ def mirrored_observation(observation: np.ndarray) -> np.ndarray:
 
 
 def symmetric(model: onnx.ModelProto, better_side: int) -> onnx.ModelProto:
-    """Put a network ``input`` (batch, N) -> ``output`` (batch, 29) and its mirror image into one.
+    """Combine a network ``input`` (batch, N) -> ``output`` (batch, 29) and its mirror image in one model.
 
     Parameters
     ----------

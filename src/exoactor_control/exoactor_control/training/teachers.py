@@ -1,4 +1,4 @@
-"""Which of several teachers teaches which motion: found by having them track it in simulation."""
+"""Assignment of teachers to motions, by tracking them in simulation."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from exoactor_core.files import load_json, save_json
 from exoactor_core.stages import Progress, no_progress, sub_progress
 
 DISTURBED = DomainRandomization(push=16.0)
-"""Without the punches under which most trackers fall alike."""
+"""Without strong pushes, under which most trackers fall alike."""
 _SAVED_EVERY = 16
-"""Motions between two times at which the table is saved."""
+"""Number of motions after which the table is saved."""
 _LEAST = 1e-6
-"""Reward of who succeeds, at least: 0 is who failed."""
+"""Minimum reward of a success; failures have 0."""
 
 
 def screen(
@@ -34,11 +34,11 @@ def screen(
     threads: int = 2,
     progress: Progress = no_progress,
 ) -> dict[str, int]:
-    """Find the teacher of each motion: the last of them that does it on the nominal robot and on a disturbed one.
+    """Find the teacher of each motion: the last one that succeeds on the nominal and on a disturbed robot.
 
-    One teacher for as much as it can do: two that act differently in alike motions contradict each other. Where none
-    does both, the one that earns most is the teacher. Rewards are kept in ``table`` (JSON) as they come, by the digests
-    of motion and teacher: what is in it is not tried again.
+    One teacher is used for as many motions as possible, since two that act differently in similar motions contradict
+    each other. If none succeeds on both, the one with the highest reward is the teacher. Rewards are stored in
+    ``table`` (JSON) as they come, by the digests of motion and teacher, and are not computed again.
 
     Returns
     -------
@@ -59,7 +59,7 @@ _ROBOTS = {"nominal": NOMINAL, "disturbed": DISTURBED}
 
 
 class _Screening:
-    """Rewards of teachers for motions: 0 for those at which they failed."""
+    """Rewards of teachers for motions: 0 for failures."""
 
     def __init__(
         self, teachers: Sequence[Path], paths: Sequence[Path], spec: PolicySpec, table: Path, threads: int
@@ -68,7 +68,7 @@ class _Screening:
         self._feedback = teacher_feedback(teachers)
         self._paths = {path.name: path for path in paths}
         self._clips: dict[str, Clip | None] = {}
-        """Those that were needed; None: the motion cannot be tracked."""
+        """Clips used so far; None: the motion cannot be tracked."""
         self._rewards: dict[str, float] = load_json(table) if table.exists() else {}
         motions = {name: _digest(path) for name, path in self._paths.items()}
         self._keys = {
@@ -93,7 +93,7 @@ class _Screening:
         return int(np.argmax(nominal)) if nominal.any() else -1
 
     def run(self, which: int, robot: str, names: Sequence[str], progress: Progress) -> None:
-        """Have a teacher track those of these motions that it has not tracked yet."""
+        """Let a teacher track those of these motions that it has not tracked yet."""
         missing = [name for name in names if self._keys[name, which, robot] not in self._rewards]
         self._load([name for name in missing if name not in self._clips])
         wanted = {name: clip for name in missing if (clip := self._clips[name])}
@@ -134,5 +134,5 @@ def _digest(path: Path) -> str:
 
 
 def teacher_feedback(teachers: Sequence[Path]) -> np.ndarray:
-    """(T, 29) share of each joint's error that is added to each teacher's command: 0 for trackers of ours."""
+    """(T, 29) share of each joint's error that is added to each teacher's command: 0 for our trackers."""
     return np.stack([np.zeros(JOINTS) if Student.from_onnx(path) else TEACHER_FEEDBACK for path in teachers])

@@ -1,4 +1,4 @@
-"""The job behind ``exoactor train-tracker``: references, then training, each resumed where it stopped."""
+"""The implementation of ``exoactor train-tracker``: references, then training, both resumable."""
 
 from __future__ import annotations
 

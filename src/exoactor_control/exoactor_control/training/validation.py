@@ -1,4 +1,4 @@
-"""How well trackers do the validation part of the split, by which a training keeps its best network."""
+"""Evaluation of trackers on the validation set, by which a training keeps its best network."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DISTURBED_ROUNDS = 2
 
 
 class Validation:
-    """Motions that are tracked now and then, on the nominal robot and on disturbed ones; a row each time in ``table``.
+    """Motions that are tracked from time to time, on the nominal and on disturbed robots; each adds a row to ``table``.
 
     ``paths`` are robot motions; ``table`` (CSV) is appended to.
     """
@@ -30,9 +30,9 @@ class Validation:
         self._spec, self._table, self._threads = spec, table, threads
 
     def measure(self, name: str, samples: int, act: Act, teacher_feedback: np.ndarray | None = None) -> float:
-        """Judge a tracker, of this name and after so many samples; ``act`` and the feedback are as of `track_each`.
+        """Evaluate a tracker with this name after so many samples; ``act`` and the feedback are as for `track_each`.
 
-        Returns the mean reward, all robots counted; failures earn nothing from then on.
+        Returns the mean reward over all robots; after a failure it is 0.
         """
         nominal, disturbed = (
             list(track_each(act, self._clips * rounds, self._spec, robots, self._threads, teacher_feedback))

@@ -1,4 +1,4 @@
-"""Specs of policies in the formats that others publish them in."""
+"""Specs of policies in the formats of their authors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from exoactor_control.policy.spec import SHIPPED, PolicySpec, in_file, known_spe
 
 
 def specs(network: Network, given: str | Path | None = None) -> tuple[PolicySpec, ...]:
-    """What a network may be: as ``given`` says (a file, or a known layout's name), or as can be found out.
+    """Candidate specs of a network: as ``given`` (a file, or a known layout's name), or by detection.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def specs(network: Network, given: str | Path | None = None) -> tuple[PolicySpec
 
 
 def _beside(path: Path) -> Path | None:
-    """The spec next to a network, by the names that are in use."""
+    """The spec next to a network, by the usual names."""
     names = [path.with_suffix(".yaml"), path.with_suffix(".deploy.yaml")]
     if "decoder" in path.stem:
         names.append(path.parent / "observation_config.yaml")

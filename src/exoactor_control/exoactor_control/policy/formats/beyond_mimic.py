@@ -55,7 +55,7 @@ _LONGEST = 100_000  # frames of a motion
 
 
 def is_one(network: Network) -> bool:
-    """Whether a network is of this kind."""
+    """Whether a network is in this format."""
     return holds_motion(network) or "observation_names" in network.metadata
 
 
@@ -65,7 +65,7 @@ def holds_motion(network: Network) -> bool:
 
 
 def read(network: Network) -> PolicySpec:
-    """Make a network's spec by its metadata; raises `BadInput` where they lack something or name what is not known."""
+    """Derive a network's spec from its metadata; raises `BadInput` for missing or unknown entries."""
     meta = network.metadata
     if "dof_names" in meta:
         return _read_holosoma(meta)
@@ -91,7 +91,7 @@ def read(network: Network) -> PolicySpec:
 
 
 def anchor_of(link: str) -> str:
-    """What the terms call the link that a tracker is anchored to."""
+    """The name that terms use for the link to which a tracker is anchored."""
     anchors = {"torso_link": "torso", "pelvis": "pelvis"}
     if link not in anchors:
         raise BadInput(f"its anchor is {link}, but {' or '.join(anchors)} is needed")
@@ -99,7 +99,7 @@ def anchor_of(link: str) -> str:
 
 
 def _of_terms(meta: dict[str, str], key: str, terms: Sequence[str], default: str) -> tuple[str, ...]:
-    """What the metadata say of each observation term."""
+    """Metadata of each observation term."""
     values = _names(meta[key]) if key in meta else (default,) * len(terms)
     if len(values) != len(terms):
         raise BadInput(f"its metadata name {len(terms)} observation terms, but {len(values)} of {key}")
@@ -107,7 +107,7 @@ def _of_terms(meta: dict[str, str], key: str, terms: Sequence[str], default: str
 
 
 def _clips_and_scales(meta: dict[str, str], terms: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """What mjlab does to each term before its history."""
+    """Clip and scale that mjlab applies to each term before its history."""
     clips = _of_terms(meta, "observation_terms_clip", terms, "-inf;inf")
     scales = _of_terms(meta, "observation_terms_scale", terms, "1")
     numbers = [[[float(v) for v in value.split(";")] for value in pair] for pair in zip(clips, scales, strict=True)]
@@ -118,7 +118,7 @@ def _clips_and_scales(meta: dict[str, str], terms: Sequence[str]) -> dict[str, d
 
 
 def read_joints(meta: dict[str, str], *needed: str) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """Read joints, and the spec's entries for each, from an Isaac Lab exporter's metadata; ``needed`` must be there."""
+    """Read joints, and the spec's entries for each, from an Isaac Lab exporter's metadata; ``needed`` are required."""
     entries = {
         "default_pose": "default_joint_pos",
         "kp": "joint_stiffness",
@@ -173,7 +173,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def motion(network: Network) -> RobotMotion:
-    """Read the motion out of a network, at 50 Hz.
+    """Read the motion contained in a network, at 50 Hz.
 
     Raises
     ------
@@ -186,7 +186,7 @@ def motion(network: Network) -> RobotMotion:
 
 
 def _pelvis_motion(d: PolicySpec, rows: dict[str, np.ndarray], meta: dict[str, str]) -> RobotMotion:
-    """The motion of the pelvis and the joints from that of the anchor."""
+    """Motion of pelvis and joints from that of the anchor."""
     joint_pos = np.zeros((len(rows["joint_pos"]), len(JOINT_NAMES)))
     joint_pos[:, [JOINT_NAMES.index(name) for name in d.joint_order]] = rows["joint_pos"]
     if "ref_pos_xyz" in rows:
@@ -211,7 +211,7 @@ def _pelvis_motion(d: PolicySpec, rows: dict[str, np.ndarray], meta: dict[str, s
 
 
 def _rows(network: Network, size: int) -> dict[str, np.ndarray]:
-    """Every output but the action, row by row until they stay at the last one."""
+    """Every output but the action, row by row until it stays at the last row."""
     names = list(network.outputs)
     observation = np.zeros(size, dtype=np.float32)
 

@@ -33,16 +33,16 @@ _TERMS = {
     "dof_vel": ["joint_vel"],
     "last_action": ["last_action"],
 }
-_MARGIN = 64  # steps before the end of the position table at which HoloMotion's own deployment starts anew
+_MARGIN = 64  # steps before the end of the position table at which HoloMotion's own deployment restarts
 
 
 def is_one(data: dict[str, Any]) -> bool:
-    """Whether a YAML file's entries are of this kind."""
+    """Whether a YAML file is in this format."""
     return isinstance(data.get("obs"), dict) and "obs_groups" in data["obs"]
 
 
 def read(data: dict[str, Any], network: Network) -> PolicySpec:
-    """Make a policy's spec; raises `BadInput` for what is not known."""
+    """Derive a policy's spec; raises `BadInput` for unknown entries."""
     joints, entries = read_joints(network.metadata)
     given = _actor_terms(data)
     order = [term.rpartition("/")[2] for term in _schema(data)] or list(given)
@@ -83,7 +83,7 @@ def read(data: dict[str, Any], network: Network) -> PolicySpec:
 
 
 def _actor_terms(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The actor's observation terms, by name; of the group ``policy``, or of those in ``unified`` the actor's."""
+    """The actor's observation terms by name: those of the group ``policy``, or the actor's in ``unified``."""
     groups = data["obs"]["obs_groups"]
     which = "policy" if groups.get("policy") else "unified"
     entries = [*groups[which]["atomic_obs_list"], *(groups[which].get("additional_atomic_obs_list") or ())]
@@ -92,14 +92,14 @@ def _actor_terms(data: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _schema(data: dict[str, Any]) -> Iterator[str]:
-    """Terms in the order in which the actor takes them; none: as they are listed."""
+    """Terms in the order in which the actor takes them; empty: in the order in which they are listed."""
     schema = ((data.get("modules") or {}).get("actor") or {}).get("obs_schema") or {}
     for part in schema.values():
         yield from (str(term) for term in part.get("terms", ()))
 
 
 def _resolved(data: dict[str, Any], value: Any) -> Any:
-    """A value that may name another (``${obs.context_length}``)."""
+    """Resolve a value that may refer to another (``${obs.context_length}``)."""
     if not (isinstance(value, str) and value.startswith("${")):
         return value
     for key in value[2:-1].split("."):

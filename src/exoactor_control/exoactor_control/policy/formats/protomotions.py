@@ -21,12 +21,12 @@ _TARGETS = "joint_pos_targets"
 
 
 def is_one(data: dict[str, Any]) -> bool:
-    """Whether a YAML file's entries are of this kind."""
+    """Whether a YAML file is in this format."""
     return data.get("type") == "unified_pipeline"
 
 
 def read(data: dict[str, Any], network: Network) -> PolicySpec:
-    """Make a policy's spec; raises `BadInput` for what is not known."""
+    """Derive a policy's spec; raises `BadInput` for unknown entries."""
     anchor = anchor_of(data["robot"]["anchor_body_name"])
     control = data["control"]
     if float(control.get("action_ema_alpha") or 1.0) != 1.0 or control.get("pd_target_max_accel") is not None:

@@ -46,12 +46,12 @@ _MODES = ("g1", "smpl")
 
 
 def is_one(data: dict[str, Any]) -> bool:
-    """Whether a YAML file's entries are of this kind."""
+    """Whether a YAML file is in this format."""
     return "encoder_observations" in (data.get("encoder") or {})
 
 
 def read(data: dict[str, Any], _: Network) -> PolicySpec:
-    """Describe a policy; raises `BadInput` for what is not known."""
+    """Derive a policy's spec; raises `BadInput` for unknown entries."""
     robot = known_specs()["sonic"]
     assert robot.encoder is not None  # our own spec of it has one
     encoder = data["encoder"]
@@ -95,7 +95,7 @@ def read(data: dict[str, Any], _: Network) -> PolicySpec:
 
 
 def _read_name(name: str, terms: dict[str, dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Take a name such as ``motion_joint_positions_10frame_step5`` apart: its term, and its part of the observation."""
+    """Parse a name such as ``motion_joint_positions_10frame_step5`` into its term and its part of the observation."""
     match = re.fullmatch(r"(.+?)(?:_(\d+)frame_step(\d+))?", name)
     if match is None or match[1] not in terms:
         raise BadInput(f"its observation '{name}' is not known: known are {', '.join(terms)}")

@@ -27,12 +27,12 @@ _TERMS = {
 
 
 def is_one(data: dict[str, Any]) -> bool:
-    """Whether a YAML file's entries are of this kind."""
+    """Whether a YAML file is in this format."""
     return "joint_ids_map" in data
 
 
 def read(data: dict[str, Any], _: Network) -> PolicySpec:
-    """Describe a policy; raises `BadInput` for what is not known."""
+    """Derive a policy's spec; raises `BadInput` for unknown entries."""
     motors = [int(i) for i in data["joint_ids_map"]]
     if not all(0 <= i < len(JOINT_NAMES) for i in motors):
         raise BadInput(f"joint_ids_map names motors beyond the G1's {len(JOINT_NAMES)}")
