@@ -130,18 +130,18 @@ class Rehearsal(Tracker):
 
         Returns the simulated robot's true motion at 50 Hz, in step with the reference (without blends), and the report:
         as `exoactor_control.metrics.judged` and `exoactor_control.metrics.final_error`, and ``odometry_error`` (m, of
-        leg odometry at the end of the path), ``strayed`` (m, maximum distance from its position in the motion), ``farthest`` (m,
-        maximum distance from its start) and ``area`` (m, its limit), ``refused`` (why it must not go to a robot, see
-        `exoactor_control.rehearsal.gate`), ``torque_saturation`` (share of time in which a motor was at its limit),
-        ``policy``, ``inference_ms_mean``, ``outer_loop`` (heading and position were fed back), ``band`` (the robot hung
-        in a band), ``from_present_pose``, ``pace`` (share of its speed at which it was carried out and judged),
-        ``contact_errors`` (see `exoactor_control.metrics.contact_errors`), ``notes`` (what was done to the reference).
-        A fall is reported, not raised. With checks also ``task_success`` (all of them passed), ``checks`` (each with
-        its ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed`` (``rehearsals`` with
-        objects as of `exoactor_core.scene.perturbed`, those that ``failed``, and their ``reasons``) and ``risk`` (a
-        sentence where `RISK` of them failed, or empty). ``corrected`` is the motion that was carried out instead of the
-        given one, if one did better: with a reference correction, corrected take-offs, lowered jumps (to the highest at
-        which the robot succeeds), the policy's alternative, an open outer loop, or at a slower pace.
+        leg odometry at the end of the path), ``strayed`` (m, maximum distance from its position in the motion),
+        ``farthest`` (m, maximum distance from its start) and ``area`` (m, its limit), ``refused`` (why it must not go
+        to a robot, see `exoactor_control.rehearsal.gate`), ``torque_saturation`` (share of time in which a motor was at
+        its limit), ``policy``, ``inference_ms_mean``, ``outer_loop`` (heading and position were fed back), ``band``
+        (the robot hung in a band), ``from_present_pose``, ``pace`` (share of its speed at which it was carried out and
+        judged), ``contact_errors`` (see `exoactor_control.metrics.contact_errors`), ``notes`` (what was done to the
+        reference). A fall is reported, not raised. With checks also ``task_success`` (all of them passed), ``checks``
+        (each with its ``figure``, ``passed`` and a ``sentence``), and, where they passed, ``perturbed`` (``rehearsals``
+        with objects as of `exoactor_core.scene.perturbed`, those that ``failed``, and their ``reasons``) and ``risk``
+        (a sentence where `RISK` of them failed, or empty). ``corrected`` is the motion that was carried out instead of
+        the given one, if one did better: with a reference correction, corrected take-offs, lowered jumps (to the
+        highest at which the robot succeeds), the policy's alternative, an open outer loop, or at a slower pace.
 
         Raises
         ------
