@@ -12,7 +12,7 @@ from exoactor_retarget.kinematics import Poses
 
 @dataclass(frozen=True)
 class Distances:
-    """Nearest points of pairs of capsules, in K cases: one pair in one frame each."""
+    """Nearest points of capsule pairs, in K cases of one pair in one frame."""
 
     pair: np.ndarray
     """(K,) which of the pairs."""
@@ -21,7 +21,7 @@ class Distances:
     bodies: np.ndarray
     """(2, K)."""
     distance: np.ndarray
-    """(K,) m between the surfaces; negative inside each other."""
+    """(K,) m between the surfaces; negative if they overlap."""
     first: np.ndarray
     """(3, K) nearest points of the middle lines, world, m."""
     second: np.ndarray
@@ -34,7 +34,7 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 class CapsulePairs:
-    """Pairs (P, 2) of a robot's capsules, whose distances are asked for."""
+    """Pairs (P, 2) of a robot's capsules."""
 
     def __init__(self, description: Description, pairs: np.ndarray):
         self.description, self.pairs = description, pairs
@@ -53,10 +53,10 @@ class CapsulePairs:
         return len(self._radii)
 
     def distances(self, poses: Poses, within: np.ndarray | float) -> Distances:
-        """Distances of the pairs in the frames in which they are less than ``within`` (P,) m.
+        """Distances of the pairs in the frames in which they are below ``within`` (P,) m.
 
-        The nearest points of two line segments are found after C. Ericson, "Real-Time Collision Detection" (2005),
-        section 5.1.9, where the spheres around the capsules are that near.
+        The nearest points of two line segments are computed after C. Ericson, "Real-Time Collision Detection" (2005),
+        section 5.1.9, where the spheres around the capsules are close enough.
         """
         within = np.broadcast_to(within, len(self))
         starts = np.ascontiguousarray(poses.points(self._body, self._start).swapaxes(0, 1))
@@ -84,7 +84,7 @@ class CapsulePairs:
         return Distances(pair[near], frame[near], bodies, distance[near], first, second, normal)
 
     def near(self, poses: Poses, margin: float) -> np.ndarray:
-        """Which of the pairs (N,) come nearer than ``margin`` (m) in any frame."""
+        """Which of the pairs (N,) come closer than ``margin`` (m) in any frame."""
         if not len(self):
             return np.zeros(0, dtype=int)
         middles = poses.points(self._body, self._start + 0.5 * self._way) - poses.pos[0]

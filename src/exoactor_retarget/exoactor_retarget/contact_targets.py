@@ -1,4 +1,4 @@
-"""Targets that lead hands, feet and seat to the objects they touch, and the objects that move with them."""
+"""Targets that lead hands, feet and seat to the objects that they touch, and the objects that move with them."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from exoactor_retarget.surroundings import solids_of
 from exoactor_retarget.targets import Targets, ramp, towards_upright, window
 
 _SEAT_DEPTH = 0.13  # m from the edge of a seat to the pelvis
-_LEAN_BACK_SECONDS = 0.4  # in which who sits leans back, and before rising forward again
-_UPRIGHT_SHARE = 0.7  # of the lean of trunk and pelvis that is undone meanwhile
-_SEAT_APPROACH, _SEAT_PRESS = 0.02, 0.03  # m over a seat to which the pelvis gets first, and into it, leaning back
-_SEAT_MARGIN = 0.2  # s before a seat supports the body, and after, in which the pelvis is there, not over the feet
-_FOOT_LAG = 0.12  # m by which a foot that pushes goes farther: the robot's stays behind under load
-_HANGING_HEIGHT = 0.2  # m over the pelvis, up to which a hand counts as hanging
+_LEAN_BACK_SECONDS = 0.4  # in which a sitting robot leans back, and forward again before rising
+_UPRIGHT_SHARE = 0.7  # of the lean of trunk and pelvis that is removed meanwhile
+_SEAT_APPROACH, _SEAT_PRESS = 0.02, 0.03  # m above a seat for the pelvis at first, and into it when leaning back
+_SEAT_MARGIN = 0.2  # s before and after sitting in which the pelvis is at the seat, not above the feet
+_FOOT_LAG = 0.12  # m that a pushing foot aims farther: the robot's lags under load
+_HANGING_HEIGHT = 0.2  # m above the pelvis, up to which a hand counts as hanging
 
 
 class ContactTargets:
-    """Targets of a robot that imitates a person, to which contacts with objects are added group by group.
+    """Targets of a robot that imitates a person, to which contacts with objects are added in groups.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ class ContactTargets:
     planner
         Of the hands' contacts; its model and scene are the robot and the objects.
     destinations, push_distances
-        Where objects are put, and how far (m) they are pushed at a time, by their ids.
+        Where objects are put, and how far (m) they are pushed per push, by their ids.
 
     Attributes
     ----------
     contacts
-        Those added, with the points where they touch.
+        The added contacts, with their contact points.
     poses
         (T, n, 7) of the objects, m and w, x, y, z.
     """
@@ -69,7 +69,7 @@ class ContactTargets:
         self.poses = np.repeat(self._scene.poses[None], t, axis=0)
 
     def add(self, group: Sequence[Contact]) -> None:
-        """Add a contact, or those of both hands with one object."""
+        """Add a contact, or the contacts of both hands with one object."""
         if group[0].body.endswith("hand"):
             self._add_hands(group)
             return
@@ -99,7 +99,7 @@ class ContactTargets:
             begin, end = self._frames(contact)
             far = float(np.linalg.norm(np.diff(self._palms[[begin, end], hands[0].side, :2], axis=0)))
             self.poses[:, k] = swung(obj, hands[0], self._times, far)
-            self._touch[self._times >= contact.start, k] = True  # it gives way
+            self._touch[self._times >= contact.start, k] = True  # it yields
             hands = [within_reach(one, self.poses[:, k], self._targets, self._model) for one in hands]
         self._hand_contacts += hands
         self.contacts += [one.contact for one in hands]
@@ -110,7 +110,7 @@ class ContactTargets:
             self._move_with_hands(contact, hands)
 
     def _move_with_hands(self, contact: Contact, hands: Sequence[HandContact]) -> None:
-        """Carry or push an object with the hands that hold it, which are those of one contact."""
+        """Carry or push an object with the hands of one contact that hold it."""
         obj, k = self._scene[contact.object], self._scene.ids.index(contact.object)
         _, end = self._frames(contact)
         sides = [one.side for one in hands]
@@ -119,7 +119,7 @@ class ContactTargets:
         level = self._targets.level_palms(self._model)[:, sides].mean(axis=1)
         if hands[0].fingers and end < len(self._times) - 1:
             natural = level
-        elif len(sides) == 2 and obj.pos[2] + grip[2] > LOW:  # bent wrists twist as the palms press
+        elif len(sides) == 2 and obj.pos[2] + grip[2] > LOW:  # bent wrists twist under the pressure of the palms
             natural[:, 2] = np.minimum(natural[:, 2], level[:, 2])
         if contact.kind == "push":
             distance = self._push_distances.get(obj.id)
@@ -160,7 +160,7 @@ class ContactTargets:
         """Lead a toe to an object that it kicks or pushes."""
         (begin, end), side = self._frames(contact), contact.side
         obj, k = self._scene[contact.object], self._scene.ids.index(contact.object)
-        self._touch[self._times >= contact.start - 0.3, k] = True  # it has moved away then
+        self._touch[self._times >= contact.start - 0.3, k] = True  # it has moved away by then
         toe = self._foot_pos[begin, side] + self._targets.foot_rot[begin, side] @ self._model.toes[side]
         heading = self._targets.heading(self._model, begin)
         offset = np.repeat((foot_goal(obj, contact, toe, heading) - toe)[None], len(self._times), axis=0)
@@ -170,7 +170,7 @@ class ContactTargets:
         self._foot_pos[:, side] += self._window(begin, end, 0.35)[:, None] * offset * [1.0, 1.0, 0.6]
 
     def result(self) -> tuple[Targets, np.ndarray]:
-        """The targets with all contacts, and how far (T, 2) the hands are closed."""
+        """The targets with all contacts, and the closure (T, 2) of the hands."""
         targets, model = self._targets, self._model
         hand_targets, closure = self._led_hands()
         upright = [
@@ -194,7 +194,7 @@ class ContactTargets:
         return targets.with_led_arms(model), closure
 
     def _led_hands(self) -> tuple[dict[str, Any], np.ndarray]:
-        """Fields of the targets that say where the hands are led and what they carry; their closure (T, 2)."""
+        """Fields of the targets for hands that objects lead and for what they carry; their closure (T, 2)."""
         t, dex3 = len(self._times), self._planner.hands == "dex3"
         rotation, pos, holding = self._targets.hand_rot.copy(), np.zeros((t, 2, 3)), np.zeros((t, 2))
         load = np.full((t, 2), EXTRA_MASS if dex3 else 0.0)
@@ -209,14 +209,14 @@ class ContactTargets:
             if one.contact.kind == "grasp":
                 hands_on_it = sum(other.contact.start == one.contact.start for other in self._hand_contacts)
                 load[:, k] += path.pressed * self._scene.objects[one.index].mass / hands_on_it
-        if dex3:  # the thumb of an open hand that hangs is in the thigh
+        if dex3:  # the thumb of an open, hanging hand would touch the thigh
             hangs = 1.0 - smoothstep((self._palms[..., 2] - self._pelvis_pos[:, None, 2]) / _HANGING_HEIGHT)
             closed = np.maximum(closed, hangs * (1.0 - opens))
         return {"hand_rot": rotation, "palm_pos": pos, "holding": holding, "load": load}, closed
 
 
 def _nearest(one: HandContact, all_contacts: Sequence[HandContact], times: np.ndarray) -> np.ndarray:
-    """Frames (T,) in which no other contact of a hand is nearer in time."""
+    """Frames (T,) in which no other contact of the hand is closer in time."""
     away = [
         np.maximum(np.maximum(other.contact.start - times, times - other.contact.end), 0.0)
         for other in (one, *(other for other in all_contacts if other.side == one.side))

@@ -1,4 +1,4 @@
-"""Which feet touch the floor, and where the floor is."""
+"""Contacts of the feet with the floor, and the height of the floor."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def detect(points: np.ndarray, fps: float, options: Mapping[str, float]) -> np.n
     contact = np.zeros(on.shape, dtype=bool)
     frames = max(1, round(options["shortest"] * fps))
     for k in range(on.shape[1]):
-        for a, b in true_runs(keep[:, k]):  # a run that is allowed to touch touches from its first sure frame
+        for a, b in true_runs(keep[:, k]):  # a run that may touch does so from its first certain frame
             sure = np.flatnonzero(on[a:b, k])
             if len(sure):
                 contact[a + sure[0] : b, k] = True
@@ -45,15 +45,15 @@ def detect(points: np.ndarray, fps: float, options: Mapping[str, float]) -> np.n
 
 
 def floor_height(points: np.ndarray) -> float:
-    """Height that the lower sole points rest at most of the time, (T, K, 3) -> m."""
+    """Height at which the lower sole points rest most of the time, (T, K, 3) -> m."""
     return float(np.percentile(points[..., 2].min(axis=1), 20))
 
 
 def ground(person: Posture, options: Mapping[str, float]) -> Posture:
-    """Bring the person down (or up) to the floor z = 0, and find contacts where there are none.
+    """Move the person down (or up) to the floor z = 0, and find contacts if there are none.
 
-    The points in contact are brought to the floor, with slow drift of the height removed. A motion that never touches
-    the floor keeps the height at which its feet are lowest.
+    The points in contact are brought to the floor, without slow drift of the height. In a motion that never touches the
+    floor, the lowest height of the feet is at the floor.
     """
     points = person.soles
     if np.any(person.contacts > 0.5):
@@ -73,7 +73,7 @@ def ground(person: Posture, options: Mapping[str, float]) -> Posture:
 
 
 def bearing_contacts(person: Posture, options: Mapping[str, float]) -> np.ndarray:
-    """Which of the parts that may support it besides the feet lie on the floor: (T, 8) bool."""
+    """Which of the body parts other than the feet that may support the person lie on the floor: (T, 8) bool."""
     points = person.bearing
     if points[..., 2].min() > options["bearing_on"]:
         return np.zeros(points.shape[:2], dtype=bool)

@@ -1,7 +1,7 @@
-"""What the solver knows of a robot: its joint tree, masses, limits, soles and collision capsules, by pinocchio.
+"""A robot as the solver needs it: its joint tree, masses, limits, soles and collision capsules, read with pinocchio.
 
-Links that fixed joints carry are merged into the link that moves. Body 0 is the floating base, body j + 1 is what
-joint j moves; joints stand in pinocchio's order, parents first.
+Links behind fixed joints are merged into the moving link. Body 0 is the floating base, body j + 1 is moved by joint j;
+joints are in pinocchio's order, parents first.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Description:
     limits: np.ndarray
     """(J, 2) lower and upper joint limits."""
     speed: np.ndarray
-    """(J,) greatest joint speeds, rad/s."""
+    """(J,) maximum joint speeds, rad/s."""
     effort: np.ndarray
-    """(J,) greatest joint torques, N m."""
+    """(J,) maximum joint torques, N m."""
     mass: np.ndarray
     """(J + 1,) kg."""
     center: np.ndarray
@@ -54,9 +54,9 @@ class Description:
     pairs: np.ndarray
     """(P, 2) capsules that must not touch."""
     corners: dict[int, np.ndarray]
-    """Lowest points (K, 3) of each body that has spheres or boxes, in the body: what a foot stands on."""
+    """Lowest points (K, 3) of each body with spheres or boxes, in the body: what a foot stands on."""
     corner_radius: dict[int, float]
-    """m, of these bodies: of the spheres that the corners are the lowest points of; of boxes 0."""
+    """m, for these bodies: radius of the spheres whose lowest points the corners are; 0 for boxes."""
 
     def chain(self, body: int) -> list[int]:
         """Joints from the base to a body."""
@@ -67,13 +67,13 @@ class Description:
         return joints
 
     def body(self, link: str) -> int:
-        """Body of a link; raises `BadInput` when there is none of that name."""
+        """Body of a link; raises `BadInput` if there is no such link."""
         if link not in self.links:
             raise BadInput(f"The robot's description has no link '{link}'.")
         return self.links[link][0]
 
 
-_MIN_HALF_THICKNESS = 0.02  # m: half the thickness from which the edges of a box count
+_MIN_HALF_THICKNESS = 0.02  # m: half the thickness from which a box's edges matter
 
 
 def _box_capsules(half: np.ndarray) -> list[tuple[np.ndarray, float]]:
@@ -88,7 +88,7 @@ def _box_capsules(half: np.ndarray) -> list[tuple[np.ndarray, float]]:
         ends[:, long] = np.array([-1, 1]) * (half[long] - 0.4 * radius)
         ends[:, wide] = shift
         capsules.append((ends, radius))
-    if half[thin] > _MIN_HALF_THICKNESS:  # the long edges stand out of these: thinner capsules cover them
+    if half[thin] > _MIN_HALF_THICKNESS:  # the long edges protrude from these: thinner capsules cover them
         edge = half[thin] / 4
         for side, face in ((-1, -1), (-1, 1), (1, -1), (1, 1)):
             ends = np.zeros((2, 3))
@@ -105,7 +105,7 @@ def _shape(geometry: coal.CollisionGeometry) -> tuple[list[tuple[np.ndarray, flo
     if isinstance(geometry, coal.Box):
         half = geometry.halfSide
         return _box_capsules(half), half * np.array([[-1.0, 1, -1], [-1, -1, -1], [1, 1, -1], [1, -1, -1]])
-    if isinstance(geometry, coal.Cylinder):  # they collide as capsules of their length (exoactor_core.robot)
+    if isinstance(geometry, coal.Cylinder):  # they collide as capsules of the same length (exoactor_core.robot)
         half_line = max(geometry.halfLength - geometry.radius, 1e-4)
         return [(np.array([[0, 0, -half_line], [0, 0, half_line]]), geometry.radius)], np.zeros((0, 3))
     kind = type(geometry).__name__
@@ -113,19 +113,19 @@ def _shape(geometry: coal.CollisionGeometry) -> tuple[list[tuple[np.ndarray, flo
 
 
 def read_urdf(path: str | Path, feet: Sequence[str] = ()) -> Description:
-    """Read a robot; the SRDF beside its URDF names the pairs of links that need not be kept apart.
+    """Read a robot; the SRDF beside its URDF names the pairs of links that may touch.
 
     Parameters
     ----------
     path
         URDF whose collision shapes are boxes, cylinders and spheres.
     feet
-        Links whose spheres, if any, are what they stand on: these are no collision shapes.
+        Links that stand on their spheres, if any, which then are not collision shapes.
 
     Raises
     ------
     BadInput
-        The file cannot be read, or is no such URDF.
+        The file cannot be read, or is not such a URDF.
     """
     model, geometries, touching = _parsed(Path(path))
     links = {

@@ -1,7 +1,8 @@
 """Footsteps for a body that walks or turns on feet that do not step.
 
-In an estimate of a person who turns both feet often stay on the floor and pivot with the body, as no robot's can.
-Such a person's feet are set down anew, one after the other, where the body is when they carry it.
+In estimates of a turning person, both feet often stay on the floor and pivot with the body, which a robot's feet cannot
+do. The feet of such a person are placed anew, one after the other, under the position of the body in the middle of each
+stance.
 """
 
 from __future__ import annotations
@@ -17,20 +18,20 @@ from exoactor_retarget.human import POINTS, TURNS, Posture
 from exoactor_retarget.targets import headed, towards_upright
 
 STEP_SECONDS, SWING_SECONDS = 0.7, 0.44
-"""s of a step, and of its foot in the air."""
+"""s per step, and of its foot in the air."""
 LIFT_HEIGHT, SWAY_DISTANCE = 0.05, 0.045
-"""m that the foot is raised, and that the body sways to the one that stands."""
+"""m by which the foot is raised, and by which the body sways to the standing foot."""
 _MAX_PAUSE = 0.5  # s of standing still that do not end a walk
-_MAX_TWIST, _MIN_TWIST = 0.7, 0.15  # rad that a body turns over a foot that stands, and of a turn's slow ends
-_MIN_TURN_SPEED = 0.2  # times a turn's greatest: who turns more slowly before and after stands, and the estimate drifts
-_TOLERANCE, _FOOT_LEVER = 0.03, 0.15  # m that a foot may be off after a walk, and m for each rad that it is turned
+_MAX_TWIST, _MIN_TWIST = 0.7, 0.15  # rad: turn over a standing foot; ignored at the slow ends of a turn
+_MIN_TURN_SPEED = 0.2  # relative to a turn's maximum: slower turning before and after is drift of the estimate
+_TOLERANCE, _FOOT_LEVER = 0.03, 0.15  # m that a foot may be off after a walk, and m per rad of its heading error
 _SMOOTHING = 0.3  # s
 
 
 def with_footsteps(person: Posture, goes: np.ndarray) -> Posture:
-    """The motion, its feet set down anew in frames (T,), as of `unreliable_walks`; as it is where there are none.
+    """The motion with newly placed feet in frames (T,), as of `unreliable_walks`; unchanged if there are none.
 
-    There the body goes where it went, smoothly and upright, and sways to the foot that stands.
+    The body follows its path, smoothly and upright, and sways to the standing foot.
     """
     if not goes.any():
         return person
@@ -46,14 +47,14 @@ def with_footsteps(person: Posture, goes: np.ndarray) -> Posture:
 
 
 def unreliable_walks(person: Posture) -> np.ndarray:
-    """Frames (T,) of all walks and turns, if in any the body turns farther than a standing foot can; else none."""
+    """Frames (T,) of all walks and turns, if in any the body turns farther than a standing foot allows; else none."""
     stands, heading = foot_contacts(person.contacts, person.fps, 0.08), headings(person, 0.2)
     speed = np.abs(np.gradient(heading))
     bad = np.zeros(len(person), dtype=bool)
     for first, end in (run for k in range(2) for run in true_runs(stands[:, k])):
         least, most = (first + at for at in sorted((heading[first:end].argmin(), heading[first:end].argmax())))
         turned = np.abs(heading[least : most + 1] - heading[[least, most], None])
-        if turned.max() > _MAX_TWIST:  # what came before and comes after, to and fro, is no turn
+        if turned.max() > _MAX_TWIST:  # turning to and fro before and after does not count
             begins = int(np.flatnonzero(turned[0] <= _MIN_TWIST)[-1]) + 1
             ends = begins + int(np.flatnonzero(turned[1, begins:] <= _MIN_TWIST)[0])
             turn = slice(least + begins, least + ends)
@@ -63,17 +64,17 @@ def unreliable_walks(person: Posture) -> np.ndarray:
 
 
 def headings(person: Posture, smoothing: float) -> np.ndarray:
-    """Where (T,) the hips face, rad, smoothed over so many s."""
+    """Headings (T,) of the hips, rad, smoothed over so many s."""
     left = -np.diff(person.at("hip"), axis=1)[:, 0]
     heading = np.unwrap(np.arctan2(-left[:, 0], left[:, 1]))
     return gaussian_filter1d(heading, smoothing * person.fps, mode="nearest")
 
 
 def _walk(under: np.ndarray, goes: np.ndarray, fps: float) -> tuple[np.ndarray, np.ndarray]:
-    """Poses of the feet, x, y m and yaw rad (T, 2, 3), and how far (T, 2) m they are lifted.
+    """Poses of the feet, x, y m and yaw rad (T, 2, 3), and their lift (T, 2) m.
 
-    ``under`` (T, 2, 3) is where they would be under the body, which goes in frames (T,). Each foot is set down where
-    that will be in the middle of its stand; they step until they stand right.
+    ``under`` (T, 2, 3) are the foot poses under the body, which walks in frames (T,). Each foot is set down at the pose
+    under the body in the middle of its stance; they step until they stand right.
     """
     step, swing = round(STEP_SECONDS * fps), round(SWING_SECONDS * fps)  # frames
     ahead = swing + (2 * step - swing) // 2
@@ -104,7 +105,7 @@ def _on_feet(
     heading: np.ndarray,
     flat: int,
 ) -> Posture:
-    """The person with feet as of `_walk`, flat as in a frame, the body over ``base`` (T, 2) facing (T,) rad."""
+    """The person with feet as of `_walk`, flat as in a frame, with the body above ``base`` (T, 2), facing (T,) rad."""
     fps, foot = person.fps, POINTS.index("foot")
     points, soles, turns = (v.copy() for v in (person.points, person.soles, person.turns))
     moving = gaussian_filter1d(goes.astype(float), 0.2 * fps, mode="nearest")

@@ -1,4 +1,4 @@
-"""Where and how hands touch an object: between palms, with fingers about it, or with a palm or knuckles on it."""
+"""Contact points and orientations of hands on objects: between palms, with fingers, or with a palm or knuckles."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from exoactor_retarget.targets import Targets, headed
 
 _PRESS_DEPTH = {"grasp": 0.02, "push": 0.02, "strike": 0.02, "touch": 0.01, "support": 0.01}
 """m that hands aim into an object, by the kind of contact."""
-_APPROACH_DISTANCE = 0.10  # m in front of the surface at which a hand is before the contact
-_APPROACH_INWARD = 0.05  # m that it is nearer to the body there
-_APPROACH_ABOVE = 0.12  # m that it is higher there, of hands that take what stands low: arms are short beside it
+_APPROACH_DISTANCE = 0.10  # m in front of the surface, position of a hand before the contact
+_APPROACH_INWARD = 0.05  # m closer to the body there
+_APPROACH_ABOVE = 0.12  # m higher there, for hands that take low objects: arms are short beside these
 _MAX_PALM_GAP, _MIN_PALM_GAP = 0.46, 0.10  # m between two palms
 _DEX3_PALM = 0.0415, 0.003  # m, the palm's link in that of the wrist, ahead and outward (Unitree's URDF)
 _DEX3_REACH = 0.134
-"""m, along the palm's link and a third of the way round what is held: fingers hold what they get so far about. Found by
+"""m along the palm's link plus a third of the way around the object: fingers hold objects up to here. Found by
 rehearsals with bottles of 66 mm and cups of 80 mm, which are held best 0.065 and 0.05 m ahead of the palm's link."""
-_DEX3_GAP = 0.017  # m aside from the palm's link to the surface of what is held
+_DEX3_GAP = 0.017  # m from the palm's link sideways to the surface of a held object
 _DEX3_FIST, _DEX3_KNUCKLES = np.array([0.093, -0.057, 0.0]), np.array([0.145, -0.03, 0.0])
-"""m, where a closed left hand touches what is beside it (the centre of the pressure of its bent fingers and thumb on a
-box in simulation) and ahead of it, in the link of the wrist."""
+"""m, contact points of a closed left hand on objects beside it (the centre of pressure of its bent fingers and thumb on
+a box in simulation) and ahead of it, in the link of the wrist."""
 _DEX3_MAX_WIDTH, _DEX3_APPROACH, _DEX3_INWARD = 0.095, 0.12, 0.35  # m, m and rad
-_DEX3_ASIDE = 0.05  # m from its side at which a hand comes: fingers that are 2 cm off their path strike what they pass
-_MIN_DRAW_DISTANCE = 0.05  # m towards the robot by which a hand draws an object rather than pushing it
-_HALF_HAND_SPACING = 0.09  # m from the middle between two pushing hands to each
-_DEPTHS_UNDER_TOP = 0.04, 0.07  # m, least and most, from there to the top of what stands low
-_TIPS_SURELY = 1.5  # times as high as it would begin to tip
-_MIN_ONE_HAND_HEIGHT = 0.45  # m over the floor: lower, with a level hand, the pelvis drops and the arm twists
-_MIN_PALM_HEIGHT = 0.16  # m over the floor: for lower ones the waist leans on its stop, and twists
+_DEX3_ASIDE = 0.05  # m to its side from which a hand approaches: fingers get 2 cm off their path
+_MIN_DRAW_DISTANCE = 0.05  # m towards the robot from which a hand draws an object rather than pushing it
+_HALF_HAND_SPACING = 0.09  # m from the middle between two pushing hands to each of them
+_DEPTHS_UNDER_TOP = 0.04, 0.07  # m, minimum and maximum, from the grip to the top of low objects
+_TIPS_SURELY = 1.5  # relative to the height at which it would begin to tip
+_MIN_ONE_HAND_HEIGHT = 0.45  # m above the floor: lower, with a level hand, the pelvis drops and the arm twists
+_MIN_PALM_HEIGHT = 0.16  # m above the floor: for lower objects the waist leans on its stop, and twists
 LOW = 0.5
-"""m over the floor: who touches what is lower bends down, the hands in front, and pushes with hanging palms."""
+"""m above the floor: for lower objects the robot bends down with the hands in front, and pushes with hanging palms."""
 
 
 @dataclass(frozen=True)
@@ -48,26 +48,26 @@ class HandContact:
 
     side: int
     index: int
-    """Index in the scene."""
+    """Index of the object in the scene."""
     contact: Contact
     pos: np.ndarray
-    """(3,) m, where the object is touched, in its frame."""
+    """(3,) m, contact point in the object's frame."""
     normal: np.ndarray
-    """(3,) out of the object there, in its frame."""
+    """(3,) outward normal of the object there, in its frame."""
     rotation: np.ndarray
     """(3, 3) of the hand's body in the object's frame."""
     local: np.ndarray
-    """(3,) m, the point of the hand that touches, in its body."""
+    """(3,) m, contact point of the hand, in its body."""
     retreat: np.ndarray
-    """(3,) m, from there to the point before the contact, in the object's frame."""
+    """(3,) m, from the contact point to the point of approach, in the object's frame."""
     press: float
     """m that the hand aims into the object."""
     fingers: bool = False
-    """They close about the object; otherwise a fist touches it."""
+    """Whether fingers close around the object; otherwise a fist touches it."""
 
 
 def contact_groups(contacts: Sequence[Contact]) -> list[list[Contact]]:
-    """Contacts that belong together: those of both hands with one object at a time."""
+    """Contacts grouped by object and time: those of both hands with one object belong together."""
     groups: list[list[Contact]] = []
     for contact in sorted(contacts, key=lambda c: c.start):
         for group in groups:
@@ -83,9 +83,9 @@ def contact_groups(contacts: Sequence[Contact]) -> list[list[Contact]]:
 
 @dataclass(frozen=True)
 class HandContactPlanner:
-    """Plans where and how the hands touch the objects of a scene.
+    """Plans the contacts of hands with the objects of a scene.
 
-    ``hands`` are "fists", which hold objects between the palms, or "dex3", one of which closes about what it holds.
+    ``hands`` are "fists", which hold objects between the palms, or "dex3", one of which can close around an object.
     """
 
     model: Model
@@ -93,7 +93,7 @@ class HandContactPlanner:
     hands: str
 
     def plan(self, group: Sequence[Contact], targets: Targets, natural: np.ndarray) -> list[HandContact]:
-        """Where and how each hand of a group touches the object; ``natural`` (T, 2, 3) m are where palms would be."""
+        """Contact of each hand of a group with the object; ``natural`` (T, 2, 3) m are the palms without objects."""
         contact = group[0]
         obj = self.scene[contact.object]
         frame = min(round(contact.start * targets.fps), len(targets) - 1)
@@ -118,7 +118,7 @@ class HandContactPlanner:
                     way = to_object.apply(natural[last, side] - natural[frame, side]) * [1.0, 1.0, 0.0]
                     drawn = way @ forward < -_MIN_DRAW_DISTANCE  # towards the robot, with the palm
                     normal = -unit(way) if drawn else facing_surface(obj, -forward, pos, contact.kind)[1]
-                    if not drawn and obj.articulation is None and len(group) == 1:  # beside the middle it turns away
+                    if not drawn and obj.articulation is None and len(group) == 1:  # off-centre it would turn away
                         pos += (obj.bounds.mean(axis=0) - pos) @ left * left
             elif contact.kind == "grasp":
                 pos, normal = _between_palms(obj, left if side == 0 else -left, middle)
@@ -126,7 +126,7 @@ class HandContactPlanner:
                 pos, normal = facing_surface(obj, -forward, near[side], contact.kind)
             if contact.kind == "push":
                 _check_slides(obj, pos, forward)
-            if _taken_low(contact, obj, pos):  # as high as it can be: who bends down bends less
+            if _taken_low(contact, obj, pos):  # as high as possible, so that the robot bends down less
                 pos[2] = max(pos[2], _low_grip(obj))
             hand_contacts.append(self._contact(side, contact, pos, normal, forward))
         if len(hand_contacts) == 2 and contact.kind == "push":
@@ -170,7 +170,7 @@ class HandContactPlanner:
         return HandContact(side, index, filled, pos, normal, rotation, local, retreat, press)
 
     def _finger_grasp(self, side: int, contact: Contact, forward: np.ndarray) -> HandContact:
-        """A Dex3-1 hand about an object, from in front and a little from its own side, the thumb up."""
+        """A Dex3-1 hand around an object, from in front and slightly from its own side, the thumb up."""
         obj = self.scene[contact.object]
         shape = obj.largest_shape
         radius = min(shape.size[:2]) / 2.0
@@ -195,7 +195,7 @@ class HandContactPlanner:
 
 
 def _between_palms(obj: SceneObject, outward: np.ndarray, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where a palm presses on the side of an object that lies ``outward`` (3,) of it, both in its frame."""
+    """Contact of a palm on the side of an object in direction ``outward`` (3,), in its frame."""
     low, high = obj.bounds
     middle = (low + high) / 2.0
     shape = obj.largest_shape
@@ -220,7 +220,7 @@ def _between_palms(obj: SceneObject, outward: np.ndarray, at: np.ndarray) -> tup
 
 
 def check_one_hand(obj: SceneObject, bottom: float, does: str) -> None:
-    """Raise `Refused` where one hand does not get down to an object whose frame is at a height (m) over the floor."""
+    """Raise `Refused` if one hand cannot reach down to an object whose frame is at a height (m) above the floor."""
     height = bottom + obj.largest_shape.pos[2]
     if height < _MIN_ONE_HAND_HEIGHT:
         raise Refused(
@@ -230,7 +230,7 @@ def check_one_hand(obj: SceneObject, bottom: float, does: str) -> None:
 
 
 def _check_slides(obj: SceneObject, pos: np.ndarray, forward: np.ndarray) -> None:
-    """Raise `Refused` for what stands on the floor and would tip over, pushed forward at a point (3,) in its frame."""
+    """Raise `Refused` for an object on the floor that would tip over if pushed forward at a point (3,) in its frame."""
     deep = float(np.ptp(obj.bounds, axis=0) @ np.abs(forward))
     up, tips = pos[2] - obj.bounds[0, 2], 0.5 * deep / max(obj.friction, 1e-6)
     if obj.movable and obj.pos[2] < 0.1 and up > _TIPS_SURELY * tips:
@@ -241,7 +241,7 @@ def _check_slides(obj: SceneObject, pos: np.ndarray, forward: np.ndarray) -> Non
 
 
 def _low_grip(obj: SceneObject) -> float:
-    """How high (m, in its frame) palms hold what stands low; raises `Refused` for a ball that is too low."""
+    """Height (m, in its frame) at which palms hold a low object; raises `Refused` for a ball that is too low."""
     shape = obj.largest_shape
     if shape.kind != "sphere":
         top, lowest = float(obj.bounds[1, 2]), _MIN_PALM_HEIGHT - float(obj.pos[2])
@@ -257,12 +257,12 @@ def _low_grip(obj: SceneObject) -> float:
 
 
 def _taken_low(contact: Contact, obj: SceneObject, pos: np.ndarray) -> bool:
-    """Whether hands take an object at a point (3,) in its frame that is low."""
+    """Whether hands take an object low, at a point (3,) in its frame."""
     return contact.kind == "grasp" and bool(obj.pos[2] + pos[2] < LOW)
 
 
 def pushed_low(contact: Contact, height: float) -> bool:
-    """Whether a point at a height (m) over the floor is pushed with a hand that hangs down."""
+    """Whether a point at a height (m) above the floor is pushed with a hanging hand."""
     return contact.kind == "push" and height < LOW
 
 

@@ -1,4 +1,4 @@
-"""What the mapping looks at in a person's motion: a few joints, their orientations, and the soles."""
+"""The part of a person's motion that the mapping uses: a few joints, their orientations, and the soles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POINTS = ("hip", "knee", "foot", "shoulder", "elbow", "wrist")
 TURNS = ("pelvis", "torso", "left_foot", "right_foot", "left_shoulder", "right_shoulder", "left_hand", "right_hand")
 
 BEARING = (*(f"{side}_{part}" for part in ("knee", "hand", "forearm") for side in SIDES), "seat", "back")
-"""Parts that may support the body besides the feet."""
+"""Body parts other than the feet that may support the body."""
 _FLESH_RADII = np.array([0.05, 0.05, 0.05, 0.05, 0.04, 0.04, 0.10, 0.10])
 """m: from the joints of `BEARING` to the skin."""
 
@@ -52,7 +52,7 @@ class Posture:
         return replace(self, **{name: getattr(self, name)[frames] for name in _TIME_SERIES})
 
     def join(self, other: Posture) -> Posture:
-        """One motion after the other."""
+        """Concatenate two motions."""
         both: dict[str, Any] = {n: np.concatenate([getattr(self, n), getattr(other, n)]) for n in _TIME_SERIES}
         return replace(self, **both)
 
@@ -62,7 +62,7 @@ class Posture:
 
     @property
     def bearing(self) -> np.ndarray:
-        """(T, 8, 3) lowest points of `BEARING`, were they lying."""
+        """(T, 8) lowest points of `BEARING`, as if lying."""
         middles = [self.at(part).mean(axis=1, keepdims=True) for part in ("hip", "shoulder")]
         points = np.concatenate([self.at("knee"), self.at("wrist"), self.at("elbow"), *middles], axis=1)
         points[..., 2] -= _FLESH_RADII
@@ -73,7 +73,7 @@ class Posture:
         return self.turns[:, TURNS.index(part)]
 
     def lowered(self, height: np.ndarray) -> Posture:
-        """The motion with its frames lowered by heights (T,) m."""
+        """The motion with frames lowered by heights (T,) m."""
         drop = np.zeros((len(self), 1, 3))
         drop[:, 0, 2] = height
         return replace(self, points=self.points - drop[:, None], soles=self.soles - drop)
@@ -99,7 +99,7 @@ def posture(motion: HumanMotion, body: BodyModel, human: dict[str, Any]) -> Post
         pos[joint] = pos[parent] + rot[parent] @ (rest[joint] - rest[parent])
     holders = [index[f"{s}_{name}"] for s in SIDES for name in ("ankle", "foot")]
     sole = [pos[j] + rot[j] @ (soles[k] - rest[j]) for k, j in enumerate(holders)]
-    assert motion.contacts is not None  # zeros where they were not given
+    assert motion.contacts is not None  # zeros if not given
     return Posture(
         fps=motion.fps,
         points=pos[joints].transpose(2, 0, 1, 3),
@@ -114,16 +114,16 @@ def posture(motion: HumanMotion, body: BodyModel, human: dict[str, Any]) -> Post
 
 
 _MAX_SPEEDS = {"pelvis": 15.0, "hip": 18.0, "knee": 26.0, "ankle": 22.0, "shoulder": 22.0, "elbow": 30.0, "wrist": 26.0}
-"""rad/s at which people turn their joints, with room: a kick turns the knee by 20, a punch the elbow by 27."""
+"""rad/s, maximum joint speeds of people, with a margin: a kick turns the knee by 20, a punch the elbow by 27."""
 _MAX_TRUNK_SPEED = 12.0
-_MAX_FLIP, _MAX_END_FLIP = 0.4, 0.2  # s for which an estimate stays flipped, and at the ends of the motion
+_MAX_FLIP, _MAX_END_FLIP = 0.4, 0.2  # s for which an estimate stays flipped, inside and at the ends of the motion
 
 
 def without_flips(local: np.ndarray, fps: float) -> np.ndarray:
-    """Joint rotations (22, T, 3, 3) in which stretches that no person reaches so fast are filled from around them.
+    """Joint rotations (22, T, 3, 3) with impossibly fast stretches replaced by interpolation.
 
-    Between two frames that are further apart than the joint can turn lies a glitch of the estimate. Both it and what
-    lies between it and the next one, where that comes soon, are replaced; then as many frames more as the turn takes.
+    If two frames are further apart than the joint can turn, there is a glitch of the estimate. It is replaced, together
+    with what lies between it and the next one if that follows soon, and as many further frames as the turn needs.
     """
     names = [name.split("_")[-1] for name in BODY_JOINT_NAMES]
     most = np.array([_MAX_SPEEDS.get(name, _MAX_TRUNK_SPEED) for name in names]) / fps
@@ -137,7 +137,7 @@ def without_flips(local: np.ndarray, fps: float) -> np.ndarray:
         edges = np.flatnonzero(fast[joint])
         for jumps in np.split(edges, np.flatnonzero(np.diff(edges) > _MAX_FLIP * fps) + 1):
             first, last = int(jumps[0]), int(jumps[-1]) + 1
-            if last <= _MAX_END_FLIP * fps:  # what is so short before, or after, is the glitch
+            if last <= _MAX_END_FLIP * fps:  # such a short part before or after is the glitch itself
                 first = -1
             elif first >= end - _MAX_END_FLIP * fps:
                 last = end + 1
@@ -157,9 +157,9 @@ def _angle(first: np.ndarray, last: np.ndarray) -> float:
 
 
 def smooth_between(old: np.ndarray, new: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Interpolation of (T, ...) from the times ``old`` to ``new``, cubic with the slopes of differences (Hermite).
+    """Interpolate (T, ...) from the times ``old`` to ``new``, cubic with difference slopes (Hermite).
 
-    Ours, since scipy's CubicHermiteSpline takes three times as long for 300 frames, to the same 15 digits.
+    scipy's CubicHermiteSpline takes three times as long for 300 frames, and agrees to 15 digits.
     """
     if len(old) == 1:
         return np.repeat(values, len(new), axis=0)
@@ -178,7 +178,7 @@ def smooth_between(old: np.ndarray, new: np.ndarray, values: np.ndarray) -> np.n
 
 
 def turns_between(old: np.ndarray, new: np.ndarray, matrices: np.ndarray) -> np.ndarray:
-    """Interpolation of rotations (T, ..., 3, 3): cubic in quaternions, which are then normalised."""
+    """Interpolate rotations (T, ..., 3, 3): cubic in quaternions, which are then normalised."""
     quat = Rotation.from_matrix(matrices.reshape(-1, 3, 3)).as_quat().reshape(*matrices.shape[:-2], 4)
     quat = smooth_between(old, new, continuous_quaternions(quat))
     return Rotation.from_quat(quat.reshape(-1, 4)).as_matrix().reshape(*quat.shape[:-1], 3, 3)
@@ -193,7 +193,7 @@ def resample(person: Posture, fps: float) -> Posture:
 
 
 def at_times(person: Posture, times: np.ndarray, fps: float) -> Posture:
-    """The motion at ``times`` (s from its first frame), which lie 1 / ``fps`` apart."""
+    """The motion at ``times`` (s from its first frame), which are 1 / ``fps`` apart."""
     old = np.arange(len(person)) / person.fps
     return replace(
         person,

@@ -1,4 +1,4 @@
-"""First guess of all joint angles from the person's posture, in closed form."""
+"""Initial guess of all joint angles from the person's posture, in closed form."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def three_angles(axes: np.ndarray, rotations: np.ndarray) -> tuple[np.ndarray, n
 
 
 def _full_turns(limits: np.ndarray) -> np.ndarray:
-    """Full turns (C, 3) in rad that the limits (3, 2) of three joints leave room for beside angles in [-pi, pi)."""
+    """Full turns (C, 3) in rad that the limits (3, 2) of three joints allow in addition to angles in [-pi, pi)."""
     low, high = limits[:, 0] - _LIMIT_MARGIN, limits[:, 1] + _LIMIT_MARGIN
     room = [
         [k for k in (-1, 0, 1) if a < (2 * k + 1) * np.pi and b > (2 * k - 1) * np.pi]
@@ -61,7 +61,7 @@ def _choices(axes: np.ndarray, limits: np.ndarray, rotations: np.ndarray) -> tup
 
 
 def _steady(choices: np.ndarray, cost: np.ndarray) -> np.ndarray:
-    """Choose so that joints move least: the cheapest path, by dynamic programming, of each of B joint triples.
+    """Choose solutions so that joints move least: the cheapest path of B joint triples, by dynamic programming.
 
     ``choices`` (B, T, C, 3) and ``cost`` (B, T, C) give (B, T, 3).
     """
@@ -80,11 +80,11 @@ def _steady(choices: np.ndarray, cost: np.ndarray) -> np.ndarray:
 
 
 def initial_state(targets: Targets, model: Model, start: np.ndarray | None = None) -> State:
-    """A state near the targets, within the joint limits; ``start`` (J,) are joint angles that it should begin near."""
+    """A state near the targets, within the joint limits; ``start`` (J,) are joint angles near which it should begin."""
     joint = np.zeros((len(targets), model.size - 6))
 
     def balls(wanted: list[tuple[list[int], np.ndarray]]) -> None:
-        """Set hinges that together turn what they carry by rotations (T, 3, 3) from rest."""
+        """Set hinges that together rotate what they carry by (T, 3, 3) from rest."""
         triples = [(joints, rotations) for joints, rotations in wanted if len(joints) == 3]
         for joints, rotations in wanted:
             if joints and len(joints) != 3:
@@ -102,7 +102,7 @@ def initial_state(targets: Targets, model: Model, start: np.ndarray | None = Non
     to_pelvis, to_torso = pelvis.transpose(0, 2, 1), torso.transpose(0, 2, 1)
     wanted = [(model.waist, to_pelvis @ torso)]
     for k in range(2):
-        # The knee bends backwards about the left axis of the foot as well as of the thigh.
+        # The knee bends backwards about the left axis of the foot and of the thigh.
         foot = targets.foot_rot[:, k] @ model.rest["foot"][k].T
         ankle, hip = targets.foot_pos[:, k] + foot @ model.ankle_way(k), targets.pelvis_pos + pelvis @ model.hips[k]
         thigh, bend = _leg(ankle - hip, foot[..., 1], *model.leg_lengths(k))
@@ -133,9 +133,9 @@ def initial_state(targets: Targets, model: Model, start: np.ndarray | None = Non
 
 
 def _leg(way: np.ndarray, left: np.ndarray, upper: float, lower: float) -> tuple[np.ndarray, np.ndarray]:
-    """Direction of the thigh (T, 3), and how far the knee bends (T,), for the way (T, 3) from hip to ankle.
+    """Direction of the thigh (T, 3), and bend of the knee (T,), for the vector ``way`` (T, 3) from hip to ankle.
 
-    ``left`` (T, 3) is the axis that it bends about, ``upper`` and ``lower`` are the lengths of thigh and shank.
+    ``left`` (T, 3) is the axis of the bend, ``upper`` and ``lower`` are the lengths of thigh and shank.
     """
     length = np.clip(np.linalg.norm(way, axis=1), abs(upper - lower) + 1e-6, upper + lower)
     bend = np.pi - np.arccos(np.clip((upper**2 + lower**2 - length**2) / (2 * upper * lower), -1.0, 1.0))

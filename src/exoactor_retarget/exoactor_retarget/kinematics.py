@@ -1,7 +1,8 @@
 """Poses and Jacobians of all frames at once, in plain numpy.
 
-Arrays have time last here, so that each joint of the tree costs a handful of operations on long contiguous rows
-whatever the number of frames. Coordinates of a step are: root position (3) and rotation (3) in world axes, then joints.
+Arrays have time last here, so that each joint of the tree takes a handful of operations on long contiguous rows,
+whatever the number of frames. The coordinates of a step are: root position (3) and rotation (3) in world axes, then
+joints.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class State:
         return State(self.root_pos[frames], self.root_rot[frames], self.joint_pos[frames])
 
     def join(self, other: State) -> State:
-        """One state after the other."""
+        """Concatenate two states."""
         return State(
             np.concatenate([self.root_pos, other.root_pos]),
             np.concatenate([self.root_rot, other.root_rot]),
@@ -44,7 +45,7 @@ class State:
         )
 
     def where(self, taken: np.ndarray, other: State) -> State:
-        """Take this state in frames where ``taken`` (T,) is true, the other one elsewhere."""
+        """Take this state in frames where ``taken`` (T,) is true, and the other one elsewhere."""
         if taken.all():
             return self
         return State(
@@ -62,7 +63,7 @@ class State:
         return out
 
     def moved(self, step: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> State:
-        """The state after a step (T, 6 + J), joints clipped to their limits."""
+        """The state after a step (T, 6 + J), with joints clipped to their limits."""
         turn = Rotation.from_rotvec(step[:, 3:6]).as_matrix()
         joint = np.clip(self.joint_pos + step[:, ROOT:], lower, upper)
         return State(self.root_pos + step[:, :3], turn @ self.root_rot, joint)
@@ -88,14 +89,14 @@ _COMPONENTS = {0: (0, 1, 2), -1: [(..., i) for i in range(3)], -2: [(..., i, sli
 
 
 def cross(a: np.ndarray, b: np.ndarray, axis: int = -2) -> np.ndarray:
-    """Cross products of (..., 3, T), or along another axis: -1 or 0; quicker than numpy's."""
+    """Cross products of (..., 3, T), or along another axis (-1 or 0); faster than numpy's."""
     (a0, a1, a2), (b0, b1, b2) = ([v[i] for i in _COMPONENTS[axis]] for v in (a, b))
     return np.stack([a1 * b2 - a2 * b1, a2 * b0 - a0 * b2, a0 * b1 - a1 * b0], axis=axis)
 
 
 @dataclass(frozen=True)
 class Poses:
-    """Poses of the B bodies, and what Jacobians are made of."""
+    """Poses of the B bodies, and the axes for Jacobians."""
 
     rot: np.ndarray
     """(B, 3, 3, T)."""
@@ -110,11 +111,11 @@ class Poses:
         return Poses(*(a[..., frames] for a in (self.rot, self.pos, self.axis, self.anchor)))
 
     def turned(self, body: int | slice | Sequence[int] | np.ndarray, vector: np.ndarray) -> np.ndarray:
-        """Vectors (..., 3, T) in world axes, from those (..., 3) of one body or of one body each."""
+        """Vectors (..., 3, T) in world axes from vectors (..., 3) of one body, or of one body each."""
         return np.matmul(vector[..., None, None, :], self.rot[body])[..., 0, :]
 
     def points(self, body: int | slice | Sequence[int] | np.ndarray, local: np.ndarray) -> np.ndarray:
-        """World positions (..., 3, T) of points (..., 3) of one body or of one body each."""
+        """World positions (..., 3, T) of points (..., 3) of one body, or of one body each."""
         return self.turned(body, local) + self.pos[body]
 
     def rotation(self, body: int) -> np.ndarray:
@@ -124,25 +125,25 @@ class Poses:
 
 @dataclass(frozen=True)
 class _Hinges:
-    """One joint, or two of the same kind at the same depth of the tree, as those of both legs: J joints."""
+    """J joints: one joint, or two of the same kind at the same depth of the tree, like those of both legs."""
 
     joints: slice
     bodies: slice
-    """Those that they carry."""
+    """The bodies that they move."""
     parents: slice
-    """Those that carry them."""
+    """The bodies that they are attached to."""
     origin: np.ndarray
     """(J, 1, 1, 3) m."""
     before: np.ndarray | None
-    """(J, 1, 3, 3) transposed rotations of the joints' frames in the parents', in which the axis is x, y or z."""
+    """(J, 1, 3, 3) transposed rotations of the joints' frames in the parents', such that the axis is x, y or z."""
     after: np.ndarray | None
-    """(J, 1, 3, 3) likewise, of the bodies' frames in these."""
+    """(J, 1, 3, 3) likewise, of the bodies' frames in the joints'."""
     main: int
-    """Which of x, y and z the axis is, or the opposite of."""
+    """Index of the axis, x, y or z, up to its sign."""
 
 
 def _slice(indices: np.ndarray) -> slice:
-    """The slice of one index, or of two."""
+    """A slice of one or two indices."""
     first, last = int(indices[0]), int(indices[-1])
     return slice(first, last + 1, max(1, last - first))
 
@@ -157,7 +158,7 @@ class Kinematics:
         self._sign, self._hinges = self._prepared()
         self.size = ROOT + count
         self.world = count + 1
-        """Stands for what does not move, where bodies are numbered."""
+        """Index of the world in place of a body."""
         self.turns = np.zeros((count + 2, self.size), dtype=bool)
         """(B + 1, 6 + J) whether a coordinate turns a body, or the world."""
         self.turns[: self.world, 3:ROOT] = True
@@ -242,7 +243,7 @@ class Kinematics:
     def velocities(
         self, poses: Poses, bodies: np.ndarray, block: np.ndarray, step: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """How a step (T, n) of a block turns and moves K bodies, one of which may be the world.
+        """Rotation and translation of K bodies, one of which may be the world, by a step (T, n) of a block.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Joint angles inside their limits of position, speed and acceleration, as near as possible to those given."""
+"""Joint angles within limits of position, speed and acceleration, as close as possible to given ones."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from scipy.linalg import cho_solve_banded, cholesky_banded
 from exoactor_retarget.kinematics import State
 from exoactor_retarget.model import Model
 
-_LIMIT_SHARE = 0.98  # share of the limits aimed at, since the projection ends a little off
+_LIMIT_SHARE = 0.98  # share of the limits aimed at, since the projection is slightly inaccurate
 _MAX_ITERATIONS = 300
 
 
 def _speed_only(joint: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """Bound the change of each joint from frame to frame, for certain, looking both ways."""
+    """Strictly bound the change of each joint from frame to frame, in both directions of time."""
     forth, back = joint.copy(), joint.copy()
     for t in range(1, len(joint)):
         forth[t] = forth[t - 1] + np.clip(joint[t] - forth[t - 1], -most, most)
@@ -24,10 +24,10 @@ def _speed_only(joint: np.ndarray, most: np.ndarray) -> np.ndarray:
 def nearest_within(
     joint: np.ndarray, lower: np.ndarray, upper: np.ndarray, speed: np.ndarray, acceleration: np.ndarray
 ) -> np.ndarray:
-    """The trajectory (T, J) nearest to ``joint`` inside limits (J,) on values, first and second differences.
+    """The trajectory (T, J) closest to ``joint`` within limits (J,) on values, first and second differences.
 
     Alternating direction method of multipliers (Boyd et al. 2011): least squares with three splitting variables; the
-    matrix is the same for all joints and rounds.
+    matrix is the same for all joints and iterations.
     """
     t = len(joint)
     if t < 3:
@@ -60,7 +60,7 @@ def nearest_within(
             off = max(off, float(np.max(np.abs(value - np.clip(value, least, most)) / width[i], initial=0.0)))
             split[i] = np.clip(value + dual[i], least, most)
             dual[i] += value - split[i]
-        if round_ and off < 0.01:  # of a limit's width: less than what the limits are tightened by
+        if round_ and off < 0.01:  # of a limit's width: less than the margin of the limits
             break
         a, b, c = (s - d for s, d in zip(split, dual, strict=True))
         right = joint + a
@@ -74,7 +74,7 @@ def nearest_within(
 
 
 def limited(state: State, model: Model, fps: float, fixed: int = 0) -> State:
-    """Bring joints that are too fast, or too suddenly fast, inside their limits; others are left as they are."""
+    """Bring joints with excessive speed or acceleration within their limits; others are unchanged."""
     speed, acceleration = model.speed / fps, model.acceleration / fps**2
     joint = state.joint_pos
     if len(joint) < 2:

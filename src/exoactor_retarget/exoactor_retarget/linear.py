@@ -1,4 +1,4 @@
-"""The linear problem inside a step: banded normal equations over time; what must not be crossed is found by trying."""
+"""The linear problem of a step: banded normal equations over time; active constraints are found by trial."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from scipy.linalg import lapack
 from exoactor_retarget.terms import Gaps
 
 _MAX_ROUNDS = 6
-_BOUND_TOLERANCE = 1e-4  # m or rad: less is no reason to solve again
+_BOUND_TOLERANCE = 1e-4  # m or rad: smaller violations are no reason to solve again
 
 
 @dataclass(frozen=True)
 class Joins:
-    """Terms that join frames, by coordinate: weights and residuals of first and second differences."""
+    """Terms that couple frames, per coordinate: weights and residuals of first and second differences."""
 
     speed_weight: np.ndarray
     """(T - 1, N)."""
@@ -33,7 +33,7 @@ class Joins:
         return out
 
     def of(self, block: np.ndarray) -> Joins:
-        """Those of some coordinates."""
+        """The terms of some coordinates."""
         return Joins(*(a[:, block] for a in (self.speed_weight, self.speed, self.smooth_weight, self.smooth)))
 
 
@@ -42,9 +42,9 @@ class Problem:
     """Least squares for a step of n coordinates in T frames."""
 
     hessian: np.ndarray
-    """(T, n, n) of what each frame asks for."""
+    """(T, n, n) contribution of each frame."""
     gradient: np.ndarray
-    """(T, n) likewise, along the step to take."""
+    """(T, n) likewise, in the direction of the step."""
     joins: Joins
     damping: np.ndarray
     """(T,)."""
@@ -53,7 +53,8 @@ class Problem:
     def equations(self) -> tuple[np.ndarray, np.ndarray]:
         """Lower bands (T, n, 2n + 1) and right side (T, n) of the normal equations, without the gaps.
 
-        A row of the bands is one unknown's: itself, those after it in its frame, and those up to itself two frames on.
+        A row of the bands belongs to one unknown: itself, those after it in its frame, and those up to itself two
+        frames on.
         """
         t, n = self.gradient.shape
         right = self.gradient.copy()
@@ -86,7 +87,7 @@ class Problem:
 
 
 def _solve_banded(bands: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Solve, overwriting both; zeros where the equations cannot be solved."""
+    """Solve, overwriting both; zeros if the equations cannot be solved."""
     t, n = right.shape
     matrix = bands.reshape(t * n, 2 * n + 1).T
     _, step, failed = lapack.dpbsv(matrix, right.ravel(), lower=1, overwrite_ab=1, overwrite_b=1)
@@ -94,7 +95,7 @@ def _solve_banded(bands: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _add_gaps(bands: np.ndarray, right: np.ndarray, gaps: Gaps, rows: np.ndarray) -> None:
-    """Add the gaps' own terms, whose Jacobian is ``rows`` (K, n)."""
+    """Add the terms of the gaps, whose Jacobian is ``rows`` (K, n)."""
     n = right.shape[1]
     order = np.argsort(gaps.frame, kind="stable")
     frame, first, count = np.unique(gaps.frame[order], return_index=True, return_counts=True)
@@ -110,10 +111,10 @@ def _add_gaps(bands: np.ndarray, right: np.ndarray, gaps: Gaps, rows: np.ndarray
 
 
 def solve(problem: Problem, least: np.ndarray, most: np.ndarray, frozen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The step (T, n) inside bounds ``least`` and ``most`` (T, n), with ``frozen`` frames (T,) unmoved.
+    """The step (T, n) within bounds ``least`` and ``most`` (T, n), with ``frozen`` frames (T,) fixed.
 
-    Gaps that the step would close and bounds that it would cross join the equations, and these are solved again.
-    Also returns the frames of the gaps that press.
+    Gaps that the step would close and bounds that it would cross are added to the equations, which are then solved
+    again. Also returns the frames of the active gaps.
     """
     gaps, pressing = problem.gaps, problem.gaps.short > 0
     rows, known = np.empty((len(gaps), least.shape[1])), np.zeros(len(gaps), dtype=bool)

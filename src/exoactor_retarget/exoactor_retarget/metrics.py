@@ -13,11 +13,11 @@ from exoactor_retarget.model import Model
 from exoactor_retarget.surroundings import FLOOR, clearances, near_solids
 from exoactor_retarget.targets import Targets
 
-TOUCH = 0.002  # m: depth from which a collision counts
+TOUCH = 0.002  # m: depth from which a collision counts.
 
 
 def key_bodies(state: State, targets: Targets, model: Model) -> tuple[np.ndarray, np.ndarray]:
-    """Wanted and reached positions (T, B, 3) of pelvis, feet, elbows and wrists; arms from the robot's shoulders."""
+    """Desired and reached positions (T, B, 3) of pelvis, feet, elbows and wrists; arms from the robot's shoulders."""
     poses = model.kinematics.poses(state)
     wanted, reached = [targets.pelvis_pos], [state.root_pos]
     for k in range(2):
@@ -36,18 +36,18 @@ def sole_corners(state: State, model: Model) -> np.ndarray:
 
 
 def floor_depth(state: State, model: Model) -> tuple[np.ndarray, np.ndarray]:
-    """How deep the robot is in the floor, (T,) m, 0 where it is not, and the body (T,) that is deepest."""
+    """Depth of the robot below the floor, (T,) m, 0 if it is not, and the deepest body (T,)."""
     ends = np.flatnonzero(model.probes.end)
     heights = model.probes.heights(model.kinematics.poses(state), ends)
     return np.maximum(-heights.min(axis=0), 0.0), model.probes.body[ends[heights.argmin(axis=0)]]
 
 
 def measure_contacts(state: State, targets: Targets, model: Model) -> Metrics:
-    """How well hands meet the objects that lead them, and how deep other parts are in objects.
+    """Accuracy of the hands at the objects that lead them, and penetration of objects by other parts.
 
     Returns
     -------
-    palm_error_mean, palm_error_p90 (mm, where an object has the whole lead), object_frames, object_depth_max (mm).
+    palm_error_mean, palm_error_p90 (mm, while an object leads fully), object_frames, object_depth_max (mm).
     """
     poses = model.kinematics.poses(state)
     at = np.stack([poses.points(model.bodies["hand"][k], model.palms[k]).T for k in range(2)], axis=1)
@@ -68,7 +68,7 @@ def measure_contacts(state: State, targets: Targets, model: Model) -> Metrics:
 
 
 def sole_tilts(corners: np.ndarray) -> np.ndarray:
-    """Angle (T, 2) rad of each sole from the floor, by its `sole_corners`."""
+    """Angle (T, 2) rad of each sole to the floor, by its `sole_corners`."""
     normal = np.cross(corners[..., 1, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 0, :])
     return np.arctan2(np.linalg.norm(normal[..., :2], axis=-1), np.abs(normal[..., 2]))
 

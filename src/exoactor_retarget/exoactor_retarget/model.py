@@ -1,4 +1,4 @@
-"""The robot as the mapping sees it: which body plays which part, its lengths, and its limits."""
+"""The robot as seen by the mapping: roles of its bodies, lengths, and limits."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _ROTOR = 0.004  # kg m^2: inertia of a small geared motor, which bounds the acce
 
 
 def limb_frames(along: np.ndarray, side: np.ndarray) -> np.ndarray:
-    """Frames (..., 3, 3) of a limb: z against it, x towards ``side``."""
+    """Frames (..., 3, 3) of a limb: z opposite to it, x towards ``side``."""
     x = perpendicular(side, along)
     return np.stack([x, cross(-along, x, axis=-1), -along], axis=-1)
 
 
 def _person_axes(names: dict[str, Any]) -> np.ndarray:
-    """Matrix (3, 3) whose columns are the person's axes that a part of the robot takes as its own, turned."""
+    """Matrix (3, 3) whose columns are the person's axes that a part of the robot adopts, rotated."""
     columns = [np.eye(3)["xyz".index(axis[-1])] * (-1.0 if axis.startswith("-") else 1.0) for axis in names["take"]]
     return np.stack(columns, axis=1) @ Rotation.from_euler("xyz", names["turn"], degrees=True).as_matrix()
 
 
 class Model:
-    """A robot with two legs and two arms, by the section ``robot`` and ``limits`` of a mapping.
+    """A robot with two legs and two arms, by the sections ``robot`` and ``limits`` of a mapping.
 
     Raises
     ------
@@ -62,25 +62,25 @@ class Model:
         self._measure(mapping["hands"]["length"], mapping["hands"].get("palm", (0.0, 0.0, 0.0)))
         self._groups()
         self.bearing = {part: self._ends_of(bodies) for part, bodies in self._bearing_bodies().items()}
-        """Probes (N,) of each part of `BEARING`."""
+        """Probes (N,) of each part in `BEARING`."""
         limbs = (("knee", "thigh"), ("elbow", "upper_arm"))
         self.bends = {limb: [self._bend(limb, k) for k in range(2)] for limb, _ in limbs}
-        """For each knee and elbow the angle at which it is straight, and the sign in which it bends from there."""
+        """For each knee and elbow the angle at which it is straight, and the sign of its bend."""
         self.limb_rest = {limb: [self._limb_rest(limb, name, k) for k in range(2)] for limb, name in limbs}
         """`limb_frames` of thighs and upper arms at rest."""
         self.person_axes = {part: _person_axes(names) for part, names in mapping["human"]["axes"].items()}
-        """(3, 3) by part, whose columns are the person's axes that the part takes as its own."""
+        """(3, 3) by part; the columns are the person's axes that the part adopts."""
         self._set_limits(limits)
         self.waist_bend = float(sum(self.upper[j] for j in self.waist if d.axis[j][1] > 0.9))
-        """rad by which the waist bends the trunk forward at most."""
+        """rad, maximum forward bend of the trunk by the waist."""
 
     def point(self, poses: Poses, part: str, side: int) -> np.ndarray:
-        """World position (3, T) of the link that plays a part."""
+        """World position (3, T) of the link with a role."""
         body, local, _ = self.description.links[self.links[part][side]]
         return poses.points(body, local)
 
     def points(self, poses: Poses, *parts: str) -> np.ndarray:
-        """World positions (2 N, 3, T) of the links that play N parts, left and right of each."""
+        """World positions (2 N, 3, T) of the links with N roles, left and right of each."""
         links = [self.description.links[name] for part in parts for name in self.links[part]]
         return poses.points([body for body, _, _ in links], np.array([local for _, local, _ in links]))
 
@@ -92,7 +92,7 @@ class Model:
             return np.array([self.point(poses, part, k)[:, 0] for k in range(2)])
 
         self.hips = at("hip")
-        """(2, 3) hip joints in the pelvis."""
+        """(2, 3) hip joints in the pelvis' frame."""
         thigh, shank = at("knee") - self.hips, at("foot") - at("knee")
         upper_arm, forearm = at("elbow") - at("shoulder"), at("wrist") - at("elbow")
         self.leg = float(np.linalg.norm(at("foot") - self.hips, axis=1).mean())
@@ -110,7 +110,7 @@ class Model:
         """(2, K, 3) corners of the soles in the feet."""
         fronts = [sole[sole[:, 0] > sole[:, 0].mean()].mean(axis=0) for sole in self.soles]
         self.toes = np.add(fronts, [0.02, 0.0, 0.03])
-        """(2, 3) m, what the feet kick with, in the feet."""
+        """(2, 3) m, points of the feet that kick, in the feet."""
         self.probes = probes_of(self.description, self.bodies["foot"], self.soles)
         self.rest = {
             name: np.array([poses.rot[b][..., 0] for b in bodies])
@@ -123,7 +123,7 @@ class Model:
         """(2, 2, 3) wrist and tip of each hand in the body of the hand."""
         along, inward, up = palm
         self.palms = np.array([[along, -inward, up], [along, inward, up]])
-        """(2, 3) m, middles of the palms in the bodies of the hands."""
+        """(2, 3) m, centres of the palms in the bodies of the hands."""
         self.wrist_to_palm = self.palms - self.hand_points[:, 0]
         """(2, 3) m, likewise."""
         self._rest_shoulders = at("shoulder") - poses.pos[self.torso, :, 0]
@@ -142,7 +142,7 @@ class Model:
         return self._anchors[self.ankle[side][0]] - self.point(self._poses, "foot", side)[:, 0]
 
     def leg_lengths(self, side: int) -> tuple[float, float]:
-        """Thigh, and shank down to the first joint of the ankle, as they lie across the knee's axis, m."""
+        """Lengths across the knee's axis of thigh, and of shank down to the first joint of the ankle, m."""
         axis = self.axes[self.knee[side]]
 
         def across(limb: np.ndarray) -> float:
@@ -157,7 +157,7 @@ class Model:
         return -float(self.soles[..., 2].min())
 
     def _groups(self) -> None:
-        """Joints by part: (sides, n) indices."""
+        """Joint indices by role: (sides, n)."""
         chain, b = self.description.chain, self.bodies
 
         def rest(part: list[int], *without: list[int]) -> list[int]:
@@ -176,13 +176,13 @@ class Model:
 
         arms = sorted(j for k in range(2) for j in (*self.shoulder[k], self.elbow[k], *self.wrist[k]))
         self.arms_block = ROOT + np.array(arms)
-        """Coordinates of the arms; the others are the body's."""
+        """Coordinates of the arms; all others belong to the body."""
         self.of_arm = has_any(arms)
         """(B,) whether a body is part of an arm."""
         self.of_leg = has_any([j for k in range(2) for j in (*self.hip[k], self.knee[k], *self.ankle[k])])
         """(B,) whether a body is part of a leg."""
         self.of_hips = np.zeros(len(self.description.mass), dtype=bool)
-        """(B,) whether a body is the pelvis, or between it and a thigh."""
+        """(B,) whether a body is the pelvis, or between the pelvis and a thigh."""
         self.of_hips[[self.pelvis, *(j + 1 for hip in self.hip for j in hip[:-1])]] = True
         self.body_block = np.setdiff1d(np.arange(self.size), self.arms_block)
 
@@ -209,7 +209,7 @@ class Model:
         return np.flatnonzero(np.isin(self.probes.body, bodies) & self.probes.end)
 
     def _bend(self, limb: str, side: int) -> tuple[float, float]:
-        """Angle at which a knee or elbow would be straight, and the sign in which it bends from there."""
+        """Angle at which a knee or elbow is straight, and the sign of its bend."""
         joint = (self.knee if limb == "knee" else self.elbow)[side]
         names = ("thigh", "shank") if limb == "knee" else ("upper_arm", "forearm")
         upper, lower = (self.directions[name][side] for name in names)
@@ -225,7 +225,7 @@ class Model:
 
     def _set_limits(self, limits: dict[str, Any]) -> None:
         d = self.description
-        margin = np.minimum(limits["margin"], 0.5 * np.ptp(d.limits, axis=1))  # none where a joint is locked
+        margin = np.minimum(limits["margin"], 0.5 * np.ptp(d.limits, axis=1))  # none for locked joints
         self.lower, self.upper = d.limits[:, 0] + margin, d.limits[:, 1] - margin
         for limb, joints in (("knee", self.knee), ("elbow", self.elbow)):
             for k, joint in enumerate(joints):
@@ -237,10 +237,11 @@ class Model:
         self.speed = limits["speed"] * d.speed
         """(J,) rad/s."""
         self.acceleration = limits["acceleration"] * d.effort / self._inertia()
-        """(J,) rad/s^2: what the maximum torque gives to the part of the robot beyond the joint, all else at rest."""
+        """(J,) rad/s^2: what the maximum torque gives to the part of the robot beyond the joint, with all else at
+        rest."""
 
     def _inertia(self) -> np.ndarray:
-        """Inertia (J,) about each joint, at rest, of the bodies that it carries, taken as points; kg m^2."""
+        """Inertia (J,) about each joint, at rest, of the bodies beyond it, as point masses; kg m^2."""
         d = self.description
         centers = np.array([self._poses.points(b, c)[:, 0] for b, c in enumerate(d.center)])
         out = np.full(len(d.parent), _ROTOR)

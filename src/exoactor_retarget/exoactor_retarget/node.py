@@ -28,12 +28,12 @@ SHOWN_FPS = 25.0
 
 
 def fill(result: RetargetMotion.Result, retargeting: Retargeting) -> None:
-    """The stage's output into the result."""
+    """Fill the result from the stage's output."""
     result.motion = robot_to_message(retargeting.motion)
 
 
 class RetargetNode(StageNode):
-    """Serves retarget_motion and replays the last reference while anyone looks."""
+    """Serves retarget_motion and replays the last reference while there are subscribers."""
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__(
@@ -61,7 +61,7 @@ class RetargetNode(StageNode):
 
     def _publish(self, frame: int) -> None:
         motion, stamp = self._motion, self.get_clock().now().to_msg()
-        assert motion is not None  # what is replayed
+        assert motion is not None  # set before replaying
         frame = min(frame, len(motion) - 1)
         base, quat = motion.root_pos[frame], motion.root_quat_wxyz[frame]
         self._base.publish(odometry_message(base, quat, stamp, frame_prefix(self), "reference/pelvis"))

@@ -1,8 +1,8 @@
-"""Which hand, foot or seat of a person touches which object, from when to when, and how.
+"""Detection of contacts between a person's hands, feet or seat and objects: which, when, and how.
 
 An estimate of a person is 10 to 20 cm off, and an object may have been moved since the video was made. So a planned
-contact begins where the part comes nearest to the object, however near that is, and not where it is nearer than some
-distance; without a plan a part has to come near an object, and stay there.
+contact begins where the part comes closest to the object, however close that is, rather than within some distance;
+without a plan a part has to come close to an object, and stay there.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from exoactor_retarget.hand_contacts import contact_groups
 from exoactor_retarget.human import Posture
 from exoactor_retarget.surroundings import solids_of
 
-_MAX_EARLY, _MAX_LATE = 1.0, 1.0  # s before and after the planned times in which a contact is looked for
-_KICK_SWING = 0.15  # m before the nearest point, in which a kicking foot is fastest
-_DISTANCE_TOLERANCE = 0.03  # m further away than the nearest that still counts as there
+_MAX_EARLY, _MAX_LATE = 1.0, 1.0  # s before and after the planned times in which a contact is searched
+_KICK_SWING = 0.15  # m before the closest point, in which a kicking foot is fastest
+_DISTANCE_TOLERANCE = 0.03  # m beyond the smallest distance that still count as there
 _BEHIND = 0.3  # cosine of the angle between its side of the object and straight away from the body
-_DRAWN_DROP = 0.04  # m by which a hand is lower that has drawn an object near and comes back
-_MAX_REST_SPEED = 0.15  # m/s of a hand that is there
+_DRAWN_DROP = 0.04  # m by which a hand that has drawn an object near is lower when it comes back
+_MAX_REST_SPEED = 0.15  # m/s of a hand that rests there
 _TOUCH_RANGE = 0.15  # m at which a part touches an object without a plan
 _MIN_CONTACT_SECONDS = 0.25  # s, likewise
-_PALM_OFFSET = 0.09  # m from the wrist to the middle of the palm
-_HOLD_SPEED, _KICK_SPEED = 0.35, 1.2  # m/s of a part that stays at an object, and of a foot that kicks
-_STAY_DISTANCE = 0.01  # m from its place at which an object is that is to be there in the end
-_HIDDEN_CONFIDENCE, _SEEN_CONFIDENCE = 0.6, 0.8  # of an arm that hangs while it is idle, and of one that is as seen
+_PALM_OFFSET = 0.09  # m from the wrist to the centre of the palm
+_HOLD_SPEED, _KICK_SPEED = 0.35, 1.2  # m/s of a part that stays at an object, and of a kicking foot
+_STAY_DISTANCE = 0.01  # m from its final place at which an object is already there
+_HIDDEN_CONFIDENCE, _SEEN_CONFIDENCE = 0.6, 0.8  # of an idle arm that is made to hang, and of one that is kept as seen
 _BUSY_SECONDS = 2.5  # before and after a planned contact of a hand, in which its arm is not idle
 _EVIDENCE_SECONDS = 0.3  # over which the confidence is averaged
-_SPACING_TOLERANCE = 0.25  # share by which the hands' distance changes while they hold something
+_SPACING_TOLERANCE = 0.25  # relative change of the hands' distance while they hold something
 
 
 def part_paths(person: Posture) -> dict[str, np.ndarray]:
-    """Paths (T, 3) m of the parts that touch objects: palms, toes, knees, elbows, seat."""
+    """Paths (T, 3) m of the body parts that touch objects: palms, toes, knees, elbows, seat."""
     palms = person.at("wrist") + _PALM_OFFSET * unit(person.at("wrist") - person.at("elbow"))
     paths = {}
     for k, side in enumerate(("left", "right")):
@@ -52,7 +52,7 @@ def part_paths(person: Posture) -> dict[str, np.ndarray]:
 
 
 def left_alone(scene: Scene, checks: Sequence[Check]) -> set[str]:
-    """Ids of the objects that a task does nothing with: what the robot goes to, around or over, or has no check."""
+    """Ids of the objects that a task does not touch: goals of walks, obstacles, and objects without checks."""
 
     def stays(check: Check) -> bool:
         if check.kind == "at" and check.object and check.place is not None:
@@ -63,10 +63,10 @@ def left_alone(scene: Scene, checks: Sequence[Check]) -> set[str]:
 
 
 def with_idle_arms_hanging(motion: HumanMotion, planned: Sequence[Contact]) -> HumanMotion:
-    """The person's motion with arms that hang where they are hardly seen and are to touch nothing.
+    """The person's motion with idle arms that are hardly visible hanging.
 
-    What hides an arm is the body or the other arm, whose landmarks are taken for its own: it is seen to reach along.
-    Without planned contacts all arms are left as they are.
+    An arm is hidden by the body or by the other arm, whose landmarks the detector then takes for it, so that both seem
+    to reach. Without planned contacts all arms are kept.
     """
     if not any(contact.object for contact in planned):
         return motion
@@ -82,9 +82,9 @@ def with_idle_arms_hanging(motion: HumanMotion, planned: Sequence[Contact]) -> H
 def find_contacts(
     person: Posture, scene: Scene, planned: Sequence[Contact] = (), untouched: Set[str] = frozenset()
 ) -> tuple[Contact, ...]:
-    """Contacts with the objects of a scene; those planned are found in the motion, without a plan those that are seen.
+    """Contacts with the objects of a scene: planned ones are located in the motion; without a plan they are detected.
 
-    None is seen with the objects whose ids are ``untouched``: they may stand where the person walked.
+    None are detected with the objects whose ids are ``untouched``, which may stand where the person walked.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def find_contacts(
 
 
 def _distance(path: np.ndarray, obj: SceneObject) -> np.ndarray:
-    """Distance (T,) m of a path from an object where it is at the start."""
+    """Distance (T,) m of a path from an object at its initial pose."""
     solids = solids_of(Scene(objects=(obj,)), obj.pose[None, None])
     away = [solids.distance(k, path[..., None])[0][:, 0] for k in range(len(solids))]
     return np.maximum(np.min(away, axis=0), 0.0)
@@ -107,7 +107,7 @@ def _distance(path: np.ndarray, obj: SceneObject) -> np.ndarray:
 def _timed(
     contact: Contact, planned: Sequence[Contact], paths: dict[str, np.ndarray], scene: Scene, fps: float
 ) -> Contact:
-    """A planned contact with the times that the motion says, nearer to its own than to others' of the same part."""
+    """A planned contact with the times from the motion, closer to its own plan than to others of the same part."""
     path, hips = paths[contact.body], paths["seat"]
     others = [other for other in planned if other.body == contact.body]
     earlier = [0.5 * (other.end + contact.start) for other in others if other.end <= contact.start]
@@ -133,18 +133,18 @@ def _timed(
         start, stop = around.start + int(low[0]), around.start + int(low[-1])
     else:
         near = away[around] < away[around].min() + _DISTANCE_TOLERANCE
-        # who bends down has the hands there before the body is down
+        # in a bow, the hands are there before the body is down
         rests = near & (speed[around] < _MAX_REST_SPEED) & (contact.kind == "grasp")
         reach = np.linalg.norm((path - hips)[:, :2], axis=1)
         drawn = contact.kind == "push" and _is_behind(contact, scene[contact.object], hips[begin])
         if drawn or (contact.kind == "grasp" and not rests.any()):
-            # an estimate is beside, and may be nearest on its way back
+            # an estimate is off, and may be closest on its way back
             start = _far_out(reach, speed, begin, around, fps)
         else:
             start = around.start + int(np.argmax(rests if rests.any() else near))
         if contact.kind in ("grasp", "push"):  # it ends before the hand comes back
             around = slice(max(start + 1, end - round(_MAX_EARLY * fps)), min(last, end + round(_MAX_LATE * fps)) + 1)
-            if drawn:  # and the hand goes on that way when it comes back, but down
+            if drawn:  # and the hand comes back along the same way, but lower
                 fallen = np.flatnonzero(path[end:, 2] < np.median(path[start : end + 1, 2]) - _DRAWN_DROP)
                 around = slice(around.start, min(around.stop, end + int(fallen[0]) if len(fallen) else around.stop))
             stop = _far_out(-reach if drawn else reach, speed, end, around, fps)
@@ -157,7 +157,7 @@ def _timed(
 
 
 def _is_behind(contact: Contact, obj: SceneObject, body: np.ndarray) -> bool:
-    """Whether a hand is to touch an object on the side away from the body at (3,) m, and so draws it near."""
+    """Whether a hand touches the object on the side away from the body at (3,) m, and so draws it near."""
     if contact.pos_object is None:
         return False
     inner = contact.normal_object or np.array(contact.pos_object) - obj.bounds.mean(axis=0)
@@ -166,14 +166,14 @@ def _is_behind(contact: Contact, obj: SceneObject, body: np.ndarray) -> bool:
 
 
 def _far_out(reach: np.ndarray, speed: np.ndarray, planned: int, around: slice, fps: float) -> int:
-    """The frame in which a hand is far out and slow, near the planned one, which counts where there is no other."""
+    """The frame in which a hand is far out and slow, near the planned one, which is the fallback."""
     frames = np.arange(around.start, around.stop)
     out = reach[around] - 0.3 * speed[around] - 0.02 * np.abs(frames - planned) / fps
     return int(frames[out.argmax()]) if len(frames) else planned
 
 
 def _together(planned: Sequence[Contact], found: Sequence[Contact]) -> tuple[Contact, ...]:
-    """Contacts in order; both hands that are planned together take an object and let it go at the same times."""
+    """Contacts in order; hands that are planned together grasp and release an object at the same times."""
     out: list[Contact] = []
     for group in contact_groups(planned):
         its = [found[planned.index(contact)] for contact in group]

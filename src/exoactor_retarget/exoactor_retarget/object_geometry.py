@@ -1,4 +1,4 @@
-"""Surfaces of a scene's objects: what is on top, what faces the robot, and what stands on what."""
+"""Surfaces of a scene's objects: tops, surfaces facing the robot, and which object stands on which."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numpy as np
 from exoactor_core.arrays import unit
 from exoactor_core.scene import SceneObject
 
-_EDGE = 0.05  # m from the edge of a surface to where a hand touches it
+_EDGE = 0.05  # m from the edge of a surface to a hand that touches it
 
 
 def top_at(obj: SceneObject, point: np.ndarray) -> float:
-    """Height of an object's highest surface over a point (2,) of the floor; its own height where it has none there."""
+    """Height of an object's highest surface above a point (2,) of the floor; the object's height if there is none."""
     tops = []
     for shape in obj.shapes:
         turn = obj.rotation * shape.rotation
@@ -24,13 +24,13 @@ def top_at(obj: SceneObject, point: np.ndarray) -> float:
 
 
 def seat_middle(obj: SceneObject) -> np.ndarray:
-    """(3,) middle of what is sat on: a chair's seat is in front of its back."""
+    """(3,) centre of the sitting surface: a chair's seat is in front of its back."""
     middle = obj.corners.mean(axis=0)[:2]
     return np.array([*middle, top_at(obj, middle)])
 
 
 def box_normal(obj: SceneObject, pos: np.ndarray) -> np.ndarray:
-    """(3,) out of the box around the nearest of an object's shapes, at a point (3,) of it, in its frame."""
+    """(3,) outward normal of the bounding box of an object's nearest shape, at a point (3,) of it, in its frame."""
     low, high = obj.nearest_box(pos)
     share = (pos - (low + high) / 2.0) / np.maximum((high - low) / 2.0, 1e-6)
     axis = int(np.argmax(np.abs(share)))
@@ -38,7 +38,7 @@ def box_normal(obj: SceneObject, pos: np.ndarray) -> np.ndarray:
 
 
 def facing_surface(obj: SceneObject, towards: np.ndarray, at: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Point and normal of the surface that faces the robot, or of the top where the hand is above it."""
+    """Point and normal of the surface that faces the robot, or of the top if the hand is above it."""
     low, high = obj.bounds
     edge = np.minimum(0.2 * (high - low), _EDGE)
     pos = np.clip(at, low + edge, high - edge)

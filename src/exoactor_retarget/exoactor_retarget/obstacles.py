@@ -1,4 +1,4 @@
-"""The root path bent round objects that stand in its way."""
+"""Obstacle avoidance: the root path is bent around objects that stand in its way."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from exoactor_retarget.relocation import Stance
 from exoactor_retarget.surroundings import solids_of
 from exoactor_retarget.targets import window
 
-_CLEARANCE, _HAND_CLEARANCE = 0.33, 0.40  # m from the middle of the robot to what it walks past; where hands hang, too
-_HAND_HEIGHT = 0.5  # m over the floor of hands that hang
-_SWAY = 0.05  # m that the middle of the hips of who turns or walks off is nearer to what they have stopped at
-_LEAVING = 0.3  # m by which they get further from that for each m that they go
-_MIN_TOP, _MAX_UNDERSIDE = 0.10, 1.1  # m: what is lower is stepped over, what is higher walked under
+_CLEARANCE, _HAND_CLEARANCE = 0.33, 0.40  # m from the middle of the robot to obstacles; also beside hanging hands
+_HAND_HEIGHT = 0.5  # m above the floor, height of hanging hands
+_SWAY = 0.05  # m that the hips may come closer, when turning or leaving, to what the robot has stopped at
+_LEAVING = 0.3  # m of additional distance from it per m of path
+_MIN_TOP, _MAX_UNDERSIDE = 0.10, 1.1  # m: lower objects are stepped over, higher ones walked under
 
 
 def past_obstacles(
     person: Posture, shift: np.ndarray, placed: list[Stance], stands: np.ndarray, scene: Scene, goals: Set[str]
 ) -> np.ndarray:
-    """The shift (T, 2) with what it takes to go round what stands in the way."""
+    """The shift (T, 2) extended so that the path goes around obstacles."""
     path = person.at("hip").mean(axis=1)[:, :2]
     stops = np.array([(path + shift)[frame] for first, last, _ in placed for frame in (first, last)])
     obstacles = _obstacles(scene, goals)
@@ -39,7 +39,7 @@ def past_obstacles(
     walking = gaussian_filter1d((~stands).any(axis=1).astype(float), 0.3 * person.fps, mode="nearest")
     free *= smoothstep(3.0 * walking)
     clearance = np.where(solids.tops[0] > _HAND_HEIGHT, _HAND_CLEARANCE, _CLEARANCE)
-    # It gets no nearer to what it stops at than where it stops, and farther as it leaves
+    # It comes no closer to what it stops at than where it stops, and farther as it leaves
     gone = np.linalg.norm((path + shift)[:, None] - stops, axis=2)
     nearest = [
         (obj.floor_distance(stops) - _SWAY + _LEAVING * gone).min(axis=1) for obj in obstacles for _ in obj.shapes
@@ -63,7 +63,7 @@ def past_obstacles(
 def round_seat(
     person: Posture, shift: np.ndarray, placed: list[Stance], stands: np.ndarray, seat: SceneObject, sits: int
 ) -> np.ndarray:
-    """The shift (T, 2) with what it takes to go round a seat, until the body comes to it to sit in a frame."""
+    """The shift (T, 2) extended so that the path goes around a seat, until the frame in which the body sits down."""
     path = (person.at("hip").mean(axis=1)[:, :2] + shift)[:sits]
     away = seat.floor_distance(path)
     end = int(np.flatnonzero(away > _CLEARANCE)[-1]) + 1 if (away > _CLEARANCE).any() else 0
@@ -76,11 +76,11 @@ def round_seat(
 
 
 def _obstacles(scene: Scene, goals: Set[str]) -> tuple[SceneObject, ...]:
-    """What stands on the floor in the way, but for goals."""
+    """Obstacles on the floor, without the goals."""
     obstacles = []
     for obj in scene.objects:
         underside, top = obj.heights.T
-        in_the_way = (top >= _MIN_TOP) & (underside <= _MAX_UNDERSIDE)  # not stepped over, nor walked under
+        in_the_way = (top >= _MIN_TOP) & (underside <= _MAX_UNDERSIDE)  # neither stepped over nor walked under
         shapes = tuple(compress(obj.shapes, in_the_way))
         if obj.id not in goals and shapes and not any(rests_on(obj, other) for other in scene.objects):
             obstacles.append(obj.model_copy(update={"shapes": shapes}))
@@ -88,7 +88,7 @@ def _obstacles(scene: Scene, goals: Set[str]) -> tuple[SceneObject, ...]:
 
 
 def _aside(normal: np.ndarray, path: np.ndarray) -> np.ndarray:
-    """Normals (T, 2) turned aside of the way (T, 2), so that what stands right on it is passed on one side."""
+    """Normals (T, 2) turned perpendicular to the path (T, 2), so that an obstacle right ahead is passed on one side."""
     way = unit(np.gradient(path, axis=0))
     left = np.stack([-way[:, 1], way[:, 0]], axis=1)
     side = np.sum(normal * left, axis=1)

@@ -1,4 +1,4 @@
-"""A person's motion carried to where the objects are: shifted while they step, with more steps where theirs are few."""
+"""A person's motion relocated to the objects: shifted while they step, with additional steps where needed."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from exoactor_retarget.footsteps import headings
 from exoactor_retarget.human import POINTS, TURNS, Posture
 from exoactor_retarget.targets import bridge, headed
 
-_STEP_SECONDS, _SWING_SECONDS = 0.5, 0.36  # s of a step that is put in, and of its foot in the air
-_REST_SECONDS = 0.5  # s that who has stepped stands before bending down: a robot's feet are behind
+_STEP_SECONDS, _SWING_SECONDS = 0.5, 0.36  # s of an inserted step, and of its foot in the air
+_REST_SECONDS = 0.5  # s of standing after steps before bending down, since the robot's feet lag
 _LIFT_HEIGHT = 0.05  # m
-_SWAY_DISTANCE = 0.03  # m towards the foot that stands
+_SWAY_DISTANCE = 0.03  # m towards the standing foot
 _MAX_STEP_LENGTH = 0.22  # m
-_MIN_APART = 0.14  # m between the middles of the feet, to the side
-_MAX_STRETCH = 0.12  # m by which a step of the person's is stretched at most
-_WALKING_SPEEDS = 0.2, 0.4  # m/s from which, and at which surely, the body turns to where it goes
-_MAX_TURN = 0.8  # rad to either side of where the person faces, at most
+_MIN_APART = 0.14  # m, lateral distance of the feet's centres
+_MAX_STRETCH = 0.12  # m, maximum extension of one of the person's steps
+_WALKING_SPEEDS = 0.2, 0.4  # m/s between which the body starts to turn in the direction of motion
+_MAX_TURN = 0.8  # rad, maximum turn relative to the person's heading
 
 
 class Stance(NamedTuple):
-    """Frames in which the robot's position is given by its contacts."""
+    """Frames in which contacts determine the robot's position."""
 
     first: int
     last: int
-    """Included."""
+    """Inclusive."""
     shift: np.ndarray
-    """(2,) m from where the person's scale puts the robot."""
+    """(2,) m from the position given by the person's scale."""
 
 
 def moved(person: Posture, stands: np.ndarray, shift: np.ndarray, turn: np.ndarray) -> Posture:
-    """The motion with each frame shifted by (T, 2) m and turned by (T,) rad about the hips; feet that stand stay.
+    """The motion with each frame shifted by (T, 2) m and turned by (T,) rad about the hips; standing feet stay.
 
     ``stands`` is (T, 2) bool.
     """
@@ -72,7 +72,7 @@ def moved(person: Posture, stands: np.ndarray, shift: np.ndarray, turn: np.ndarr
 
 
 def _held(person: Posture, offsets: np.ndarray, stands: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Offsets (T, 2, 2) m of the feet, constant while each stands, and such that none is set down on the other."""
+    """Offsets (T, 2, 2) m of the feet, constant while each stands, and such that no foot is set down on the other."""
     feet, held = person.at("foot")[..., :2], offsets.copy()
     left = headed(headings(person, 0.02) + turn)[:, :2, 1]
     runs = sorted((a, b, k) for k in range(2) for a, b in true_runs(stands[:, k]))
@@ -87,7 +87,7 @@ def _held(person: Posture, offsets: np.ndarray, stands: np.ndarray, turn: np.nda
 
 
 def heading_change(person: Posture, shift: np.ndarray) -> np.ndarray:
-    """How far (T,) rad a walking body turns because its path is shifted by (T, 2) m."""
+    """Turn (T,) rad of a walking body due to a shift of its path by (T, 2) m."""
     path = gaussian_filter1d(person.at("hip").mean(axis=1)[:, :2], 0.2 * person.fps, axis=0, mode="nearest")
     old = np.gradient(path, axis=0) * person.fps
     new = np.gradient(path + gaussian_filter1d(shift, 0.2 * person.fps, axis=0, mode="nearest"), axis=0) * person.fps
@@ -98,9 +98,9 @@ def heading_change(person: Posture, shift: np.ndarray) -> np.ndarray:
 
 
 def steps_needed(way: np.ndarray, heading: float, swings: int) -> int:
-    """How many steps have to be put in to go further by ``way`` (2,) m, the person taking some steps anyway.
+    """Number of steps to insert to go further by ``way`` (2,) m, given the steps that the person takes anyway.
 
-    A step to the side of the ``heading`` (rad) is half as long: the feet come nearer to each other by its length.
+    A step to the side of the ``heading`` (rad) is half as long, since the feet get closer to each other by its length.
     """
     ahead, aside = headed(np.array([heading]))[0, :2, :2].T @ way
     left = float(np.hypot(ahead, 2.0 * aside)) - _MAX_STRETCH * swings
@@ -108,21 +108,21 @@ def steps_needed(way: np.ndarray, heading: float, swings: int) -> int:
 
 
 def with_steps(person: Posture, frame: int, count: int, shift: np.ndarray) -> tuple[Posture, np.ndarray, int]:
-    """Put ``count`` steps on the spot into the motion after a frame; feet go alternately, and one more closes.
+    """Insert ``count`` alternating steps on the spot after a frame, and one more that closes the feet.
 
     Parameters
     ----------
     shift
-        (2,) m by which the steps will be shifted: the foot on that side goes first.
+        (2,) m by which the steps will be shifted: the foot on that side steps first.
 
     Returns
     -------
     posture
         The longer motion.
     sway
-        (T, 2) m by which its frames sway to the foot that stands.
+        (T, 2) m, sway towards the standing foot.
     frames
-        How many were put in.
+        Number of inserted frames.
     """
     fps = person.fps
     step_frames, swing_frames = round(_STEP_SECONDS * fps), round(_SWING_SECONDS * fps)
@@ -148,12 +148,12 @@ def with_steps(person: Posture, frame: int, count: int, shift: np.ndarray) -> tu
 
 
 def swing_count(stands: np.ndarray) -> int:
-    """How often a foot is set down in (T, 2)."""
+    """Number of times that a foot is set down in (T, 2)."""
     return int((stands[1:] & ~stands[:-1]).sum())
 
 
 def standing_frame(person: Posture, stands: np.ndarray, first: int, last: int) -> int:
-    """A frame between two in which the person stands upright on both feet, for `_REST_SECONDS` more or after steps."""
+    """A frame in a range in which the person stands upright on both feet, for `_REST_SECONDS` more or after steps."""
     hips = person.at("hip").mean(axis=1)[first : max(first, last) + 1, 2]
     both = stands[first : first + len(hips)].all(axis=1)
     height = np.where(both, hips, 0.0)
@@ -166,7 +166,7 @@ def standing_frame(person: Posture, stands: np.ndarray, first: int, last: int) -
 
 
 def along_steps(placed: list[Stance], stands: np.ndarray, person: Posture) -> np.ndarray:
-    """Shift (T, 2) m that goes from one stance to the next while the feet step, as fast as the body goes."""
+    """Shift (T, 2) m from one stance to the next while the feet step, in proportion to the body's motion."""
     middle = person.at("hip").mean(axis=1)[:, :2]
     smooth = gaussian_filter1d(middle, 0.2 * person.fps, axis=0, mode="nearest")
     speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1)

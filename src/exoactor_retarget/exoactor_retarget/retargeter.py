@@ -33,12 +33,12 @@ from exoactor_retarget.solver import Solver
 from exoactor_retarget.targets import Targets, make_targets
 
 _MAPPING = Path(__file__).parent / "mapping" / "g1.yaml"
-_FLOOR_DEPTH = 0.01  # m that a part may be in the floor
-_MAX_SOLE_TILT = 0.1  # rad of a planted foot from the floor: legs that are not too wide apart have it flat
+_FLOOR_DEPTH = 0.01  # m that a part may be below the floor
+_MAX_SOLE_TILT = 0.1  # rad of a planted foot to the floor: it is flat unless the legs are too wide apart
 
 
 class Retargeter(stages.Retargeter):
-    """Fit a person's motion to the G1: whole-trajectory inverse kinematics with planted feet, inside every limit.
+    """Fits a person's motion to the G1: whole-trajectory inverse kinematics with planted feet, within all limits.
 
     Raises
     ------
@@ -47,7 +47,7 @@ class Retargeter(stages.Retargeter):
     """
 
     class Options(BaseOptions):
-        """How finely, and for which robot and body."""
+        """Resolution, mapping, body and hands."""
 
         fps: Annotated[float, Interval(ge=10.0, le=200.0), Unit("Hz")] = 50.0
         """Frame rate of the robot's motion."""
@@ -79,25 +79,25 @@ class Retargeter(stages.Retargeter):
         self.body = BodyModel.load(self.options.body_model or None)
 
     def targets(self, motion: HumanMotion, task: bool = False) -> Targets:
-        """What the robot should do, for a person's motion, which is that of a task or any other."""
+        """Targets for a person's motion, of a task or any other."""
         metric = self.options.scale == "world" or (task and self.options.scale == "auto")
         return make_targets(self._person(motion), self.model, self.mapping, metric=metric)
 
     def object_targets(
         self, motion: HumanMotion, interaction: Interaction
     ) -> tuple[Targets, np.ndarray, dict[str, Any], list[str]]:
-        """What the robot should do with objects.
+        """Targets for a motion with objects.
 
         Returns
         -------
         targets
             In metres.
         poses
-            (T, n, 7) of the objects as they are moved.
+            (T, n, 7) of the objects as they move.
         fields
             Of the robot's motion: contacts and closure of the hands.
         notes
-            What was changed.
+            Sentences on what was changed.
 
         Raises
         ------
@@ -123,7 +123,7 @@ class Retargeter(stages.Retargeter):
         return resample(person, self.options.fps)
 
     def fit(self, targets: Targets, progress: Progress = no_progress) -> State:
-        """Joint angles and root for given targets, whatever the robot; raises `BadInput` when there are none."""
+        """Joint positions and root for given targets, for any robot; raises `BadInput` if the targets are empty."""
         state = self.solver.solve(
             targets, self.options.iterations, lambda share: progress(0.1 + 0.8 * share, "Fitting")
         )
@@ -141,15 +141,15 @@ class Retargeter(stages.Retargeter):
         motion, progress
             The person's motion, which begins at the scene's origin, facing +x.
         interaction
-            Objects around the robot, which may be none, and planned contacts with them; without contacts those that are
-            seen in the motion count. None: the motion is of no task.
+            Objects around the robot, if any, and planned contacts with them; without planned contacts they are detected
+            in the motion. None: the motion is not part of a task.
 
         Raises
         ------
         BadInput
-            It cannot be fitted.
+            The motion cannot be fitted.
         UnsafeMotion
-            A part of the robot would be in the floor.
+            A part of the robot would be below the floor.
         """
         start = time.perf_counter()
         progress(0.0, "Preparing targets")
@@ -185,7 +185,7 @@ class Retargeter(stages.Retargeter):
         return Retargeting(robot_motion, metrics)
 
     def _tilted(self, state: State, targets: Targets) -> str:
-        """Which foot would stand tilted the most, in words; empty: none, as long as the legs are not too wide apart."""
+        """Description of the foot that stands tilted most; empty: none, unless the legs are too wide apart."""
         tilt = np.where(targets.contact, sole_tilts(sole_corners(state, self.model)), 0.0)
         worst, side = np.unravel_index(int(tilt.argmax()), tilt.shape)
         if tilt[worst, side] <= _MAX_SOLE_TILT:
@@ -194,7 +194,7 @@ class Retargeter(stages.Retargeter):
         return f"its {SIDES[side]} foot would stand tilted by {degrees:.0f} degrees at {worst / self.options.fps:.1f} s"
 
     def _in_floor(self, state: State) -> str:
-        """Which part would be in the floor deepest, in words; empty: none."""
+        """Description of the part that is deepest below the floor; empty: none."""
         depth, body = floor_depth(state, self.model)
         worst = int(depth.argmax())
         if depth[worst] <= _FLOOR_DEPTH:
@@ -205,7 +205,7 @@ class Retargeter(stages.Retargeter):
 
 
 def robot_motion_of(state: State, targets: Targets, model: Model) -> RobotMotion:
-    """The G1's motion; raises `BadInput` when the model is of another robot."""
+    """Convert to the G1's motion; raises `BadInput` if the model is of another robot."""
     return RobotMotion(
         fps=targets.fps,
         root_pos=state.root_pos,

@@ -1,16 +1,14 @@
 """Whole-trajectory inverse kinematics: Levenberg-Marquardt over all frames at once.
 
-All frames are solved together, with second differences of every coordinate as part of the problem: so the first frame
-is no different from the others, contacts stay put, and no filter afterwards undoes them. The normal equations are
-banded. Each step's linear problem finds by trying which joints would pass a limit and which parts of the robot would
-meet (`exoactor_retarget.linear`). Joint speeds and accelerations beyond their limits cost as much as the excess
-squared; what is left of it is cut off by `exoactor_retarget.limits`.
+All frames are solved together, with second differences of every coordinate as part of the problem: the first frame is
+not special, contacts stay fixed, and no subsequent filter spoils them. The normal equations are banded. The linear
+problem of each step finds by trial which joints would exceed a limit and which parts of the robot would collide
+(`exoactor_retarget.linear`). Excess joint speeds and accelerations have a quadratic cost; the remainder is cut off by
+`exoactor_retarget.limits`.
 
-The body (root, legs, waist) and the arms are solved apart in each step, since arms follow directions that hold in the
-world and should not move the body.
-
-A solution at 12.5 frames a second comes first, and begins from the posture in closed form; what follows at the full
-rate has little left to do. Long motions are solved in windows that begin with the last frames of the one before.
+The body (root, legs, waist) and the arms are solved separately in each step, since arms follow directions in the world
+and should not move the body. A first solution at 12.5 frames per second, starting from the closed-form posture, leaves
+little to do at the full rate. Long motions are solved in windows that begin with the last frames of the previous one.
 """
 
 from __future__ import annotations
@@ -34,32 +32,32 @@ from exoactor_retarget.model import Model
 from exoactor_retarget.surroundings import FLOOR, clearances, near_solids
 from exoactor_retarget.targets import Targets
 
-_COARSE_FPS = 12.5  # frames a second
-_CHUNK = 128  # frames whose Jacobians are made at a time, so that they stay in the processor's cache
-_SMOOTH_FPS = 50.0  # frame rate that the weights of the smoothing are given for
-_NEIGHBOURHOOD_SECONDS = 0.12  # s: neighbourhood of a frame that still changes
-_WINDOW_STEPS = 4  # steps of a window that moves along, which goes on from the one before
-_COLLISION_FREE_STEPS = 1  # steps in which the parts of the robot may pass through each other
-_COARSE_STEP_TOLERANCE = 0.2  # m or rad: as _STEP_TOLERANCE, where a finer solution follows
-_STEP_TOLERANCE = 0.03  # m or rad: after a shorter step there is nothing left to do, since the next is about its square
-_MIN_COST_DECREASE = 0.01  # share of a stretch's cost: less is not worth another step
-_COST_TOLERANCE = 0.003  # cost of a frame: less is not worth another step, either; it is some mm of each part
-_MAX_STEP, _MAX_STEP_NEAR = 0.6, 0.2  # rad: of a step, and of one that brings parts near each other
-_TOO_NEAR = 0.25  # share of the clearance: parts that are nearer to each other are moved on
-_WATCHED_DISTANCE = 0.08  # m: pairs of parts that come nearer to each other are watched
-_WATCHED_CLEARANCE = 0.15  # m: parts that come nearer to the floor or an object, likewise
-_OBJECTS_FACTOR = 5.0  # times that clearance, planted feet and balance count for where there are objects
-_CROUCH_SMOOTHING = 1000.0  # times that the smoothing of the root counts of who crouches for an object: clearances
+_COARSE_FPS = 12.5  # frames per second
+_CHUNK = 128  # frames whose Jacobians are computed at a time, so that they fit into the processor's cache
+_SMOOTH_FPS = 50.0  # frame rate to which the weights of the smoothing refer
+_NEIGHBOURHOOD_SECONDS = 0.12  # s: neighbourhood of an active frame that also remains active
+_WINDOW_STEPS = 4  # iterations for a moving window, which continues from the previous one
+_COLLISION_FREE_STEPS = 1  # iterations in which the parts of the robot may pass through each other
+_COARSE_STEP_TOLERANCE = 0.2  # m or rad: like _STEP_TOLERANCE, if a finer solution follows
+_STEP_TOLERANCE = 0.03  # m or rad: a shorter step is the last one, since the next is about its square
+_MIN_COST_DECREASE = 0.01  # share of a stretch's cost: a smaller decrease is not worth another iteration
+_COST_TOLERANCE = 0.003  # cost of a frame: a smaller one, some mm per part, is not worth another iteration either
+_MAX_STEP, _MAX_STEP_NEAR = 0.6, 0.2  # rad: of a step, and of one that brings parts close to each other
+_TOO_NEAR = 0.25  # share of the clearance: parts closer to each other are still pushed apart
+_WATCHED_DISTANCE = 0.08  # m: pairs of parts that come closer to each other are monitored
+_WATCHED_CLEARANCE = 0.15  # m: parts that come closer to the floor or an object, likewise
+_OBJECTS_FACTOR = 5.0  # factor of clearance, planted feet and balance with objects
+_CROUCH_SMOOTHING = 1000.0  # factor of the root's smoothing when crouching for an object: clearances
 # pull it to and fro between arms and knees
-_OBJECT_CLEARANCE = 0.01  # m that is kept from objects
+_OBJECT_CLEARANCE = 0.01  # m, minimum distance from objects
 _SELF_CLEARANCE = 0.035  # m between arms, trunk and legs among objects: a reach is some cm off the motion
-_HAND_HIP_CLEARANCE = 0.06  # m likewise between hands and hips: the thumb of a Dex3 hand stands out of the hand's shape
-_SOLE_CLEARANCE, _FLOOR_CLEARANCE = 0.001, 0.003  # m that is kept from the floor by swinging soles, and by other parts
+_HAND_HIP_CLEARANCE = 0.06  # m likewise between hands and hips: the thumb of a Dex3 hand sticks out of the hand's shape
+_SOLE_CLEARANCE, _FLOOR_CLEARANCE = 0.001, 0.003  # m from the floor: swinging soles, other parts
 
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What the terms need, for some frames."""
+    """Inputs of the terms, for some frames."""
 
     targets: Targets
     stand: terms.Support
@@ -71,31 +69,31 @@ class _Inputs:
 
 @dataclass(frozen=True)
 class _Watched:
-    """What comes so near to something that it is looked at."""
+    """Parts that come so close to something that they are monitored."""
 
     pairs: CapsulePairs
     """P of the robot."""
     apart: np.ndarray
-    """(P,) m that is kept between them."""
+    """(P,) m, minimum distance between them."""
     around: np.ndarray
     """(Q, 2) probes, and solids or the floor."""
     clearance: np.ndarray
-    """(Q,) m that is kept from them."""
+    """(Q,) m, minimum distance from them."""
     weight: np.ndarray
     """(Q,)."""
 
 
 @dataclass(frozen=True)
 class _Point:
-    """Where the search is: terms of each block, gaps between parts, and the cost of each frame (T,)."""
+    """A point of the search: terms of each block, gaps between parts, and the cost of each frame (T,)."""
 
     away: np.ndarray
     found: tuple[list[terms.Term], list[terms.Term]]
     gaps: terms.Gaps
     too_near: np.ndarray
-    """(T,) bool: parts of the robot all but touch each other."""
+    """(T,) bool: parts of the robot almost touch each other."""
     own: np.ndarray
-    """(T,) cost of each frame by itself."""
+    """(T,) cost of each frame on its own."""
     joins: Joins
 
     @property
@@ -104,7 +102,7 @@ class _Point:
         return self.own + self.joins.cost
 
     def within(self, frames: np.ndarray, joins: Joins) -> _Point:
-        """Some frames of it, joined anew."""
+        """Some of its frames, with new coupling terms."""
         body, arms = ([term[frames] for term in its] for its in self.found)
         gaps, too_near = self.gaps.within(frames), self.too_near[frames]
         return _Point(self.away[frames], (body, arms), gaps, too_near, self.own[frames], joins)
@@ -115,7 +113,7 @@ def _portion(report: Callable[[float], None], first: float, last: float, share: 
 
 
 def _beyond(values: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """How far values (T, J) lie beyond +-``most`` (J,)."""
+    """Amount by which values (T, J) exceed +-``most`` (J,)."""
     return values - np.clip(values, -most, most)
 
 
@@ -129,7 +127,7 @@ class Solver:
     """Inverse kinematics of a whole motion for given targets."""
 
     window, ahead = 20.0, 2.0
-    """s: long motions are solved in windows, each of which sees so much of the next."""
+    """s: length of the windows of long motions, and their overlap with the next one."""
 
     def __init__(self, mapping: dict[str, Any], model: Model):
         self.mapping, self.model = mapping, model
@@ -143,7 +141,7 @@ class Solver:
         self.posture[waist], self.posture[arms], self.posture[wrists] = stay["waist"], stay["arms"], stay["wrists"]
 
     def solve(self, targets: Targets, iterations: int, report: Callable[[float], None] = lambda share: None) -> State:
-        """Fit a motion, window by window; ``report`` is called with the share done."""
+        """Fit a motion, window by window; ``report`` is called with the share that is done."""
         total, window, ahead = len(targets), round(self.window * targets.fps), round(self.ahead * targets.fps)
         state: State | None = None
         at = 0
@@ -166,9 +164,9 @@ class Solver:
         known: State | None = None,
         report: Callable[[float], None] = lambda share: None,
     ) -> State:
-        """Fit one window, coarsely and then finely; ``known`` holds its first frames where they are given and stay."""
+        """Fit one window, coarsely and then finely; ``known`` are its first frames, if given, which are kept."""
         t, fixed = len(targets), 0 if known is None else len(known)
-        if targets.solids is not None:  # objects lead hands far from where the search begins
+        if targets.solids is not None:  # objects lead hands far from the initial guess
             iterations *= 2
         stride = max(1, round(targets.fps / _COARSE_FPS))
         coarse = np.unique(np.r_[np.arange(0, t, stride), t - 1])
@@ -188,13 +186,13 @@ class Solver:
                 state = known.join(state[fixed:])
             inputs = _Inputs(targets, stand, state.joint_pos)
             state = self.minimise(state, inputs, targets.fps, iterations, fixed, second)
-        if targets.solids is not None:  # objects lead parts far: once more, with what has come near since
+        if targets.solids is not None:  # objects lead parts far: once more, with what has come close since
             inputs = _Inputs(targets, stand, inputs.guess)
             state = self.minimise(state, inputs, targets.fps, iterations, fixed)
         return limited(state, self.model, targets.fps, fixed)
 
     def follow(self, targets: Targets, iterations: int, known: State | None, guess: State | None) -> State:
-        """Fit a short window that begins with ``known`` frames, near a ``guess`` of those that follow."""
+        """Fit a short window that begins with ``known`` frames, near a ``guess`` of the following ones."""
         fixed = 0 if known is None else len(known)
         begin = None if known is None else (known if guess is None else known.join(guess))
         ahead = 0 if begin is None else min(len(begin), len(targets))
@@ -225,11 +223,11 @@ class Solver:
         free: bool = False,
         still: float = _STEP_TOLERANCE,
     ) -> State:
-        """Levenberg-Marquardt, until nothing changes or ``iterations`` steps are done; the first ``fixed`` frames stay.
+        """Levenberg-Marquardt until convergence or for ``iterations`` steps; the first ``fixed`` frames are kept.
 
-        Stretches of time that have settled are left alone. The others take or reject their steps each by itself, and
-        the damping is a frame's own, so that one hard moment does not slow the rest. ``free`` lets parts of the robot
-        pass through each other.
+        Stretches of time that have converged are skipped. The others accept or reject their steps individually, and
+        each frame has its own damping, so that a difficult moment does not slow down the rest. ``free`` lets parts of
+        the robot pass through each other.
         """
         frames = np.arange(len(state))
         poses = self.model.kinematics.poses(state)
@@ -268,7 +266,7 @@ class Solver:
 
     @staticmethod
     def _held(frames: np.ndarray, fixed: int, total: int) -> np.ndarray:
-        """Frames that stay: the first ``fixed``, and two at the ends of stretches, which join the settled ones."""
+        """Frames that are kept: the first ``fixed``, and two at the ends of stretches, next to converged ones."""
         out = frames < fixed
         breaks = np.flatnonzero(np.diff(frames) > 1)
         for ends in (breaks, breaks - 1, breaks + 1, breaks + 2):
@@ -280,7 +278,7 @@ class Solver:
         return out
 
     def _watched(self, poses: Poses, targets: Targets, fps: float, free: bool) -> _Watched:
-        """What comes near something; ``free``: parts of the robot may pass through each other."""
+        """Parts that come close to something; ``free``: parts of the robot may pass through each other."""
         model, sampled = self.model, slice(None, None, max(1, round(fps / _COARSE_FPS)))
         poses = poses[sampled]
         solids = None if targets.solids is None else targets.solids[sampled]
@@ -301,7 +299,7 @@ class Solver:
         return _Watched(pairs, apart, around, np.where(on_floor, floor, _OBJECT_CLEARANCE), weight)
 
     def _weights(self, led: bool) -> dict[str, Any]:
-        """Of the terms; with objects, which pull the stronger, what must hold counts for more."""
+        """Weights of the terms; with objects, which pull more strongly, constraints have more weight."""
         weights = self.mapping["weights"]
         firm = ("clearance", "foot_contact_position", "foot_contact_rotation", "center_of_mass")
         return {**weights, **{name: _OBJECTS_FACTOR * weights[name] for name in firm}} if led else weights
@@ -315,7 +313,7 @@ class Solver:
         fps: float,
         poses: Poses | None = None,
     ) -> _Point:
-        """Residuals and cost at a state, whose poses may be known; Jacobians wait until `_normal` asks for them."""
+        """Residuals and cost at a state, whose poses may be known; Jacobians are computed when `_normal` needs them."""
         model, targets = self.model, inputs.targets
         weights = self._weights(targets.solids is not None)
         poses = poses or model.kinematics.poses(state)
@@ -343,7 +341,7 @@ class Solver:
         return _Point(away, (body, arms), gaps, too_near, cost, self._between(state, inputs, stretch, fps))
 
     def _problem(self, point: _Point, block: np.ndarray, its: list[terms.Term], damping: np.ndarray) -> Problem:
-        """What a step of a block solves."""
+        """The linear problem of a step of a block."""
         t, rows, n = len(point.own), sum(term.residual.shape[1] for term in its), len(block)
         hessian, gradient = np.empty((t, n, n)), np.empty((t, n))
         for first in range(0, t, _CHUNK):
@@ -364,7 +362,7 @@ class Solver:
         return Problem(hessian, gradient, point.joins.of(block), damping, point.gaps.of(self.model, block))
 
     def _between(self, state: State, inputs: _Inputs, stretch: np.ndarray, fps: float) -> Joins:
-        """Smoothness, and joint speeds and accelerations beyond their limits; none across stretches (T,) of time."""
+        """Smoothness, and excess joint speeds and accelerations; none across stretches (T,) of time."""
         t, model, weight = len(state), self.model, self.mapping["weights"]["limits"]
         speed = np.empty((max(t - 1, 0), model.size))
         speed[:, :3] = state.root_pos[1:] - state.root_pos[:-1]
@@ -389,7 +387,7 @@ class Solver:
     def _step(
         self, point: _Point, state: State, damping: np.ndarray, frozen: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The step (T, N): each block's, no longer than linearisation is good for; and whether (T,) it was cut."""
+        """The step (T, N) of all blocks, limited to where the linearisation holds; and whether (T,) it was limited."""
         step = np.zeros((len(state), self.model.size))
         longest = np.full(len(state), _MAX_STEP)
         for block, its in zip(self.blocks, point.found, strict=True):

@@ -1,4 +1,4 @@
-"""Where the robot stands for its own hands, feet and seat to meet the objects."""
+"""Stances: where the robot has to stand so that its own hands, feet and seat meet the objects."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from exoactor_retarget.relocation import Stance
 from exoactor_retarget.surroundings import solids_of
 from exoactor_retarget.targets import Targets, headed
 
-_NEAR, _NEAR_RANGE = 0.45, (0.4, 0.7)  # m from what was walked to, to the pelvis, and what is as good
+_NEAR, _NEAR_RANGE = 0.45, (0.4, 0.7)  # m from the goal of a walk to the pelvis, and the acceptable range
 _BEFORE_SEAT = 0.13  # m from the edge of a seat to the feet
-_AHEAD, _ASIDE = 0.30, (0.0, 0.20)  # m from the pelvis, and to its own side, where a hand works with ease
+_AHEAD, _ASIDE = 0.30, (0.0, 0.20)  # m ahead of the pelvis, and to its own side, where a hand works comfortably
 _BETWEEN = 0.05  # m from there to the middle of both hands
-_FOREARMS = (0.26, 0.0, 0.10)  # m from a hip to what must have room too, so that arms are raised before an edge
-_HEAVY = 0.22  # m, likewise, ahead, of who takes a box: the waist does not bear it at arm's length
-_BACK = 0.3  # m that it stands back at most so that they have it
+_FOREARMS = (0.26, 0.0, 0.10)  # m from a hip to a point kept free for raising the arms
+_HEAVY = 0.22  # m ahead, likewise, when taking a box: the waist cannot bear it at arm's length
+_BACK = 0.3  # m, maximum distance that it stands back for that
 
 
 def stances(
@@ -32,9 +32,9 @@ def stances(
     targets: Targets,
     destinations: Mapping[str, Destination] | None = None,
 ) -> list[Stance]:
-    """First and last frames in which the robot must be shifted by (2,) m from where the person's scale puts it.
+    """First and last frames in which the robot must be shifted by (2,) m from the position given by the person's scale.
 
-    ``destinations`` say where objects are put, by their ids; others are put on, or into, what is nearest.
+    ``destinations`` are the places where objects are put, by id; others are put on, or into, the nearest object.
     """
     destinations = destinations or {}
     model, scene = planner.model, planner.scene
@@ -62,7 +62,7 @@ def stances(
                     natural_end = palms[at, sides].mean(axis=0)
                     facing = targets.heading(model, at)
                     goal, under = place_for(scene, obj, natural_end, found[-1].shift, facing, destinations.get(obj.id))
-                    if hand_contacts[0].fingers and not any(one.contains for one in under):  # let go of over the rim
+                    if hand_contacts[0].fingers and not any(one.contains for one in under):  # released over the rim
                         check_one_hand(obj, float(goal[2]), "put the {} down there")
                     held = goal[:2] + (point - np.array(obj.pos))[:2]
                     shift = held - _within_reach(targets, model, at, natural_end, sides, heavy)
@@ -80,10 +80,10 @@ def stances(
 
 
 def near_stance(obj: SceneObject, targets: Targets, shift: np.ndarray, works: bool) -> Stance | None:
-    """At the end of the motion, near to what was walked to; None: ``shift`` (2,) m, as it is before, has it there.
+    """Stance at the end, near the goal of the walk; None: the previous ``shift`` (2,) m leads there.
 
-    What was moved onto where the robot would end is met on the straight way from where it begins. Who ``works`` with
-    hands or feet stands as near as that takes; else a tracker, which stops late, walks into it.
+    A goal that was moved onto the robot's final position is approached on the straight way from the start. A robot that
+    ``works`` with hands or feet stands as close as that requires; otherwise farther, since a tracker stops late.
     """
     last = len(targets) - 1
     begins, ends = targets.pelvis_pos[0, :2], targets.pelvis_pos[-1, :2] + shift
@@ -98,10 +98,10 @@ def near_stance(obj: SceneObject, targets: Targets, shift: np.ndarray, works: bo
 def _within_reach(
     targets: Targets, model: Model, frame: int, palms: np.ndarray, sides: Sequence[int], nearest: bool = False
 ) -> np.ndarray:
-    """Where (2,) the middle (3,) of the palms may be, the nearest to where it is that the arms reach with ease.
+    """Position (2,) of the centre (3,) of the palms within comfortable reach, the closest to the present one.
 
-    ``nearest``: as near to the body as that, so that the arm is not stretched yet when what it pushes gives way, and
-    who bends down, or takes what is heavy, stays over the feet.
+    ``nearest``: as close to the body as possible, so that the arm is not yet stretched when a pushed object yields, and
+    so that a robot that bends down, or takes something heavy, stays above its feet.
     """
     turn, pelvis = headed(np.array([targets.heading(model, frame)]))[0], targets.pelvis_pos[frame]
     ahead, left, up = turn.T @ (palms - pelvis)
@@ -118,7 +118,7 @@ def _clear(
     shift: np.ndarray,
     heavy: bool = False,
 ) -> np.ndarray:
-    """The shift (2,) m, further back where knees or toes would be in objects, or in what they stand on."""
+    """The shift (2,) m, moved back if knees or toes would be in objects, or in what they stand on."""
     around = slice(max(0, begin - round(0.5 * targets.fps)), begin + round(LIFT_AFTER * targets.fps))
     part = targets[around]
     knees, toes, hips = part.knees(model), part.toes(model), part.hips(model)
@@ -139,7 +139,7 @@ def _clear(
 
 
 def seat_edge(obj: SceneObject, heading: float) -> tuple[np.ndarray, np.ndarray]:
-    """Middle (3,) of the edge of a seat that who sits in a frame has his knees over, and (2,) where he faces."""
+    """Centre (3,) of the edge of a seat over which the knees are when sitting, and the heading vector (2,)."""
     ahead = np.array([np.cos(heading), np.sin(heading)])
     middle = seat_middle(obj)
     local = obj.rotation.inv().apply([*ahead, 0.0])[:2]
@@ -149,7 +149,7 @@ def seat_edge(obj: SceneObject, heading: float) -> tuple[np.ndarray, np.ndarray]
 
 
 def foot_goal(obj: SceneObject, contact: Contact, toe: np.ndarray, heading: float) -> np.ndarray:
-    """Where (3,) m a toe, now at (3,), meets an object: it kicks through its middle, and pushes low on its front."""
+    """Target (3,) m of a toe at (3,) on an object: a kick goes through its centre, a push low on its front."""
     middle = obj.corners.mean(axis=0)
     if contact.kind != "push":
         return middle

@@ -15,20 +15,20 @@ from exoactor_retarget.model import Model
 from exoactor_retarget.surroundings import Solids, solids_of
 from exoactor_retarget.targets import Targets, bridge, headed
 
-_STANCE_CLEARANCE = 0.07  # m beside what is low, of the sole of a foot that stands
-_SWING_CLEARANCE = 0.08  # m above it, of the sole of a foot that swings
-_MIN_SWING_SECONDS = 0.7  # a foot that is quicker does not follow
-_RAISING_PHASE = 0.35  # share of a swing in which the foot is raised, and as much in which it is lowered
-_ADVANCING_PHASE = 0.3, 0.8  # shares of a swing between which it goes ahead
-_OVER_DISTANCE = 0.02  # m beside it that count as over it
-_CROSSING_DISTANCE = 0.05  # m beside it, likewise of a person's foot, which may be off
-_MAX_SHIFT = 0.25  # m that a foot is set down beside where it was
+_STANCE_CLEARANCE = 0.07  # m beside low objects, for the sole of a standing foot
+_SWING_CLEARANCE = 0.08  # m above them, for the sole of a swinging foot
+_MIN_SWING_SECONDS = 0.7  # a faster foot does not follow
+_RAISING_PHASE = 0.35  # share of a swing in which the foot is raised, and in which it is lowered
+_ADVANCING_PHASE = 0.3, 0.8  # shares of a swing between which it moves forward
+_OVER_DISTANCE = 0.02  # m beside an object that count as over it
+_CROSSING_DISTANCE = 0.05  # m likewise for a person's foot, whose estimate may be off
+_MAX_SHIFT = 0.25  # m, maximum displacement of a foothold
 
 
 def stepped_over(targets: Targets, scene: Scene, model: Model) -> Targets:
-    """The targets with feet that stand beside low objects, and whose swings across them are raised over them.
+    """The targets with feet that stand beside low objects, and are raised where they swing over them.
 
-    An estimate has the feet some cm beside, and lower than they were.
+    Estimated feet are some cm off, and lower than they were.
     """
     low = scene.model_copy(update={"objects": tuple(obj for obj in scene.objects if _is_low(obj))})
     if not low.objects:
@@ -57,7 +57,7 @@ def stepped_over(targets: Targets, scene: Scene, model: Model) -> Targets:
 
 
 def crossing_pace(person: Posture, scene: Scene) -> np.ndarray:
-    """How many times as long (T,) a person's foot takes to swing across something low, for `_MIN_SWING_SECONDS`."""
+    """Factor (T,) by which a foot's swing over a low object has to be slowed to take `_MIN_SWING_SECONDS`."""
     pace = np.ones(len(person))
     feet, stands = person.at("foot")[..., :2], foot_contacts(person.contacts, person.fps, 0.08)
     for obj in filter(_is_low, scene.objects):
@@ -70,7 +70,7 @@ def crossing_pace(person: Posture, scene: Scene) -> np.ndarray:
 
 
 def _swing(first: np.ndarray, last: np.ndarray, height: float, frames: int) -> np.ndarray:
-    """Path (T, 3) m of a foot that is raised, goes ahead, and is lowered."""
+    """Path (T, 3) m of a foot that is raised, moves forward, and is lowered."""
     share = (np.arange(frames) + 1.0) / (frames + 1)
     begin, end = _ADVANCING_PHASE
     ahead = min_jerk((share - begin) / (end - begin))[:, None]
@@ -83,13 +83,13 @@ def _is_low(obj: SceneObject) -> bool:
 
 
 def _outline(sole: np.ndarray) -> np.ndarray:
-    """Points (N, 3) m all over a sole, from its corners (K, 3)."""
+    """Points (N, 3) m spread over a sole, from its corners (K, 3)."""
     share = np.linspace(0.0, 1.0, 7)[:, None, None, None]
     return (sole[:, None] + share * (sole[None] - sole[:, None])).reshape(-1, 3)
 
 
 def _distances(solids: Solids, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How far (K, N) m points (N, 3) are beside solids, whatever their height, and directions (K, N, 2) away."""
+    """Horizontal distances (K, N) m of points (N, 3) from solids, and directions (K, N, 2) away from them."""
     found = []
     for k in range(len(solids)):
         level = np.column_stack([points[:, :2], np.full(len(points), solids.pos[0, k, 2])])
@@ -98,7 +98,7 @@ def _distances(solids: Solids, points: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _shift_clear(solids: Solids, sole: np.ndarray) -> np.ndarray:
-    """How far (2,) m a foot with points (N, 3) all over its sole has to go aside to stand clear of what is low."""
+    """Displacement (2,) m with which a foot with points (N, 3) on its sole stands clear of low objects."""
     shift = np.zeros(3)
     for _ in range(round(_MAX_SHIFT / 0.01)):
         if _distances(solids, sole + shift)[0].min() >= _STANCE_CLEARANCE:
@@ -109,6 +109,6 @@ def _shift_clear(solids: Solids, sole: np.ndarray) -> np.ndarray:
 
 
 def _highest(solids: Solids, points: np.ndarray) -> float:
-    """Height in m of the highest top that points (N, 3) are over; 0: of none."""
+    """Height in m of the highest top below points (N, 3); 0: none."""
     over = _distances(solids, points)[0].min(axis=1) < _OVER_DISTANCE
     return float(solids.tops[0, over].max(initial=0.0))

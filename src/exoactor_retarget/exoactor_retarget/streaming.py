@@ -1,4 +1,4 @@
-"""Retargeting while the person still moves: frames in, frames out, a fixed delay later."""
+"""Retargeting while the person is still moving: frames in, frames out, with a fixed delay."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from exoactor_retarget.retargeter import Retargeter, robot_motion_of
 from exoactor_retarget.targets import Stand, make_targets, standing
 
 BLOCK = 0.1
-"""s of frames that come out at a time."""
+"""s of frames in each output block."""
 HISTORY = 1.0
 """s of the person that are remembered, for contacts and the floor."""
 
 
 class StreamingRetargeter:
-    """A window that moves along with the person; what has been given out is never changed.
+    """A window that moves along with the person; output frames are never changed.
 
-    Each window holds what was given out shortly before, the frames that come out next, and ``ahead`` seconds beyond
-    them. Feet that stand when a window begins go on standing where they are.
+    Each window has the last output frames, the next ones, and ``ahead`` seconds beyond them. Feet that stand when a
+    window begins keep standing where they are.
 
     Parameters
     ----------
     retargeter
-        Its frame rate is that of the frames that come out.
+        Its frame rate is that of the output.
     ahead
-        Seconds of the person that are seen beyond a frame before it comes out; the delay is at most `BLOCK` s more.
+        Seconds of the person that must follow a frame before it is output; the delay is at most `BLOCK` s longer.
 
     Raises
     ------
@@ -44,15 +44,15 @@ class StreamingRetargeter:
         fps = retargeter.options.fps
         self.ahead, self.block, self.history = (max(1, round(s * fps)) for s in (ahead, BLOCK, HISTORY))
         self._person: Posture | None = None
-        self._first = 0  # source frame that the person begins with
-        self._out = 0  # frames given out
-        self._last: State | None = None  # the last two of them
-        self._guess: State | None = None  # what lay ahead of them
+        self._first = 0  # source frame at which the person begins
+        self._out = 0  # number of output frames
+        self._last: State | None = None  # the last two output frames
+        self._guess: State | None = None  # the solution beyond them
         self._origin = np.zeros(3)
         self._stands: tuple[Stand | None, Stand | None] = (None, None)
 
     def push(self, motion: HumanMotion) -> RobotMotion | None:
-        """Take the person's next frames; returns the robot's next frames, or None when it is too early.
+        """Add the person's next frames; returns the robot's next frames, or None if it is too early.
 
         Raises
         ------
@@ -74,19 +74,19 @@ class StreamingRetargeter:
         return self._next(self._person, available - self.ahead, available)
 
     def finish(self) -> RobotMotion | None:
-        """The frames that are left when the person has stopped; None when there are none."""
+        """The remaining frames when the person has stopped; None if there are none."""
         if self._person is None:
             return None
         available = self._frames_available(self._person)
         return self._next(self._person, available, available) if available > self._out else None
 
     def _frames_available(self, person: Posture) -> int:
-        """Frames of the robot's time that the person has been seen for."""
+        """Number of robot frames for which the person has been seen."""
         last = (self._first + len(person) - 1) / person.fps
         return int(np.floor(last * self.retargeter.options.fps + 1e-6)) + 1
 
     def _next(self, source: Posture, end: int, available: int) -> RobotMotion:
-        """Solve for the frames up to ``available``, and give out those up to ``end``."""
+        """Solve for the frames up to ``available``, and output those up to ``end``."""
         retargeter, mapping = self.retargeter, self.retargeter.mapping
         fps, begin = retargeter.options.fps, max(0, self._out - self.history)
         times = np.arange(begin, available) / fps - self._first / source.fps

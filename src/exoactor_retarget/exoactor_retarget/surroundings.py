@@ -1,4 +1,4 @@
-"""How far the robot's parts are from the floor and from objects."""
+"""Distances of the robot's parts from the floor and from objects."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from exoactor_retarget.description import Description
 from exoactor_retarget.kinematics import Poses
 
 FLOOR = -1
-"""The floor, where solids are numbered."""
+"""Index of the floor in place of a solid."""
 
 
 @dataclass(frozen=True)
 class Probes:
     """P spheres on the robot that keep clear of the floor and of objects.
 
-    Those of a foot are the corners of its sole, as it is these that a foot meets the floor with; those of other bodies
-    lie along their collision capsules.
+    Those of a foot are the corners of its sole, by which a foot meets the floor; those of other bodies are along their
+    collision capsules.
     """
 
     body: np.ndarray
@@ -32,18 +32,18 @@ class Probes:
     radius: np.ndarray
     """(P,) m."""
     foot: np.ndarray
-    """(P,) which foot's sole a probe belongs to; -1: none."""
+    """(P,) index of the foot to whose sole a probe belongs; -1: none."""
     end: np.ndarray
-    """(P,) bool: at an end of its capsule, where alone a capsule can meet a plane first."""
+    """(P,) bool: at an end of its capsule, the only places at which a capsule can meet a plane first."""
 
     def heights(self, poses: Poses, which: np.ndarray) -> np.ndarray:
-        """Heights (N, T) m above the floor of some probes' lowest points."""
+        """Heights (N, T) m of some probes' lowest points above the floor."""
         body = self.body[which]
         rows = poses.rot[body, 2]
         return np.einsum("pjt,pj->pt", rows, self.local[which]) + poses.pos[body, 2] - self.radius[which, None]
 
     def middles(self, poses: Poses, which: np.ndarray) -> np.ndarray:
-        """World positions (N, 3, T) m of some probes' middles."""
+        """World positions (N, 3, T) of some probes' centres."""
         body = self.body[which]
         return np.einsum("pijt,pj->pit", poses.rot[body], self.local[which]) + poses.pos[body]
 
@@ -53,15 +53,15 @@ class Solids:
     """K convex solids, in T frames."""
 
     kind: tuple[str, ...]
-    """Of each: box, cylinder, sphere, capsule, or mesh, which counts as the box around it."""
+    """Kind of each: box, cylinder, sphere, capsule, or mesh, which counts as its bounding box."""
     half: np.ndarray
     """(K, 3) m: half their extents."""
     pos: np.ndarray
-    """(T, K, 3) m, middles in the world."""
+    """(T, K, 3) m, centres in the world."""
     rot: np.ndarray
     """(T, K, 3, 3)."""
     touch: np.ndarray
-    """(T, K, B) bool: bodies of the robot that may touch a solid then."""
+    """(T, K, B) bool: bodies of the robot that may touch a solid."""
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -71,7 +71,7 @@ class Solids:
 
     @property
     def tops(self) -> np.ndarray:
-        """Heights (T, K) m of the tops of the boxes around them."""
+        """Heights (T, K) m of the tops of their bounding boxes."""
         return self.pos[..., 2] + np.einsum("tkj,kj->tk", np.abs(self.rot[:, :, 2]), self.half)
 
     def distance(self, solid: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -83,10 +83,10 @@ class Solids:
 
 
 def solids_of(scene: Scene, poses: np.ndarray, touch: np.ndarray | None = None) -> Solids:
-    """Solids of a scene's objects, meshes as the boxes around them.
+    """Solids of a scene's objects, with meshes as their bounding boxes.
 
     ``poses`` (T, n, 7) m and w, x, y, z are the objects', in the scene's order; ``touch`` (T, n, B) bool says which
-    bodies of the robot may touch an object, None where no robot is looked at.
+    bodies of the robot may touch an object, None without a robot.
     """
     if touch is None:
         touch = np.zeros((*poses.shape[:2], 0), dtype=bool)
@@ -104,22 +104,22 @@ def solids_of(scene: Scene, poses: np.ndarray, touch: np.ndarray | None = None) 
 
 @dataclass(frozen=True)
 class Clearances:
-    """How far Q pairs of a probe and a solid are from each other in T frames."""
+    """Distances of Q pairs of a probe and a solid in T frames."""
 
     probe: np.ndarray
     """(Q,)."""
     distance: np.ndarray
-    """(Q, T) m, less than 0 where they overlap; infinite where they may."""
+    """(Q, T) m, negative if they overlap; infinite if they may."""
     normal: np.ndarray
     """(Q, 3, T) directions in which the distance grows."""
     middle: np.ndarray
-    """(Q, 3, T) m, middles of the probes."""
+    """(Q, 3, T) m, centres of the probes."""
 
 
 def clearances(
     probes: Probes, poses: Poses, watched: np.ndarray, solids: Solids | None, stands: np.ndarray
 ) -> Clearances:
-    """Distances of watched pairs (Q, 2) of a probe and a solid (or `FLOOR`); ``stands`` (T, 2): the feet in contact."""
+    """Distances of pairs (Q, 2) of a probe and a solid (or `FLOOR`); ``stands`` (T, 2): the feet in contact."""
     probe, solid = watched.T
     middle = probes.middles(poses, probe)
     normal = np.zeros_like(middle)
@@ -137,7 +137,7 @@ def clearances(
 
 
 def near_solids(probes: Probes, poses: Poses, solids: Solids | None, margin: float) -> np.ndarray:
-    """Pairs (Q, 2) of probes and solids that come nearer than ``margin`` (m) in any frame; all soles and the floor."""
+    """Pairs (Q, 2) of probes and solids closer than ``margin`` (m) in any frame, and all soles with the floor."""
     ends = np.flatnonzero(probes.end)
     near = (probes.heights(poses, ends).min(axis=1) < margin) | (probes.foot[ends] >= 0)
     found = [np.stack([ends[near], np.full(near.sum(), FLOOR)], axis=1)]

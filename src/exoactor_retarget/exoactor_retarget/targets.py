@@ -1,4 +1,4 @@
-"""What the robot should do in each frame: the person's posture in the robot's proportions, feet planted."""
+"""Targets of the robot in each frame: the person's posture in the robot's proportions, with planted feet."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from exoactor_retarget.kinematics import State, cross, log
 from exoactor_retarget.model import Model
 from exoactor_retarget.surroundings import Solids
 
-# SMPL-X's rest pose: left arm along x, right arm along -x, palms down; columns are z up the arm, x where the elbow
-# bends to.
+# SMPL-X's rest pose: left arm along x, right arm along -x, palms down; columns are z up the arm, x in the direction in
+# which the elbow bends.
 _REST_ARMS = np.array([[[0.0, 0, -1], [0, 1, 0], [1, 0, 0]], [[0.0, 0, 1], [0, -1, 0], [1, 0, 0]]])
 
-# A foot in contact that moves further than this really slides (m, scaled) or pivots (rad); it is let go of where it is
+# A foot in contact that moves farther than this really slides (m, scaled) or pivots (rad); it is released where it is
 # faster than this (m/s, rad/s).
 _MAX_SLIDE, _MAX_PIVOT = 0.10, 0.25
 _MAX_SLIDE_SPEED, _MAX_PIVOT_SPEED = 0.05, 0.5
@@ -49,31 +49,32 @@ class Targets:
     contact: np.ndarray
     """(T, 2) bool."""
     thigh: np.ndarray
-    """(T, 2, 3) unit vectors from hip to knee; a hint only, since pelvis and feet say where the knee is."""
+    """(T, 2, 3) unit vectors from hip to knee; only a hint, since pelvis and feet determine the knee."""
     shank: np.ndarray
-    """(T, 2, 3) unit vectors from knee to ankle; a hint only."""
+    """(T, 2, 3) unit vectors from knee to ankle; only a hint."""
     upper_arm: np.ndarray
     """(T, 2, 3) unit vectors from shoulder to elbow."""
     forearm: np.ndarray
     """(T, 2, 3) unit vectors from elbow to wrist."""
     arm_rot: np.ndarray
-    """(T, 2, 3, 3) upper arm: z up the arm, x where the elbow bends to (a weak hint when the arm is straight)."""
+    """(T, 2, 3, 3) upper arm: z up the arm, x in the direction in which the elbow bends (a weak hint if the arm is
+    straight)."""
     hand_rot: np.ndarray
     """(T, 2, 3, 3)."""
     hand_offset: np.ndarray
-    """(T, 2, 3) m of the left hand from the right: wrist from wrist, and tip from tip."""
+    """(T, 2, 3) m of the left hand from the right: wrist to wrist, and tip to tip."""
     meeting: np.ndarray
-    """(T,) how much the hands are near each other, 0 to 1."""
+    """(T,) degree to which the hands are close to each other, 0 to 1."""
     bearing: np.ndarray
-    """(T, 8) m: height of what each of `BEARING` rests on; infinite: on nothing."""
+    """(T, 8) m: height of the surface on which each of `BEARING` rests; infinite: none."""
     palm_pos: np.ndarray
-    """(T, 2, 3) m: target positions of the palms, as far as ``holding`` says."""
+    """(T, 2, 3) m: target positions of the palms, weighted by ``holding``."""
     holding: np.ndarray
-    """(T, 2) how much a hand is led by an object rather than by the person's arm, 0 to 1."""
+    """(T, 2) degree to which a hand is led by an object rather than by the person's arm, 0 to 1."""
     load: np.ndarray
-    """(T, 2) kg that the hands carry beside their links' own mass."""
+    """(T, 2) kg carried by the hands in addition to their links' own mass."""
     solids: Solids | None = None
-    """What stands or moves around the robot; None: nothing."""
+    """Objects around the robot; None: there are none."""
 
     def __len__(self) -> int:
         return len(self.pelvis_pos)
@@ -88,7 +89,7 @@ class Targets:
         return float(lateral((self.pelvis_rot[frame] @ model.rest["pelvis"][0].T)[:, 1]))
 
     def headings(self, model: Model) -> np.ndarray:
-        """Headings (T,) of the robot, smoothed, rad."""
+        """Smoothed headings (T,) of the robot, rad."""
         heading = lateral((self.pelvis_rot @ model.rest["pelvis"][0].T)[:, :, 1])
         return gaussian_filter1d(np.unwrap(heading), 0.1 * self.fps, mode="nearest")
 
@@ -98,7 +99,7 @@ class Targets:
         return self.pelvis_pos[:, None] + np.einsum("tij,kj->tki", turned, model.hips)
 
     def knees(self, model: Model) -> np.ndarray:
-        """Positions (T, 2, 3) of the robot's knees, bent as the person's, m."""
+        """Positions (T, 2, 3) of the robot's knees, bent like the person's, m."""
         hips = self.hips(model)
         thigh, shank = (float(np.linalg.norm(model.directions[part][0])) for part in ("thigh", "shank"))
         return _middle_joint(hips, self.foot_pos, thigh, shank, self.thigh)
@@ -108,10 +109,10 @@ class Targets:
         return self.foot_pos + (self.foot_rot @ model.toes[:, :, None])[..., 0]
 
     def with_led_arms(self, model: Model) -> Targets:
-        """The targets with arms that reach to where an object leads the hands, the elbows low and behind.
+        """The targets with arms that reach to where an object leads the hands, with the elbows low and behind.
 
-        A hand can be reached with the elbow anywhere on a circle. Raised before a body that stands near, it is left on
-        the side where it was otherwise: up beside the shoulder.
+        For a given hand the elbow may be anywhere on a circle. A hand raised in front of a body that stands close would
+        otherwise leave the elbow where it was: up beside the shoulder.
         """
         shoulders = model.shoulders(self.pelvis_pos, self.pelvis_rot, self.torso_rot)
         wrists = self.palm_pos - np.einsum("tkij,kj->tki", self.hand_rot, model.wrist_to_palm)
@@ -131,7 +132,7 @@ class Targets:
         return self.natural_palms(model) * (1.0 - self.holding[..., None]) + self.palm_pos * self.holding[..., None]
 
     def natural_palms(self, model: Model) -> np.ndarray:
-        """Positions (T, 2, 3) of the robot's palms as it imitates the person, m."""
+        """Positions (T, 2, 3) of the robot's palms when it imitates the person, m."""
         wrist = (
             model.shoulders(self.pelvis_pos, self.pelvis_rot, self.torso_rot)
             + model.upper_arm * self.upper_arm
@@ -140,7 +141,7 @@ class Targets:
         return wrist + np.einsum("tkij,kj->tki", self.hand_rot, model.wrist_to_palm)
 
     def level_palms(self, model: Model) -> np.ndarray:
-        """Positions (T, 2, 3) of the palms with hanging upper arms and level forearms that point ahead, m."""
+        """Positions (T, 2, 3) of the palms with hanging upper arms and level forearms pointing forward, m."""
         ahead = model.forearm + model.wrist_to_palm[:, 0]
         offset = np.stack([ahead, [0.0, 0.0], [-model.upper_arm] * 2], axis=1)
         shoulders = model.shoulders(self.pelvis_pos, self.pelvis_rot, self.torso_rot)
@@ -164,7 +165,7 @@ def ramp(times: np.ndarray, start: float, seconds: float) -> np.ndarray:
 
 
 def window(frames: int, first: int, last: int, margin: int) -> np.ndarray:
-    """(frames,) 1 from ``first`` to ``last``, going to 0 over ``margin`` frames on both sides."""
+    """(frames,) 1 from ``first`` to ``last``, fading to 0 over ``margin`` frames on both sides."""
     t = np.arange(frames)
     away = np.maximum(np.maximum(first - t, t - last), 0)
     return smoothstep(1.0 - away / max(margin, 1))
@@ -186,12 +187,12 @@ def headed(yaw: np.ndarray) -> np.ndarray:
 
 
 def towards_upright(up: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Rotations (T, 3, 3) that take directions (T, 3) to the vertical by a share (T,) of the way."""
+    """Rotations (T, 3, 3) that rotate directions (T, 3) towards the vertical by a share (T,) of the angle."""
     return Rotation.from_rotvec(share[:, None] * shortest_turn(up, [0.0, 0.0, 1.0])).as_matrix()
 
 
 def bridge(raw: np.ndarray, locked: np.ndarray, contact: np.ndarray) -> np.ndarray:
-    """Move a signal so that it equals ``locked`` while in contact, and keeps its own shape between contacts."""
+    """Modify a signal so that it equals ``locked`` in contact, and keeps its own shape between contacts."""
     shift = np.zeros_like(raw)
     runs = true_runs(contact)
     if not runs:
@@ -207,7 +208,7 @@ def bridge(raw: np.ndarray, locked: np.ndarray, contact: np.ndarray) -> np.ndarr
 
 
 def _settled(contact: np.ndarray, pos: np.ndarray, yaw: np.ndarray, fps: float, shortest: float) -> np.ndarray:
-    """Contact (T,) without the frames in which the foot slides or pivots far."""
+    """Contact (T,) without frames in which the foot slides or pivots far."""
     out = contact.copy()
     for a, b in true_runs(contact):
         for values, most, fast in (
@@ -221,7 +222,7 @@ def _settled(contact: np.ndarray, pos: np.ndarray, yaw: np.ndarray, fps: float, 
 
 
 def _held(values: np.ndarray, trim: int, most: float, fps: float) -> np.ndarray:
-    """Mean of a contact's middle; a contact in which the person's own foot creeps by more than ``most`` is followed."""
+    """Mean over a contact's middle; if the person's own foot moves by more than ``most``, it is followed instead."""
     middle = values[trim : len(values) - trim]
     if np.linalg.norm(np.ptp(middle, axis=0)) <= most:
         return np.broadcast_to(middle.mean(axis=0), values.shape)
@@ -229,11 +230,11 @@ def _held(values: np.ndarray, trim: int, most: float, fps: float) -> np.ndarray:
 
 
 Stand = tuple[np.ndarray, float]
-"""Where a foot stands: position (2,) of its ankle on the floor, m, and heading, rad."""
+"""Stance of a foot: position (2,) of its ankle on the floor, m, and heading, rad."""
 
 
 def standing(state: State, contact: np.ndarray, model: Model) -> tuple[Stand | None, Stand | None]:
-    """Where the feet stand in the last frame of a state; ``contact`` (2,) says whether they do."""
+    """Stances of the feet in the last frame of a state; ``contact`` (2,) says whether they stand."""
     poses = model.kinematics.poses(state[-1:])
 
     def stand(k: int) -> Stand:
@@ -254,7 +255,7 @@ def _planted(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lock one foot flat on the floor during each contact; returns positions, rotations, headings.
 
-    The contact at frame ``at``, if it goes on from the frame before, is where the foot is known to ``stand``.
+    If the contact at frame ``at`` continues from the frame before, the foot's pose is the known ``stand``.
     """
     height = -soles[:, 2].min()
     yaw = np.unwrap(lateral(rot[:, :, 1]))
@@ -265,14 +266,14 @@ def _planted(
             locked_pos[a:b, :2] = stand[0]
             locked_yaw[a:b] = yaw[at] + wrap(stand[1] - yaw[at])
             continue
-        trim = (b - a) // 5  # the foot still lands at the start, and already rolls off at the end
+        trim = (b - a) // 5  # the foot is still landing at the start, and already rolling off at the end
         locked_pos[a:b, :2] = _held(pos[a:b, :2], trim, _MAX_SLIDE, fps)
         locked_yaw[a:b] = _held(yaw[a:b, None], trim, _MAX_PIVOT, fps)[:, 0]
     locked_pos[contact, 2] = height
     pos = bridge(pos, locked_pos, contact)
     yaw = bridge(yaw, locked_yaw, contact)
     pos[:, 2] = np.maximum(pos[:, 2], height)
-    # Tilt grows from zero with the time from the nearest contact.
+    # The tilt grows from zero with the time from the nearest contact.
     frames = np.arange(len(pos))
     away = np.full(len(pos), np.inf)
     for a, b in true_runs(contact):
@@ -287,10 +288,10 @@ def _planted(
 def _hand_offsets(
     person: Posture, hand_rot: np.ndarray, ratio: float, hands: dict[str, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets (T, 2, 3) m of the left hand from the right, in the robot's size, and how much they count (T,).
+    """Offsets (T, 2, 3) m of the left hand from the right, in the robot's size, and their weights (T,).
 
-    Hands keep the sides that their wrists are on, at least ``apart`` from each other: forearms in the robot's
-    proportions may well cross where the person's only met.
+    Hands stay on the sides of their wrists, at least ``apart`` from each other: forearms in the robot's proportions
+    might cross where the person's only met.
     """
     tip = person.at("wrist") + hands["length"] * person.arm * hand_rot[..., 0]
     offsets = ratio * np.stack([-np.diff(points, axis=1)[:, 0] for points in (person.at("wrist"), tip)], axis=1)
@@ -303,19 +304,19 @@ def _hand_offsets(
 
 @dataclass(frozen=True)
 class _Scaling:
-    """Takes points of the person into the robot's proportions."""
+    """Scales points of the person to the robot's proportions."""
 
     origin: np.ndarray
-    """(3,) m, about which paths are scaled."""
+    """(3,) m, centre of the scaling of paths."""
     path: float
     """Scale of the path over the floor."""
     ratio: float
-    """Robot's length of the legs by the person's: the scale of heights above the ankle."""
+    """Ratio of leg lengths, robot to person: the scale of heights above the ankle."""
     ankles: tuple[float, float]
-    """Heights of the ankles over the floor, m: the person's, the robot's."""
+    """Heights of the ankles above the floor, m: the person's, the robot's."""
 
     def __call__(self, points: np.ndarray, lift: float = 1.0) -> np.ndarray:
-        """Points (..., 3), with heights scaled by ``lift`` besides."""
+        """Points (..., 3), with heights additionally scaled by ``lift``."""
         out = self.origin + self.path * (points - self.origin)
         out[..., 2] = self.ankles[1] + lift * self.ratio * (points[..., 2] - self.ankles[0])
         return out
@@ -330,12 +331,12 @@ def make_targets(
     stands: tuple[Stand | None, Stand | None] = (None, None),
     metric: bool = False,
 ) -> Targets:
-    """Put a grounded person (with contacts) into the robot's proportions.
+    """Convert a grounded person (with contacts) to the robot's proportions.
 
-    The root path and the feet are scaled about ``origin`` (the first root position) by the ratio of leg lengths, or
-    ``metric``, when the feet go as far as the person's, and the root over them is scaled alone; the
-    feet stand further apart by the difference of hip widths; heights are scaled above the ankle. A foot that
-    stands in ``stands`` before frame ``at`` stays there as long as it touches.
+    The root path and the feet are scaled about ``origin`` (the first root position) by the ratio of leg lengths; with
+    ``metric`` the feet go as far as the person's, and only the root above them is scaled. The feet are further apart by
+    the difference of hip widths; heights are scaled above the ankle. A foot that stands in ``stands`` before frame
+    ``at`` stays there as long as it is in contact.
     """
     axes = model.person_axes
     ratio = model.leg / person.leg
@@ -385,7 +386,7 @@ def _feet(
     at: int,
     stands: tuple[Stand | None, Stand | None],
 ) -> dict[str, Any]:
-    """Fields of the targets that say where the feet are, planted flat while they touch."""
+    """Fields of the targets for the feet, planted flat while in contact."""
     heading = gaussian_filter1d(np.unwrap(lateral(pelvis_rot[:, :, 1])), 0.15 * person.fps, mode="nearest")
     left = np.stack([-np.sin(heading), np.cos(heading), np.zeros_like(heading)], axis=1)
     half_width = abs(model.hips[0, 1] - model.hips[1, 1]) / 2 - scaling.path * person.hip_width / 2
@@ -394,12 +395,12 @@ def _feet(
     rot = np.stack([person.turn(f"{s}_foot") @ axes for s in SIDES], axis=1)
     shortest = mapping["contacts"]["shortest"]
     contact = foot_contacts(person.contacts, person.fps, shortest)
-    contact &= rot[..., 2, 2] > _MIN_SOLE_UPRIGHT  # of whom kneels or crawls the toes touch, but no sole
+    contact &= rot[..., 2, 2] > _MIN_SOLE_UPRIGHT  # when kneeling or crawling the toes touch, but no sole
     foot_yaw = np.zeros(contact.shape)
     for k in range(2):
         yaw = np.unwrap(lateral(rot[:, k, :, 1]))
         contact[:, k] = _settled(contact[:, k], pos[:, k], yaw, person.fps, shortest)
-        flat = model.soles[k] @ model.rest["foot"][k].T  # in the foot's axes as it stands
+        flat = model.soles[k] @ model.rest["foot"][k].T  # in the axes of the standing foot
         pos[:, k], rot[:, k], foot_yaw[:, k] = _planted(
             pos[:, k], rot[:, k], contact[:, k], flat, person.fps, at, stands[k]
         )
@@ -407,7 +408,7 @@ def _feet(
 
 
 def reached(state: State, contact: np.ndarray, fps: float, model: Model) -> Targets:
-    """Targets that a state of the robot reaches exactly; ``contact`` is (T, 2) bool."""
+    """Targets that a state of the robot fulfils exactly; ``contact`` is (T, 2) bool."""
     poses = model.kinematics.poses(state)
 
     def part(name: str) -> np.ndarray:
@@ -449,7 +450,7 @@ def reached(state: State, contact: np.ndarray, fps: float, model: Model) -> Targ
 
 
 def _arm_frames(upper_arm: np.ndarray, forearm: np.ndarray, hint: np.ndarray) -> np.ndarray:
-    """Frames of the upper arms whose x is the side that the elbow bends to; ``hint`` rules when the arm is straight."""
+    """Frames of the upper arms, x in the direction of the elbow's bend; ``hint`` is used if the arm is straight."""
     z = -upper_arm
     bend = forearm - np.sum(forearm * z, axis=-1, keepdims=True) * z
     share = smoothstep((np.linalg.norm(bend, axis=-1, keepdims=True) - 0.15) / 0.25)

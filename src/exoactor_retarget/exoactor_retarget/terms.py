@@ -1,9 +1,8 @@
-"""What the solver minimises: one function per term.
+"""Terms of the solver's cost: one function each.
 
-Each returns its residual, wanted minus reached, and how to make its Jacobian, which costs more and is needed less.
-
-A frame's cost is the sum over its terms of weight times squared residual. Body terms are functions of root, legs and
-waist; arm terms of the arms alone, since arms follow directions that hold in the world and should not move the body.
+Each returns its residual, desired minus reached, and a function for its Jacobian, which is more expensive and needed
+less often. A frame's cost is the sum of weight times squared residual over its terms. Body terms are functions of root,
+legs and waist; arm terms of the arms only, since arms follow directions in the world and should not move the body.
 """
 
 from __future__ import annotations
@@ -23,16 +22,16 @@ from exoactor_retarget.model import Model
 from exoactor_retarget.surroundings import Clearances
 from exoactor_retarget.targets import Targets, headed
 
-_MIN_REACH_SHARE, _MAX_REACH_SHARE = 0.35, 0.96  # least and greatest reach of an arm, as shares of its length
-_LED_ARM_SHARE = 0.1  # how much the directions of an arm count where an object leads its hand
-_LOW_PELVIS_FACTOR = 12.0  # times that it counts if a pelvis is too low that crouches for a hand that an object leads
+_MIN_REACH_SHARE, _MAX_REACH_SHARE = 0.35, 0.96  # minimum and maximum reach of an arm, as shares of its length
+_LED_ARM_SHARE = 0.1  # weight of the directions of an arm whose hand is led by an object
+_LOW_PELVIS_FACTOR = 12.0  # factor of the height error of a pelvis that crouches too low for a hand led by an object
 _LED_PELVIS_FACTORS = 20.0, 4.0, 20.0
-"""Times that the tilt to a side, the bend further ahead in a crouch, and the heading of a pelvis count whose hands an
-object leads."""
-_UPRIGHT_HEIGHT = 0.6  # m, of a pelvis that does not crouch
-_CROUCH_DEPTH = 0.1  # m that one is lower that does
-_BALANCED_OFFSET = 0.05  # m: a centre of mass twice as far out as this is not meant to be over the feet
-ACTIVATION_DISTANCE = 0.02  # m: what is not as near as this beyond its limit is not looked at in a step
+"""Weight factors for a pelvis whose hands are led by an object: lateral tilt, further forward bend in a crouch, and
+heading."""
+_UPRIGHT_HEIGHT = 0.6  # m, height of a pelvis that does not crouch
+_CROUCH_DEPTH = 0.1  # m, depth from which it crouches
+_BALANCED_OFFSET = 0.05  # m: a centre of mass twice as far out as this is not meant to be above the feet
+ACTIVATION_DISTANCE = 0.02  # m: constraints that are farther from their limit are ignored in a step.
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Term:
     weight: np.ndarray
     """(T, r) or (T, 1)."""
     jacobian: Callable[[slice | np.ndarray], np.ndarray]
-    """Gives (t, r, n) for t of the frames."""
+    """Returns (t, r, n) for t of the frames."""
 
     def __getitem__(self, frames: np.ndarray) -> Term:
         return Term(self.residual[frames], self.weight[frames], lambda part: self.jacobian(frames[part]))
@@ -52,7 +51,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Support:
-    """Where the centre of mass may be: between two lines along each of two axes of the floor."""
+    """Where the centre of mass may be: within an interval along each of two axes of the floor."""
 
     axes: np.ndarray
     """(2, T, 2) unit vectors: along the feet, and to their left."""
@@ -67,11 +66,11 @@ class Support:
 
 
 def support(targets: Targets, model: Model, balance: dict[str, Any], poses: Poses, frames: np.ndarray) -> Support:
-    """Support of the feet in contact, while the root is slow, for the robot without what its hands carry.
+    """Support by the feet in contact while the root is slow, for the robot without the load of its hands.
 
-    Where an object leads hands it is narrower ahead: a tracker bends further than it is commanded. It counts less where
-    the ``poses`` at some ``frames`` are so far from it that nobody stands there: such a person falls, leans on
-    something, or touches the floor where no contact is known. Not so where an object leads a hand.
+    If an object leads the hands it is narrower ahead, since a tracker bends further than commanded. Its weight is
+    reduced if the ``poses`` at some ``frames`` are so far from it that nobody could stand there: such a person falls,
+    leans on something, or touches the floor with unknown contacts. This does not apply if an object leads a hand.
     """
     fps = targets.fps
     contact = targets.contact.astype(np.float64)
@@ -96,10 +95,10 @@ def support(targets: Targets, model: Model, balance: dict[str, Any], poses: Pose
     else:
         speed = np.zeros(1)
     still = np.clip(2.0 - speed / balance["slow"], 0.0, 1.0) * (feet > 0)
-    # Where a foot lands or leaves, the point to stand over jumps: leave these moments to the motion itself.
+    # When a foot lands or leaves, the support jumps: leave these moments to the motion itself.
     change = np.r_[False, (targets.contact[1:] != targets.contact[:-1]).any(axis=1)]
     still *= 1.0 - maximum_filter1d(change.astype(float), round(0.5 * fps) | 1)
-    still *= np.isinf(targets.bearing).all(axis=1)  # what is supported otherwise need not be balanced
+    still *= np.isinf(targets.bearing).all(axis=1)  # a body supported otherwise need not be balanced
     still = gaussian_filter1d(still, 0.1 * fps, mode="nearest") * (feet > 0)
     stand = Support(axes, first, last, still)
     off = _outside(stand[frames], model, poses)
@@ -110,7 +109,7 @@ def support(targets: Targets, model: Model, balance: dict[str, Any], poses: Pose
 
 
 def _outside(stand: Support, model: Model, poses: Poses) -> np.ndarray:
-    """How far (2, T) the centre of mass would have to move to be over the support."""
+    """Displacement (2, T) of the centre of mass that would bring it above the support."""
     at = np.einsum("atj,jt->at", stand.axes, model.kinematics.center_of_mass(poses)[:2])
     with np.errstate(invalid="ignore"):
         return np.where(stand.weight > 0, np.clip(at, stand.first, stand.last) - at, 0.0)
@@ -134,7 +133,7 @@ def _turns(
 
 
 def positions(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
-    """The root path, and the feet, all but fixed in contact; led hands pull no lower than the person crouches."""
+    """Root path, and feet, almost fixed in contact; led hands pull the pelvis no lower than the person crouches."""
     at = np.concatenate([poses.pos[:1], model.points(poses, "foot")])
     residual = np.concatenate([targets.pelvis_pos[:, None], targets.foot_pos], axis=1) - at.transpose(2, 0, 1)
     weight = np.empty_like(residual)
@@ -150,7 +149,7 @@ def positions(model: Model, poses: Poses, targets: Targets, weights: dict[str, A
 
 
 def rotations(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
-    """Orientations of torso and feet, these flat on the floor in contact."""
+    """Orientations of torso and feet, the latter flat on the floor in contact."""
     wanted = np.concatenate([targets.torso_rot[:, None], targets.foot_rot], axis=1)
     weight = np.empty(wanted.shape[:3])
     weight[:, 0] = weights["torso_rotation"]
@@ -159,10 +158,10 @@ def rotations(model: Model, poses: Poses, targets: Targets, weights: dict[str, A
 
 
 def pelvis_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
-    """Orientation of the pelvis, about the ways ahead, to the left and up.
+    """Orientation of the pelvis, about the axes forward, to the left and up.
 
-    Led hands do not turn it aside, nor tilt it to a side, as trunk and thighs come clear of each other in a crouch; nor
-    bend it much further than the person crouches, as straight legs do.
+    Led hands must not turn it aside or tilt it sideways, as happens when trunk and thighs avoid each other in a crouch,
+    nor bend it much further than the person crouches, as straight legs would.
     """
     ahead = (targets.pelvis_rot @ model.rest["pelvis"][0].T)[:, :, 0]
     axes = np.swapaxes(headed(np.arctan2(ahead[:, 1], ahead[:, 0])), 1, 2)
@@ -175,7 +174,7 @@ def pelvis_rotation(model: Model, poses: Poses, targets: Targets, weights: dict[
 
 
 def crouching(targets: Targets) -> np.ndarray:
-    """How much (T,) the pelvis crouches for hands that an object leads."""
+    """Degree (T,) to which the pelvis crouches for hands led by an object."""
     return smoothstep((_UPRIGHT_HEIGHT - targets.pelvis_pos[:, 2]) / _CROUCH_DEPTH) * targets.holding.max(axis=1)
 
 
@@ -185,7 +184,7 @@ def _of_feet(targets: Targets, weights: dict[str, Any], what: str) -> np.ndarray
 
 
 def balance(model: Model, poses: Poses, stand: Support, weight: float) -> Iterator[Term]:
-    """Centre of mass over the feet while these stand and the root is slow."""
+    """Centre of mass above the feet while they stand and the root is slow."""
     if not stand.weight.any():
         return
     off = _outside(stand, model, poses)
@@ -199,7 +198,7 @@ def balance(model: Model, poses: Poses, stand: Support, weight: float) -> Iterat
 
 
 def bearing(model: Model, poses: Poses, targets: Targets, weight: float, block: np.ndarray) -> Iterator[Term]:
-    """Lowest points of knees, hands, forearms, seat and back on what they rest on; those of arms are the arms' own."""
+    """Lowest points of knees, hands, forearms, seat and back on their support; those of arms are arm terms."""
     for k, part in enumerate(BEARING):
         wanted = targets.bearing[:, k]
         rests = np.isfinite(wanted)
@@ -223,7 +222,7 @@ def bearing(model: Model, poses: Poses, targets: Targets, weight: float, block: 
 
 
 def reach(model: Model, poses: Poses, targets: Targets, weight: float, k: int) -> Iterator[Term]:
-    """A shoulder as near to where its palm is to be as the arm is long, wherever the arm points now."""
+    """A shoulder within arm's length of the target of its palm, whatever the arm's present direction."""
     held = targets.holding[:, k]
     if not held.any():
         return
@@ -247,7 +246,7 @@ def reach(model: Model, poses: Poses, targets: Targets, weight: float, k: int) -
 
 
 def palm(model: Model, poses: Poses, targets: Targets, weight: float, k: int) -> Iterator[Term]:
-    """A palm where an object leads it."""
+    """A palm led by an object."""
     held = targets.holding[:, k, None]
     if held.any():
         body = model.bodies["hand"][k]
@@ -262,11 +261,11 @@ def palm(model: Model, poses: Poses, targets: Targets, weight: float, k: int) ->
 
 
 def directions(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Term:
-    """Directions of upper arms and forearms, as the ways from shoulders to elbows and from there to the wrists."""
+    """Directions of upper arms and forearms, as vectors from shoulders to elbows and from there to the wrists."""
     parts = ("shoulder", "elbow", "wrist")
     bodies, at = [body for part in parts for body in model.bodies[part]], model.points(poses, *parts)
     wanted = np.concatenate([model.upper_arm * targets.upper_arm, model.forearm * targets.forearm], axis=1)
-    free = np.maximum((1.0 - targets.holding) ** 2, _LED_ARM_SHARE)  # how much an arm follows the person's
+    free = np.maximum((1.0 - targets.holding) ** 2, _LED_ARM_SHARE)  # degree to which an arm follows the person's
     weight = np.concatenate([weights["upper_arm"] * free, weights["forearm"] * free], axis=1)
 
     def jacobian(frames: slice | np.ndarray) -> np.ndarray:
@@ -284,7 +283,7 @@ def hands(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any])
 
 
 def hands_meet(model: Model, poses: Poses, targets: Targets, weights: dict[str, Any]) -> Iterator[Term]:
-    """The way from hand to hand where they are near each other: there it matters more than the arms' directions."""
+    """The vector between hands that are close to each other, where it matters more than the arms' directions."""
     if not targets.meeting.any():
         return
     block, bodies = model.arms_block, model.bodies["hand"]
@@ -304,12 +303,12 @@ def hands_meet(model: Model, poses: Poses, targets: Targets, weights: dict[str, 
 
 @dataclass(frozen=True)
 class Gaps:
-    """What must not come nearer than it may: K cases of a point of one body and a point of another, or of the world."""
+    """Minimum distances: K cases of a point of one body and a point of another, or of the world."""
 
     frame: np.ndarray
     """(K,)."""
     short: np.ndarray
-    """(K,) m: how much nearer it is than it may be; negative when it is not."""
+    """(K,) m: amount by which the distance is too short; negative if it is not."""
     weight: np.ndarray
     """(K,)."""
     bodies: np.ndarray
@@ -322,7 +321,7 @@ class Gaps:
     kinematics: Kinematics
     poses: Poses
     block: np.ndarray
-    """(n,) coordinates that steps and Jacobians are of."""
+    """(n,) coordinates of steps and Jacobians."""
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -332,7 +331,7 @@ class Gaps:
         return replace(self, **part)
 
     def within(self, frames: np.ndarray) -> Gaps:
-        """Cases of some frames, which are all that is left."""
+        """Cases in some frames, which become the only ones."""
         new = np.full(self.poses.pos.shape[-1], -1)
         new[frames] = np.arange(len(frames))
         left = self[new[self.frame] >= 0]
@@ -344,12 +343,12 @@ class Gaps:
         return replace(self, **both)
 
     def of(self, model: Model, block: np.ndarray) -> Gaps:
-        """Those that a block has to see to: those with a part of an arm are the arms' affair, the others the body's."""
+        """Cases of a block: those with a part of an arm belong to the arms, the others to the body."""
         arms = np.append(model.of_arm, False)[self.bodies].any(axis=0)
         return replace(self[arms == (block is model.arms_block)], block=block)
 
     def opening(self, step: np.ndarray) -> np.ndarray:
-        """How much the distances (K,) grow by a step (T, n), to first order."""
+        """Increase of the distances (K,) by a step (T, n), to first order."""
         counts = np.bincount(self.bodies.ravel(), minlength=self.kinematics.world + 1)
         bodies, place = np.flatnonzero(counts), np.cumsum(counts > 0) - 1
         velocities = self.kinematics.velocities(self.poses, bodies, self.block, step)
@@ -379,7 +378,7 @@ def _rows(
     frame: np.ndarray,
     block: np.ndarray,
 ) -> np.ndarray:
-    """Jacobian (K, n) of the way along directions (3, K) from points of bodies to points of others, (2, 3, K)."""
+    """Jacobian (K, n) of the distance along directions (3, K) from points of bodies to points of others, (2, 3, K)."""
     axis, anchor = (a[block][:, :, frame] for a in (poses.axis, poses.anchor))
     turns = kinematics.turns[:, block][bodies]
     offset = np.einsum("nik,ik->kn", cross(anchor, axis), along)  # d . (a x (p - o)) = a . (p x d) + d . (o x a)
@@ -395,7 +394,7 @@ def _rows(
 
 
 def parts_apart(model: Model, poses: Poses, near: Distances, apart: np.ndarray, weight: float) -> Gaps:
-    """Pairs of parts of the robot that are near each other; they are to be ``apart`` (P,) m."""
+    """Parts of the robot that are close to each other and have to be ``apart`` (P,) m."""
     return Gaps(
         near.frame,
         apart[near.pair] - near.distance,
@@ -410,7 +409,7 @@ def parts_apart(model: Model, poses: Poses, near: Distances, apart: np.ndarray, 
 
 
 def clear_of_solids(model: Model, poses: Poses, clear: Clearances, clearance: np.ndarray, weight: np.ndarray) -> Gaps:
-    """Parts near the floor or objects, which are to keep clearances (Q,) m."""
+    """Parts close to the floor or objects, which have to keep clearances (Q,) m."""
     pair, frame = np.nonzero(clear.distance < clearance[:, None] + ACTIVATION_DISTANCE)
     body = model.probes.body[clear.probe[pair]]
     normal, middle = (a[pair, :, frame].T for a in (clear.normal, clear.middle))
