@@ -1,4 +1,4 @@
-"""The person's motion from a detector's landmarks and one fit of SMPL-X over all frames; backend ``mediapipe``."""
+"""Motion from a detector's landmarks by one fit of SMPL-X over all frames; backend ``mediapipe``."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from exoactor_pose.video.cuts import REPORTED_GAP_SECONDS
 from exoactor_pose.video.landmark_tracking import detect, frame_step
 
 HEIGHT_STD = 0.09
-"""m, standard deviation of adults' statures, women and men together (ANSUR II, 2012)."""
+"""m, standard deviation of adult stature, women and men together (ANSUR II, 2012)."""
 
 
 class VideoOptions(BaseOptions):
-    """How the person in a video is followed and fitted."""
+    """Options for following and fitting the person in a video."""
 
     body_model: str = ""
     """SMPL-X npz of the licensed model; empty: the project's own neutral body."""
@@ -68,13 +68,10 @@ class VideoOptions(BaseOptions):
 
 
 class VideoEstimator(Estimator):
-    """Video -> Estimate, for one person on a flat floor.
-
-    The detector is a subclass's.
-    """
+    """Video -> Estimate, for one person on a flat floor. Subclasses provide the detector."""
 
     class Options(Limits, VideoOptions):
-        """Those that do not depend on the detector."""
+        """Options that do not depend on the detector."""
 
     options: Options
 
@@ -93,25 +90,24 @@ class VideoEstimator(Estimator):
         """Load the detector."""
 
     def open_hand_finder(self, fps: float) -> HandFinder | None:
-        """Load a detector of the hands' landmarks in a video; None: there is none, or the detector finds them."""
+        """Load a detector of hand landmarks in a video; None: there is none, or the main detector finds them."""
         return None
 
     def __call__(self, video: Video, progress: Progress = no_progress, on_segment: OnSegment | None = None) -> Estimate:
         """Estimate the motion.
 
-        With the option ``streaming``, ``on_segment`` is called with each segment as soon as it is finished; they follow
-        each other.
+        With the option ``streaming``, ``on_segment`` is called with each segment, in order, as soon as it is finished.
 
         Raises
         ------
         BadInput
-            The video is damaged, too long or cut too often, or no whole, upright person is in most of its frames.
+            The video is damaged, too long or cut too often, or most of its frames lack a whole, upright person.
         Missing
             The detector or its model is not installed.
         Refused
             The estimated motion is beyond the limits.
         """
-        share_heap()  # 0.1 GB less with large frames
+        share_heap()  # saves 0.1 GB with large frames
         camera = (
             Camera.guess(video.width, video.height, self.options.fov_deg)
             if video.intrinsics is None
@@ -139,7 +135,7 @@ class VideoEstimator(Estimator):
             else:
                 share = sub_progress(progress, 0.0, 0.6)
                 found = detect(video, detector, self.person, self.options.max_seconds, hands, turning, share)
-                stack.close()  # the models' memory is the fit's
+                stack.close()  # frees the models' memory for the fit
                 stretches = self._fit(self._check_found(found), camera, person_height, video.duration, progress)
         progress(1.0, "The motion is estimated")
         good = [stretch for stretch in stretches if not stretch.fault]
@@ -156,11 +152,11 @@ class VideoEstimator(Estimator):
         return Estimate(best.motion, _keypoints(found, frame_step(video.fps)), metrics, motions)
 
     def _known_height(self, video: Video) -> float | None:
-        """Stature of the person, m, as the option or the video states it."""
+        """Height of the person, m, from the option or the video."""
         return self.options.person_height or video.person_height
 
     def _metrics(self, video: Video, longest: Landmarks, stretches: list[Stretch], best: Stretch) -> Metrics:
-        """Figures of the best stretch, and what the longest one that was seen tells of the whole video."""
+        """Figures of the best stretch, and facts of the whole video from the longest one."""
         camera, known_height = best.fit.camera, self._known_height(video)
         metrics = best.metrics | {
             "swapped_frames": best.fit.swapped_frames,
@@ -188,7 +184,7 @@ class VideoEstimator(Estimator):
     def _fit(
         self, found: list[Landmarks], camera: Camera, person_height: float, duration: float, progress: Progress
     ) -> list[Stretch]:
-        """The motions in the stretches in which the person is seen."""
+        """Motions in the stretches in which the person is visible."""
         stretches, done, total = [], 0, sum(map(len, found))
         for seen in found:
             lens = self._lens(seen, camera, person_height, progress, 0.6 + 0.4 * done / total)
@@ -206,7 +202,7 @@ class VideoEstimator(Estimator):
         return stretches
 
     def _lens(self, seen: Landmarks, camera: Camera, person_height: float, progress: Progress, done: float) -> Camera:
-        """The camera with the focal length that the background or the person shows."""
+        """The camera with the focal length estimated from the background or the person."""
         if seen.camera_rotation is not None or seen.camera_travels:
             std = camera.focal_std if seen.focal_std is None else seen.focal_std
             return camera.zoomed(seen.focal_ratio, std)
@@ -229,7 +225,7 @@ class VideoEstimator(Estimator):
 
 
 def _keypoints(found: list[Landmarks], step: int) -> np.ndarray:
-    """Landmarks of all frames of the video up to the last that was seen, zeros where nobody was."""
+    """Landmarks of all frames of the video up to the last one that was processed, zeros if nobody was found."""
     keypoints = np.zeros((found[-1].start + len(found[-1]), 33, 3))
     for seen in found:
         keypoints[seen.start : seen.start + len(seen)] = seen.image
@@ -253,7 +249,7 @@ def _camera(found: Fit) -> list[str]:
 
 
 def _coverage(best: Stretch, stretches: list[Stretch], duration: float) -> list[str]:
-    """Sentences on which part of the video the motion is of, and on the rest."""
+    """Sentences on the part of the video that the motion covers, and on the rest."""
     notes = []
     start, stop = best.seconds
     if stop - start < duration - REPORTED_GAP_SECONDS:
@@ -267,10 +263,10 @@ def _coverage(best: Stretch, stretches: list[Stretch], duration: float) -> list[
 
 
 class MediapipeEstimator(VideoEstimator):
-    """Video -> Estimate by MediaPipe's landmarks, on the CPU."""
+    """Video -> Estimate with MediaPipe's landmarks, on the CPU."""
 
     class Options(VideoEstimator.Options):
-        """Those of MediaPipe, too."""
+        """Options, including those of MediaPipe."""
 
         model_complexity: Annotated[Literal["auto", "0", "1", "2"], BeforeValidator(str)] = "auto"
         """MediaPipe's landmark model: 0 lite, 1 full, 2 heavy; auto: full, and heavy (if installed) in frames in which

@@ -1,4 +1,4 @@
-"""Backend ``external``: an estimator of someone else's, run in its own environment or container by a command."""
+"""Backend ``external``: another estimator, run by a command in its own environment or container."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ from exoactor_core.video import Video
 from exoactor_pose.importers import SUPPORTED_FORMATS, read, recognises
 
 POLL_SECONDS = 0.1
-"""s between two looks at the process."""
+"""s between two checks of the process."""
 GRACE_SECONDS = 0.5
-"""s from asking the process group to end until it is killed."""
+"""s between asking the process group to end and killing it."""
 ASSUMED_PACE = 10.0
-"""s that such estimators take per second of video: only the progress bar needs a guess."""
+"""s that such estimators take per second of video, for the progress bar."""
 
-_OWN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")  # of our environment: they would break the other one's
+_OWN = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")  # of our environment, which would break the other one
 
 _SECRET = re.compile(r"(^|_)(API_?KEYS?|KEYS?|TOKENS?|SECRETS?|PASSWORDS?|PASSWD|CREDENTIALS?)(_|$)", re.IGNORECASE)
-"""Names of environment variables that hold what a program of somebody else's must not see."""
+"""Names of environment variables that other programs must not see."""
 
 
 class ExternalEstimator(Estimator):
     """Video -> Estimate by another program, whose result file is then read.
 
-    The command is split as a shell would split it, but no shell runs it: quotes count, pipes and variables do not. In
-    it, and in the pattern, {video} is the video's path, {output} an empty folder, {name} the video's name without
-    ending, new for every run, so that a result left from another run is never taken for this one. Variables of the
-    environment that hold keys, tokens or passwords by their names do not reach the program: one that it needs is given
-    in the command (env HF_TOKEN=... conda run ...).
+    The command is split as in a shell, but no shell runs it: quotes count, pipes and variables do not. In the command
+    and the pattern, {video} is the video's path, {output} an empty folder, and {name} the video's name without
+    extension. All are new for every run, so that an old result is never used. Environment variables whose names suggest
+    keys, tokens or passwords are not passed on: include one that is needed in the command (env HF_TOKEN=... conda run
+    ...).
     """
 
     class Options(BaseOptions):
-        """What is run."""
+        """The command and its result."""
 
         command: str = ""
         """For example: /opt/conda/bin/conda run --no-capture-output -n gvhmr python tools/demo/demo.py --video {video}
@@ -94,7 +94,7 @@ class ExternalEstimator(Estimator):
         Raises
         ------
         BadInput
-            The result is no motion that can be read.
+            The result is not a readable motion.
         Missing
             The command is not installed.
         ServiceFailed
@@ -130,7 +130,7 @@ def _filled(text: str, values: dict[str, str], quote: Callable[[str], str] = str
 
 
 def _run(command: list[str], folder: Path, log: Path, timeout: float, usual: float, progress: Progress) -> None:
-    """Run a command to its end, in a process group of its own that never outlives this call."""
+    """Run a command in its own process group, which never outlives this call."""
     environment = {k: v for k, v in os.environ.items() if k not in _OWN and not _SECRET.search(k)}
     environment["PYTHONUNBUFFERED"] = "1"
     start = time.monotonic()
@@ -167,12 +167,12 @@ def _run(command: list[str], folder: Path, log: Path, timeout: float, usual: flo
 
 
 def _ended(process: subprocess.Popen) -> bool:
-    """Whether the command has ended; it is left unreaped, so that its group's number cannot be another's yet."""
+    """Whether the command has ended; it is not reaped yet, so that the number of its group cannot be reused."""
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _end(process: subprocess.Popen) -> None:
-    """End the whole process group: ask first, where the command still runs, then kill what is left."""
+    """End the whole process group: ask first if the command is still running, then kill the rest."""
     if not _ended(process):
         os.killpg(process.pid, signal.SIGTERM)
         limit = time.monotonic() + GRACE_SECONDS
@@ -183,7 +183,7 @@ def _end(process: subprocess.Popen) -> None:
 
 
 def _last_line(log: Path) -> str:
-    """The last line that the command wrote; a progress bar's rewritten line is one."""
+    """The last line of the command's output; rewriting progress bars count as one line."""
     with log.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
         text = file.read().decode(errors="replace")
@@ -198,7 +198,7 @@ def _last_words(log: Path) -> str:
 
 
 def _newest(pattern: str, since: float, log: Path) -> Path:
-    """The newest readable file that matches and was written since."""
+    """The newest readable file that matches and was written since then."""
     found = [Path(path) for path in glob.glob(pattern, recursive=True)]
     fresh = [path for path in found if path.stat().st_mtime >= since - 1.0 and recognises(path)]
     if fresh:

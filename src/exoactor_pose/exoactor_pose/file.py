@@ -1,4 +1,4 @@
-"""Backend ``file``: a motion that is already there, as another estimator or motion capture left it."""
+"""Backend ``file``: an existing motion from another estimator or motion capture."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from exoactor_pose.importers import read
 
 
 class FileReader(Estimator):
-    """Take a given motion as the estimate, whatever the video shows."""
+    """Returns a given motion as the estimate, whatever the video shows."""
 
     class Options(BaseOptions):
-        """What to read."""
+        """The file to read."""
 
         path: str = ""
         """Result file of GVHMR, GEM, WHAM, TRAM, PromptHMR, PHALP or 4D-Humans, AMASS .npz or .bvh."""

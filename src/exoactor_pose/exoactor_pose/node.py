@@ -29,7 +29,7 @@ JOINT = ColorRGBA(r=0.2, g=0.5, b=0.95, a=0.9)
 
 
 def fill(result: EstimateMotion.Result, estimate: Estimate) -> None:
-    """The stage's output into the result."""
+    """Fill the result from the stage's output."""
     result.motion = human_to_message(estimate.motion)
     result.keypoints = floats(estimate.keypoints)
 
@@ -53,7 +53,7 @@ class PoseNode(StageNode):
         self._replay = Replay(self, self._publish, lambda: self._markers.get_subscription_count() > 0)
 
     def feedback_options(self, publish_feedback: Callable[..., None]) -> dict[str, Any]:
-        """Segments go out as feedback, where the backend streams."""
+        """Publish segments as feedback, if the backend streams."""
 
         def on_segment(segment: HumanMotion) -> None:
             publish_feedback(

@@ -1,4 +1,4 @@
-"""Where a motion starts: at x = y = 0, facing +x."""
+"""Origin of a motion: it starts at x = y = 0, facing +x."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exoactor_core.body import BodyModel
 from exoactor_core.motion import HumanMotion
 
 HEADING_SECONDS = 0.2
-"""The heading at the start is the mean over so long."""
+"""s over which the initial heading is averaged."""
 
 
 def at_origin(motion: HumanMotion, body: BodyModel) -> HumanMotion:

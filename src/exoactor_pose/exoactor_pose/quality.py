@@ -1,4 +1,4 @@
-"""How good an estimate is, frame by frame and as a whole, without ground truth; and what is too bad to hand on."""
+"""Quality of an estimate, per frame and overall, without ground truth; and limits on it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from exoactor_core.stages import Metrics
 
 PELVIS, HEAD, ANKLES = 0, 15, [7, 8]
 LOCAL_SECONDS, LOCAL_FACTOR = 0.3, 3.0
-"""Over so long a time a motion may be so many times as bad as a clip on average: kicks and jumps are brief."""
+"""s for which a motion may be this many times worse than a clip's limit on average: kicks and jumps are brief."""
 
 
 class Limits(BaseOptions):
-    """What a clip must keep to be handed on."""
+    """Limits that a clip must satisfy."""
 
     min_quality: Share = 0.45
     """Minimum mean confidence of a motion; below it no person is credibly there. People in real videos reach 0.69 or
@@ -36,9 +36,9 @@ class Limits(BaseOptions):
 
 
 def frame_figures(motion: HumanMotion, body: BodyModel, reprojection: np.ndarray) -> dict[str, np.ndarray]:
-    """Figures of every frame of a motion with its contacts and confidence, each (T,).
+    """Quality figures of every frame of a motion with its contacts and confidence, each (T,).
 
-    ``reprojection`` (T,) is the mean distance of the body's landmarks from those seen, px.
+    ``reprojection`` (T,) is the mean distance of the body's landmarks from the detected ones, px.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def frame_figures(motion: HumanMotion, body: BodyModel, reprojection: np.ndarray
     the joints; ``speed`` of the pelvis over 0.1 s, m/s.
     """
     frames, fps = len(motion), motion.fps
-    assert motion.confidence is not None  # ones where it was not given
+    assert motion.confidence is not None  # ones if not given
     soles, joints = body.foot_points(motion), body.joints(motion)[:, :22]
     touching = _touching(motion)
     skate, jerk, speed = np.zeros(frames), np.zeros(frames), np.zeros(frames)
@@ -115,9 +115,9 @@ def _touching(motion: HumanMotion) -> np.ndarray:
 
 
 def faults(metrics: Metrics, limits: Limits, start_s: float = 0.0) -> str:
-    """Why a motion, by its `clip_figures`, is too poor to hand on, all reasons; empty: it is good.
+    """All reasons why a motion, by its `clip_figures`, is of insufficient quality; empty: it is good.
 
-    ``start_s`` is the time in the video of its first frame.
+    ``start_s`` is the time of its first frame in the video.
     """
     m = metrics
     if m["confidence_found_mean"] < limits.min_quality:
@@ -153,9 +153,9 @@ def faults(metrics: Metrics, limits: Limits, start_s: float = 0.0) -> str:
 
 
 def bad_frames(figures: dict[str, np.ndarray], limits: Limits, height_px: float, fps: float) -> np.ndarray:
-    """(T,) bool: frames around which the motion is so much worse than a clip may be that it is no person's.
+    """(T,) bool: frames around which the motion exceeds the limits so far that it is not a person's.
 
-    ``figures`` are of `frame_figures`, ``height_px`` is the person's height in view.
+    ``figures`` are those of `frame_figures`, ``height_px`` is the person's height in view.
     """
     window = max(1, round(LOCAL_SECONDS * fps))
     bad = figures["speed"] > limits.max_speed

@@ -1,9 +1,9 @@
-"""Frames in, finished segments of motion out, while the video is still being made.
+"""Streaming: frames in, finished segments of motion out, while the video is still being made.
 
-The fit works on a window of the last seconds. Each time it takes the frames that came, settles the older of them for
-good, and keeps the newer, whose future is not known yet, for the next time. What is settled stays in the window for a
-while and does not move: so the next frames go on from it without a jump, in the same world. What two seconds tell of
-the body's shape, of what is vertical and of the floor is little: these go on to be estimated, by all that was seen.
+The fit works on a window of the last seconds. Each time it adds the new frames, settles the older ones for good, and
+keeps the newer ones, whose future is still unknown, for the next time. Settled frames stay in the window for a while
+without moving, so that the next ones continue without a jump, in the same world. Two seconds say little about the
+body's shape, the vertical and the floor: these continue to be estimated from all evidence so far.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from exoactor_pose.video.cuts import MAX_GAP_SECONDS
 from exoactor_pose.video.landmark_tracking import HandFinder, Tracker, frame_step
 
 SEGMENT_SECONDS = 1.0
-"""s of motion in a segment."""
+"""s of motion per segment."""
 LOOKAHEAD_SECONDS = 1.0
-"""s of frames after a segment that are seen before it is settled."""
+"""s of frames after a segment that are needed before it is settled."""
 OVERLAP_SECONDS = 0.5
-"""s of settled motion that the fit goes on from."""
+"""s of settled motion from which the fit continues."""
 HAND_HISTORY_SECONDS = 2.5
 """s of landmarks before a segment from which hidden hands are inferred."""
 MAX_FRAMES_TOGETHER = 2
-"""Frames that are looked at together, at most: each delays what comes before."""
+"""Maximum number of frames per call of the detector: each delays the ones before."""
 CLOSED = "The stream is closed."
 
 
 class MotionStream:
     """The motion of one person, segment by segment.
 
-    The motion of a frame is out when ``delay`` more frames have come. Until then the stream keeps landmarks of a few
-    seconds and no images, however long it is. The detector is left open. Of the camera the focal lengths and the centre
-    count; ``motion`` estimates how it turns (None: it is taken as still). ``width`` and ``height`` of the frames are in
-    px, ``person_height`` in m; ``person`` is as for `exoactor_pose.detection.people.Follower`.
+    The motion of a frame is output after ``delay`` further frames. The stream keeps the landmarks of a few seconds and
+    no images, however long it is. The detector is left open. Of the camera the focal lengths and the centre are used;
+    ``motion`` estimates its rotation (None: it is taken as still). ``width`` and ``height`` of the frames are in px,
+    ``person_height`` in m; ``person`` is as for `exoactor_pose.detection.people.Follower`.
     """
 
     def __init__(
@@ -73,21 +73,21 @@ class MotionStream:
         )
         self.tracker = Tracker(detector, fps, person, hands, (motion,) if motion else ())
         self.start: int | None = None
-        """Number of the frame that the motion starts with, the first in which the person was found."""
+        """Number of the motion's first frame, the first one with the person."""
         self.ended = ""
         """Why the stream ended before its last frame, or `CLOSED`; empty: it has not."""
         self.fits: list[Fit] = []
-        """Those of the segments that the last call returned."""
+        """Fits of the segments returned by the last call."""
         self._together = min(detector.batch, MAX_FRAMES_TOGETHER)
-        self._waiting: list[np.ndarray] = []  # frames that the tracker has not taken yet
+        self._waiting: list[np.ndarray] = []  # frames that the tracker has not processed yet
         self._last: Fit | None = None  # of the last segment's frames
-        self._received = 0  # frames
-        self._settled = 0  # number of the frame up to which the motion is out
+        self._received = 0  # number of frames
+        self._settled = 0  # number of the frame up to which the motion has been output
         self._previous: PreviousFit | None = None  # from `_first` on
 
     @property
     def delay(self) -> int:
-        """How many frames come after a frame before its motion is out, at most."""
+        """Maximum number of frames after a frame before its motion is output."""
         return self.hop + self.ahead + self._together - 2
 
     @property
@@ -96,13 +96,13 @@ class MotionStream:
         return max(self._settled - self.held, self.start or 0)
 
     def push(self, frame: np.ndarray) -> list[HumanMotion]:
-        """Take the next frame, (H, W, 3) uint8 RGB, and return the segments that are finished with it, none or one."""
+        """Add the next frame, (H, W, 3) uint8 RGB, and return the segments that it finishes, none or one."""
         self.fits = []
         self._waiting.append(frame)
         return [] if self.ended or len(self._waiting) < self._together else self._take()
 
     def _take(self) -> list[HumanMotion]:
-        """Have the waiting frames looked at, and return the segments that are finished with them."""
+        """Process the waiting frames, and return the segments that they finish."""
         self.tracker(self._waiting)
         segments = []
         for _ in self._waiting:
@@ -112,7 +112,7 @@ class MotionStream:
         return segments
 
     def _next(self) -> list[HumanMotion]:
-        """Go on by one frame that the tracker has taken."""
+        """Advance by one processed frame."""
         number = self._received - self.tracker.first
         if self.tracker.changed[number] and self.start is not None:
             return self._end("the video is cut")
@@ -130,7 +130,7 @@ class MotionStream:
         return self._settle(self._settled + self.hop)
 
     def close(self) -> list[HumanMotion]:
-        """End the stream and return the last segment, if anything is left.
+        """End the stream and return the last segment, if any.
 
         Raises
         ------
@@ -144,7 +144,7 @@ class MotionStream:
         return segments if self.ended else segments + self._end()
 
     def _end(self, reason: str = "") -> list[HumanMotion]:
-        """Give out what is left, up to the last frame in which the person was found."""
+        """Output the rest, up to the last frame in which the person was found."""
         kept = self.tracker.poses[: self._received - self.tracker.first]
         found = [number for number, pose in enumerate(kept, self.tracker.first + 1) if pose is not None]
         self._received = max([self._settled, *found])
@@ -155,7 +155,7 @@ class MotionStream:
         return last
 
     def _settle(self, stop: int) -> list[HumanMotion]:
-        """Fit what came, and give out the motion up to the frame ``stop``."""
+        """Fit the new frames, and output the motion up to the frame ``stop``."""
         seen, start = self.tracker.landmarks(*self.size).part(self.tracker.first, self._received), self.start or 0
         if self.motion:
             turns = self.motion.turns(start, self._received)
@@ -163,7 +163,7 @@ class MotionStream:
                 seen = replace(seen, camera_rotation=turns[seen.start - start :])
         first = self._first
         window = with_hand_landmarks(seen).part(first, self._received)
-        if self._last is not None and self._last.seen is not None:  # which is the left leg is settled too
+        if self._last is not None and self._last.seen is not None:  # left and right are settled as well
             window = _with_head(self._last.seen.part(first, self._settled), window)
         previous = self._previous and replace(self._previous, state=self._previous.state.part(slice(len(window))))
         result = fit(window, self.camera, self.body, self.person_height, self.weights, previous=previous, goes_on=True)
@@ -176,10 +176,10 @@ class MotionStream:
             reprojection=result.reprojection[new],
             swapped_frames=_changed_frames(window, result.seen or window, new),
         )
-        assert result.information is not None  # it goes on
+        assert result.information is not None  # it continues
         found = result.state.common()
         known = self._previous.common if self._previous else Common(found, np.zeros_like(result.information))
-        share = (stop - self._settled) / (self._received - self._settled)  # the others are seen once more
+        share = (stop - self._settled) / (self._received - self._settled)  # the others are used again
         common = known.updated(found, result.information, share)
         self._settled = stop
         state = result.state.part(slice(self._first - first, None))
@@ -200,19 +200,19 @@ def _with_head(head: Landmarks, seen: Landmarks) -> Landmarks:
 
 
 def joined(segments: list[HumanMotion], body: BodyModel) -> HumanMotion:
-    """One motion of the segments, of a body as the last one has it, of which the most was seen."""
+    """Join the segments to one motion, with the body of the last one, which has the most evidence."""
     return HumanMotion.joined([_with_shape(segment, segments[-1].betas, body) for segment in segments])
 
 
 def _with_shape(motion: HumanMotion, betas: np.ndarray, body: BodyModel) -> HumanMotion:
-    """The same poses of another body, whose soles are as high where its legs are straight."""
+    """The same poses for another body, whose soles have the same height when its legs are straight."""
     rest = np.stack([body.rest_joints(each)[0] for each in (motion.betas, betas)])
     higher = body.rest_pelvis_height(betas) - body.rest_pelvis_height(motion.betas)
     return replace(motion, betas=betas, transl=motion.transl + rest[0] - rest[1] + [0.0, 0.0, higher])
 
 
 def _changed_frames(one: Landmarks, other: Landmarks, part: slice) -> int:
-    """In how many of some frames the landmarks differ."""
+    """Number of frames in which the landmarks differ."""
     differ = (one.image[part] != other.image[part]).any(axis=(1, 2))
     if one.world is not None and other.world is not None:
         differ |= (one.world[part] != other.world[part]).any(axis=(1, 2))
@@ -222,13 +222,13 @@ def _changed_frames(one: Landmarks, other: Landmarks, part: slice) -> int:
 def follow(
     video: Video, source: MotionStream, on_segment: OnSegment | None = None, progress: Progress = no_progress
 ) -> tuple[Landmarks, Fit]:
-    """Put a whole video, of which nothing is read ahead, through a new stream.
+    """Process a whole video with a new stream, without reading ahead.
 
     ``on_segment`` is called with each segment as soon as it is finished.
 
     Returns
     -------
-    What was seen in the frames of the motion, and the motion as one fit.
+    The landmarks in the frames of the motion, and the motion as one fit.
     """
     fits: list[Fit] = []
 

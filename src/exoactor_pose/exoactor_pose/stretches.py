@@ -1,4 +1,4 @@
-"""From the landmarks of a stretch of video to motions: what is bad for a moment is repaired, or split around."""
+"""From the landmarks of a stretch of video to motions: bad moments are repaired, or split around."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from exoactor_pose.video.cuts import MAX_GAP_SECONDS, enough_seconds, trimmed
 
 @dataclass(frozen=True)
 class Stretch:
-    """A part of a video in which the person is followed, and the motion in it."""
+    """Part of a video in which the person is followed, and its motion."""
 
     start: int
     """Number of its first frame."""
@@ -30,24 +30,24 @@ class Stretch:
     metrics: Metrics
     """Quality figures, see `clip_figures`."""
     fault: str
-    """Why it is too poor to hand on; empty: it is good."""
+    """Why its quality is insufficient; empty: it is good."""
     fit: Fit
-    """Of which it is a part."""
+    """The fit of which it is a part."""
 
     @property
     def seconds(self) -> tuple[float, float]:
-        """When it begins and ends in the video, s."""
+        """Start and end in the video, s."""
         return self.start / self.motion.fps, (self.start + len(self.motion)) / self.motion.fps
 
 
 def good_stretches(
     seen: Landmarks, fit: Callable[[Landmarks], Fit], body: BodyModel, limits: Limits, duration: float
 ) -> list[Stretch]:
-    """Motions from the landmarks of a stretch, in time order, and what is left out of it with its fault.
+    """Motions from the landmarks of a stretch, in order of time, and rejected parts with their faults.
 
-    The person is found in the first and in the last frame. Where the motion that ``fit`` gives is bad for a moment, the
-    landmarks there are no evidence: they are left out, and the body is fitted again. Around what stays bad, or is then
-    a gap that cannot be bridged, the stretch is split. ``duration`` is the video's, s.
+    The person is found in the first and in the last frame. If the motion that ``fit`` returns is bad for a moment, the
+    landmarks there are left out, and the body is fitted again. The stretch is split around parts that remain bad, or
+    are then too long a gap. ``duration`` is the video's, s.
     """
     result = fit(seen)
     bad = _bad(seen, result, body, limits)
@@ -79,14 +79,15 @@ def good_stretches(
 
 
 def _rejected(part: Stretch) -> Stretch:
-    """What is left out of a stretch, with its fault: one of all its frames, or else what these are."""
+    """A rejected part of a stretch, with its fault: that of the whole part, or else those of its frames."""
     return replace(part, fault=part.fault or "the person is seen too poorly, or well for too short a time")
 
 
 def _without_ends(start: int, stop: int, good: np.ndarray, most: int) -> tuple[int, int]:
-    """Leave out frames at both ends, up to ``most``, that are not good.
+    """Trim frames at both ends, at most ``most``, that are not good.
 
-    Legs and trunk are a guess there, as people come in and go; or somebody is in the air, where no robot can begin.
+    There, legs and trunk are guesses, as when people enter or leave; or the person is in the air, where a robot cannot
+    begin.
     """
     first, last = good[start : min(start + most, stop)], good[max(stop - most, start) : stop]
     return start + int(first.argmax()), stop - int(last[::-1].argmax())

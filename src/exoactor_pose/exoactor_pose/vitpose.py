@@ -1,8 +1,8 @@
 """Backend ``vitpose``: RT-DETR or D-FINE finds people, ViTPose places keypoints; both run through ``transformers``.
 
-A ViTPose of COCO-WholeBody (133 keypoints) gives body, feet, face and hands; one of COCO (17) the body alone. Neither
-gives depth: the fit takes it from the body's proportions. Order of the keypoints: Jin et al., "Whole-Body Human Pose
-Estimation in the Wild" (ECCV 2020); the face's 68 points are iBUG's.
+A ViTPose of COCO-WholeBody (133 keypoints) provides body, feet, face and hands; one of COCO (17) the body only. Neither
+provides depth, which the fit infers from the body's proportions. Order of the keypoints: Jin et al., "Whole-Body Human
+Pose Estimation in the Wild" (ECCV 2020); the face's 68 points are iBUG's.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from exoactor_pose.estimator import VideoEstimator
 
 WHOLE_BODY_KEYPOINTS, BODY_KEYPOINTS = 133, 17
 FIRST_HAND_KEYPOINTS = (91, 112)
-"""First keypoints of the left and the right hand; their 21 stand in MediaPipe's order."""
+"""First keypoints of the left and the right hand; their 21 are in MediaPipe's order."""
 _FACE = 23
 _PAIRED = ("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 _COCO = ("nose", *(f"{side}_{part}" for part in _PAIRED for side in ("left", "right")))
@@ -41,9 +41,9 @@ _NEAREST = {
     **dict.fromkeys(("thumb", "index", "pinky"), "wrist"),
     **dict.fromkeys(("heel", "foot"), "ankle"),
 }
-"""Where COCO has no such point: the nearest one that it has."""
+"""If COCO lacks a point: the closest one that it has."""
 WHOLE_BODY_EXPERT = 5
-"""Of ViTPose++'s experts, one per data set, that for COCO-WholeBody; the first is COCO's."""
+"""Index of the expert for COCO-WholeBody among ViTPose++'s experts, one per data set; the first is COCO's."""
 
 
 def landmarks_of(keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -71,14 +71,14 @@ def landmarks_of(keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 class VitposeDetector:
     """People by RT-DETR or D-FINE, keypoints by ViTPose, ``batch`` frames at once.
 
-    The models are names on the Hugging Face hub, or folders that ``save_pretrained`` wrote. Below ``min_confidence``,
-    in [0, 1], nobody is there. ``device`` is "cpu", "cuda" or another of PyTorch's; "auto" takes CUDA where there is
-    one.
+    The models are repository ids on the Hugging Face hub, or folders written by ``save_pretrained``. Detections below
+    ``min_confidence``, in [0, 1], are ignored. ``device`` is a PyTorch device such as "cpu" or "cuda"; "auto" is CUDA
+    if available.
 
     Raises
     ------
     Missing
-        ``transformers``, a model or the device is not there.
+        ``transformers``, a model or the device is missing.
     BadInput
         A model is of another kind.
     """
@@ -148,7 +148,7 @@ class VitposeDetector:
         return poses
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Nothing to release."""
 
     def _run(self, model: Any, inputs: Any) -> Any:
         with self._torch.inference_mode():
@@ -156,13 +156,13 @@ class VitposeDetector:
 
 
 def _person(box: np.ndarray) -> Person:
-    """Somebody in a box x0, y0, x1, y1 px; the region is its corner, width and height, as ViTPose's processor wants."""
+    """A person in a box x0, y0, x1, y1 px; the region is its corner, width and height, for ViTPose's processor."""
     low, high = box[:2], box[2:]
     return Person((low + high) / 2, float((high - low).max()), [*low.tolist(), *(high - low).tolist()])
 
 
 def _load(name: str, processors: Any, models: Any) -> tuple[Any, Any]:
-    """The processor and the model of a folder, of what was downloaded before, or of the hub."""
+    """The processor and the model from a folder, the local cache, or the hub."""
     where = str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
@@ -181,10 +181,10 @@ def _load(name: str, processors: Any, models: Any) -> tuple[Any, Any]:
 
 
 class VitposeEstimator(VideoEstimator):
-    """Video -> Estimate by ViTPose's landmarks: better ones where a GPU is there."""
+    """Video -> Estimate with ViTPose's landmarks, which are better but need a GPU."""
 
     class Options(VideoEstimator.Options):
-        """Those of the models, too."""
+        """Options, including those of the models."""
 
         person_model: str = "PekingU/rtdetr_r50vd_coco_o365"
         """People detector, RT-DETR or D-FINE: repository id on the Hugging Face hub, or folder."""

@@ -1,9 +1,9 @@
-"""Where MediaPipe's landmarks sit on the SMPL-X body, and how far its joints bend.
+"""Positions of MediaPipe's landmarks on the SMPL-X body, and ranges of its joints.
 
-MediaPipe marks what a viewer sees (the side of the hip, the skin of the face); SMPL-X's joints are centres of rotation.
-So each landmark has a joint that it moves with and an offset from it. That of the hip is the position of BlazePose's
-keypoint on the pelvis from the centre of the hip joint in Pose2Sim's OpenSim model (D. Pagnon, Markers_BlazePose.xml):
-22 mm to the side, 15 mm below, 7 mm ahead.
+MediaPipe marks what a viewer sees (the side of the hip, the skin of the face), whereas SMPL-X's joints are centres of
+rotation. So each landmark has a joint that it moves with and an offset from it. The offset of the hip is that of
+BlazePose's keypoint on the pelvis from the centre of the hip joint in Pose2Sim's OpenSim model (D. Pagnon,
+Markers_BlazePose.xml): 22 mm to the side, 15 mm below, 7 mm ahead.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def landmark_points(body: BodyModel, betas: np.ndarray) -> tuple[np.ndarray, np.
     return np.array(carriers), np.array(offsets)
 
 
-# Trust in each landmark: the face is small and rigid, hands and toes wander.
+# Trust in each landmark: the face is small and rigid, hands and toes are unsteady.
 _TRUST = {
     "nose": 0.4, "eye_inner": 0.1, "eye": 0.2, "eye_outer": 0.1, "ear": 0.5, "mouth": 0.1,
     "shoulder": 1.0, "elbow": 1.0, "wrist": 1.0, "pinky": 0.3, "index": 0.3, "thumb": 0.2,

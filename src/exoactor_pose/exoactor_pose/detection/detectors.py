@@ -1,4 +1,4 @@
-"""Detectors: they find people in images, and 33 landmarks on each; a protocol, and MediaPipe behind it."""
+"""Detectors: they find people in images and 33 landmarks on each; a protocol, and MediaPipe's implementation."""
 
 from __future__ import annotations
 
@@ -31,65 +31,67 @@ class Pose:
 
 
 class Detector(Protocol):
-    """Finds people, and places landmarks on one person a frame. Frames are (H, W, 3) uint8 RGB."""
+    """Finds people, and places the landmarks of one person per frame. Frames are (H, W, 3) uint8 RGB."""
 
     batch: int
-    """How many frames it takes at once."""
+    """Number of frames per call."""
 
     def find_people(self, frames: list[np.ndarray]) -> list[list[Person]]:
         """The people in every frame."""
 
     def find_landmarks(self, frames: list[np.ndarray], people: list[Person]) -> list[Pose | None]:
-        """The landmarks of one person in every frame; None where they do not fit."""
+        """The landmarks of one person in every frame; None if they do not fit."""
 
     def close(self) -> None:
-        """Give everything back."""
+        """Release all resources."""
 
 
 MODELS = ("lite", "full", "heavy")
 """MediaPipe's landmark models by their complexity 0, 1, 2."""
 _SEGMENTATION_OUTPUT = 2
-"""Number of the landmark models' output that nobody asks for: the silhouette."""
+"""Index of the landmark models' unused output, the silhouette."""
 _REGION_SCALE = 1.25
-"""Side of the region over the length of the body, as MediaPipe's graphs take it."""
+"""Side of the region relative to the length of the body, as in MediaPipe's graphs."""
 _BODY, _MIN_INSIDE = slice(11, 33), 0.25
-"""Landmarks below the head, and their share that is in the image at least: the others are the model's guesses."""
+"""Landmarks below the head, and their minimum share within the image: those outside are the model's guesses."""
 _ACROSS = np.array([[11, 12], [23, 24]])
 """Left and right shoulder, left and right hip."""
 _JOINTS = np.r_[11:17, 23:29]
 """Shoulders, elbows and wrists; hips, knees and ankles; each left, then right."""
 UNSURE_TURN_DEG = 40.0
-"""Turn of shoulders or hips since the heavy model looked last from which the full model may mix up front and back..."""
+"""Turn of shoulders or hips since the heavy model was last used, from which the full model may confuse front and
+back..."""
 UNSURE_SWAP = 0.08
-"""...lengths of the body by which the joints of a pair are nearer to where the other one is expected, from which it may
-mix up left and right..."""
+"""...lengths of the body by which the joints of a pair are closer to each other's expected positions, from which it may
+confuse left and right..."""
 UNSURE_VISIBILITY = 0.75
 """...mean visibility of the joints below which it is unsure..."""
 UNSURE_SIZE_PX = 150.0
-"""...and length of a body; the models' input is a square of 256 px, 1.25 times as large as the body."""
+"""...and length of a body below which it is; the models' input is a square of 256 px, 1.25 times as large as the
+body."""
 _SAME_PERSON_DISTANCE = 0.25
-"""Lengths of the body between the middles of two people found that are one."""
+"""Lengths of the body between the centres of two detections below which they are the same person."""
 _WIDE = 1.5
-"""Width over height from which an image is searched in squares: where one is little wider, people are hardly smaller
-for the detector in the whole of it, and it finds people that are none in the squares."""
+"""Aspect ratio from which an image is searched in squares: in less wide ones people are hardly smaller for the
+detector, and squares give more false detections."""
 MAX_STEP = 4
-"""Frames after a look at which to look again, at most."""
+"""Maximum number of frames until the model is run again."""
 MAX_DEVIATION = 0.0075
-"""Lengths of the body by which landmarks may bend off the straight way from one look to the next: more, and the frames
-in between are looked at, too."""
+"""Lengths of the body by which landmarks may deviate from a straight line until the next model run: otherwise frames in
+between are also processed."""
 
 
 def model_file(complexity: int) -> Path:
-    """Where MediaPipe looks for a landmark model."""
+    """Path at which MediaPipe looks for a landmark model."""
     return modules_folder() / "pose_landmark" / f"pose_landmark_{MODELS[complexity]}.tflite"
 
 
 class MediapipeDetector:
-    """MediaPipe's BlazePose: the landmarks of one frame say where to place those of the next.
+    """MediaPipe's BlazePose: the landmarks of one frame give the region of the next.
 
-    ``model_complexity`` is 0 lite, 1 full, 2 heavy, or "auto": full, and heavy, where it is installed, in the frames in
-    which full is unsure. Full comes with MediaPipe, heavy by ``make env``. Below ``min_confidence``, in [0, 1], nobody
-    is there.
+    ``model_complexity`` is 0 lite, 1 full, 2 heavy, or "auto": full, and heavy (if installed) in frames in which full
+    is unsure. The full model comes with MediaPipe, ``make env`` fetches the heavy one. Detections below
+    ``min_confidence``, in [0, 1], are ignored.
 
     Raises
     ------
@@ -123,7 +125,7 @@ class MediapipeDetector:
 
     @property
     def model(self) -> str:
-        """Names of the models whose landmarks were taken."""
+        """Names of the models that were used."""
         return ", ".join(model.name for model in self._models if model.looks) or self._models[0].name
 
     def find_people(self, frames: list[np.ndarray]) -> list[list[Person]]:
@@ -131,10 +133,10 @@ class MediapipeDetector:
         return [self._people_in(frame) for frame in frames]
 
     def find_landmarks(self, frames: list[np.ndarray], people: list[Person]) -> list[Pose | None]:
-        """The landmarks of one person in every frame; None where they do not fit.
+        """The landmarks of one person in every frame; None if they do not fit.
 
-        Where somebody is followed, as many of the frames are looked at as the motion needs, and the landmarks in the
-        others are interpolated.
+        If a person is being followed, the models run on as many of the frames as the motion requires, and the landmarks
+        of the others are interpolated.
         """
         track, *others = (person.region[1] for person in people)
         if any(other is not track for other in others):
@@ -154,7 +156,7 @@ class MediapipeDetector:
         return [_pose(each) for each in found]
 
     def _filled(self, frames: list[np.ndarray], before: _Track, after: _Track) -> list[_Track]:
-        """Tracks in the frames between two looks, interpolated or looked at as the motion needs, and the one after."""
+        """Tracks between two model runs, interpolated or processed as the motion requires, and the one after."""
         half = len(frames) // 2
         needed = frames and after.deviation(len(frames) + 1) > MAX_DEVIATION
         middle = self._look(frames[half], before, half + 1) if needed else None
@@ -182,7 +184,7 @@ class MediapipeDetector:
         return people
 
     def _ends_in(self, image: np.ndarray) -> list[np.ndarray]:
-        """Of everybody in an image (2, 2) px: the middle of the hips, and a point over the head (`_person`)."""
+        """For each person in an image (2, 2) px: the middle of the hips, and a point above the head (`_person`)."""
         from mediapipe.python import packet_getter
 
         got = self._people_graph(image)
@@ -194,11 +196,11 @@ class MediapipeDetector:
         return [np.array([(p.x, p.y) for p in ends]) * scale for ends in points]
 
     def _look(self, frame: np.ndarray, track: _Track, frames: int = 1) -> _Track | None:
-        """The track in a frame so many later, by the model; None: the landmarks do not fit."""
+        """Run the model on a frame so many later; None: the landmarks do not fit."""
         region, across = _person(track).region[0], track.across
         first, *heavy = self._models
         clear = across is not None and track.length >= UNSURE_SIZE_PX and not _hidden(track.points)
-        once = not track.looks  # so far: of people found, all but one are not looked at again
+        once = not track.looks  # so far: most detections are processed only once
         placed = first(frame, region) if clear or once or not heavy else None
         if heavy and (placed is None or (track.looks > 1 and _unsure(placed[0], track, frames))):
             placed = heavy[0](frame, region)
@@ -210,22 +212,22 @@ class MediapipeDetector:
 
 
 def _unsure(points: np.ndarray, track: _Track, frames: int) -> bool:
-    """Whether landmarks (33, 6) so many frames after a look show little, or are swapped or turned from heavy's."""
-    assert track.across is not None  # the heavy model looks as soon as somebody is followed
+    """Whether landmarks (33, 6) so many frames after a model run are hidden, swapped, or turned relative to heavy's."""
+    assert track.across is not None  # the heavy model runs as soon as somebody is followed
     cosine = (_across(points) * track.across).sum(axis=1)
     turned = bool(cosine.min() < np.cos(np.radians(UNSURE_TURN_DEG)))
     return _hidden(points) or turned or _swapped(points, track, frames)
 
 
 def _swapped(points: np.ndarray, track: _Track, frames: int) -> bool:
-    """Whether the left and the right joint of a pair have changed places, by landmarks (33, 6) so many frames later."""
+    """Whether a left and a right joint have been swapped, by landmarks (33, 6) so many frames later."""
     expected, at = (p[_JOINTS, :2].reshape(-1, 2, 2) for p in (track.points + frames * track.velocity, points))
     own, other = (np.linalg.norm(at - e, axis=-1).sum(axis=1) for e in (expected, expected[:, ::-1]))
     return bool((own - other).max() > UNSURE_SWAP * track.length)
 
 
 def _hidden(points: np.ndarray) -> bool:
-    """Whether landmarks (33, 6) show little of the limbs."""
+    """Whether landmarks (33, 6) show too little of the limbs."""
     return bool(points[_JOINTS, 2].mean() < UNSURE_VISIBILITY)
 
 
@@ -272,9 +274,9 @@ class _LandmarkModel:
 
 
 def _squares(image: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Squares that overlap by half or more and cover a wide image, each with its left edge, px; else the image itself.
+    """Overlapping squares (by half or more) that cover a wide image, each with its left edge, px; or the image itself.
 
-    The people detector shrinks what it is shown into a small square, in which people in a wide image would be tiny.
+    The people detector shrinks its input to a small square, in which people in a wide image would be tiny.
     """
     height, width = image.shape[:2]
     count = 1 if width < _WIDE * height else 1 + math.ceil(2 * (width / height - 1))
@@ -283,7 +285,7 @@ def _squares(image: np.ndarray) -> list[tuple[int, np.ndarray]]:
 
 
 def _between(before: _Track, after: _Track, count: int) -> list[_Track]:
-    """So many tracks between two looks: parabolas through the landmarks of these and of the look before them."""
+    """So many tracks between two model runs: parabolas through the landmarks of these and of the run before."""
     tracks = []
     for k in range(1, count + 1):
         share = k / (count + 1)
@@ -299,7 +301,7 @@ def _pose(track: _Track | None) -> Pose | None:
 
 @dataclass(frozen=True)
 class _Track:
-    """Two points, px, held still while they hardly move: a region that trembles makes the landmarks tremble.
+    """Two points, px, smoothed while they hardly move, since a jittering region makes the landmarks jitter.
 
     The One Euro filter (Casiez et al., CHI 2012), with MediaPipe's constants, a frame every 1/30 s, and speeds in
     lengths of the body.
@@ -308,41 +310,41 @@ class _Track:
     value: np.ndarray
     speed: float | np.ndarray = 0.0
     points: np.ndarray = field(default_factory=lambda: np.zeros((33, 6)))
-    """(33, 6) landmarks of the last look: x px, y px, visibility; x, y, z m."""
+    """(33, 6) landmarks of the last model run: x px, y px, visibility; x, y, z m."""
     velocity: np.ndarray = field(default_factory=lambda: np.zeros((33, 6)))
-    """Of the landmarks since the look before, a frame."""
+    """Velocity of the landmarks since the run before, per frame."""
     bend: np.ndarray = field(default_factory=lambda: np.zeros((33, 6)))
-    """Half of their acceleration, a frame^2."""
+    """Half of their acceleration, per frame^2."""
     curve: np.ndarray = field(default_factory=lambda: np.zeros((33, 6)))
-    """Mean of the last two bends, in which less is left of noise."""
+    """Mean of the last two bends, which has less noise."""
     frames: int = 1
-    """Since the look before."""
+    """Since the run before."""
     looks: int = 0
     across: np.ndarray | None = None
-    """`_across` of the heavy model's last look; None: it has not looked."""
+    """`_across` of the heavy model's last run; None: it has not run."""
 
     @property
     def length(self) -> float:
-        """px, about that of the body."""
+        """px, approximate length of the body."""
         return max(2 * float(np.linalg.norm(self.value[1] - self.value[0])), 1.0)
 
     @property
     def step(self) -> int:
-        """After how many frames to look again: twice as many as before, at most."""
+        """Number of frames until the next model run: at most twice as many as before."""
         step = min(2 * self.frames, MAX_STEP)
         while step > 1 and self.deviation(step) > MAX_DEVIATION:
             step //= 2
         return max(1, step)
 
     def deviation(self, frames: int) -> float:
-        """How far landmarks get off the straight way over so many frames, lengths of the body; unknown: infinite."""
+        """Deviation of landmarks from a straight line over so many frames, lengths of the body; infinite if unknown."""
         if self.looks < 4:
             return np.inf
         curve = np.linalg.norm(self.curve[:, :2], axis=1) * LANDMARK_TRUST * self.points[:, 2]
         return 0.25 * frames**2 * float(curve.max()) / self.length
 
     def next(self, value: np.ndarray, frames: int = 1) -> _Track:
-        """The same, so many frames later."""
+        """The track so many frames later."""
         rate = 30.0 / frames
         length = replace(self, value=value).length
         speed = self.speed + _smoothing_factor(1.0, rate) * ((value - self.value) * rate / length - self.speed)
@@ -350,7 +352,7 @@ class _Track:
         return replace(self, value=self.value + factor * (value - self.value), speed=speed)
 
     def since(self, before: _Track, frames: int) -> _Track:
-        """The same with the landmarks' motion since a look so many frames before."""
+        """The track with the landmarks' motion since a model run so many frames before."""
         velocity = (self.points - before.points) / frames
         bend = (velocity - before.velocity) / (frames + before.frames)
         bend[:, 2] = 0.0
@@ -359,14 +361,14 @@ class _Track:
 
 
 def _smoothing_factor(cutoff: float | np.ndarray, rate: float) -> float | np.ndarray:
-    """Of a new value in a low-pass filter of this cutoff, Hz, with so many values a second."""
+    """Weight of a new value in a low-pass filter of this cutoff, Hz, at this rate, Hz."""
     return 1.0 / (1.0 + rate / (2 * np.pi * cutoff))
 
 
 def _person(track: _Track) -> Person:
-    """Somebody from the middle of the hips, px, and the point over the head on the circle that holds the body."""
+    """A person from the middle of the hips, px, and the point above the head on the body's bounding circle."""
     ends = track.value
     x, y = ends[1] - ends[0]
     radius = float(np.hypot(x, y))
-    turn = np.arctan2(x, -y)  # 0 where the head is up, clockwise as seen
+    turn = np.arctan2(x, -y)  # 0 if the head is up, clockwise in the image
     return Person(ends[0], 2 * radius, ((*ends[0], 2 * _REGION_SCALE * radius, turn), track))

@@ -1,4 +1,4 @@
-"""Who is in a single image: what other stages ask the detector for, through the entry point ``exoactor.people``."""
+"""People in a single image, for other stages, through the entry point ``exoactor.people``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from exoactor_pose.detection.detectors import MediapipeDetector
 MIN_VISIBILITY = 0.5
 """Visibility in [0, 1] from which a landmark counts as seen."""
 SAME_PERSON_OVERLAP = 0.5
-"""Overlap of two boxes, as a share of the smaller, from which they are one person found twice."""
+"""Overlap of two boxes, as a share of the smaller one, from which they are the same person."""
 _EXTREMITIES = [LANDMARK_NAMES.index(name) for name in ("nose", "left_ankle", "right_ankle")]
 
 
 class MediapipePeople(PeopleFinder):
-    """Finds people, and what looks like them, in images, with MediaPipe.
+    """Finds people, and human-like figures, in images with MediaPipe.
 
     Raises
     ------
@@ -28,10 +28,10 @@ class MediapipePeople(PeopleFinder):
     """
 
     class Options(BaseOptions):
-        """How sure it must be."""
+        """Options of the detector."""
 
         min_confidence: Share = 0.5
-        """Confidence below which nobody is there."""
+        """Confidence below which detections are ignored."""
 
     options: Options
 
@@ -40,7 +40,7 @@ class MediapipePeople(PeopleFinder):
         self._detector = MediapipeDetector(min_confidence=self.options.min_confidence)
 
     def __call__(self, image: np.ndarray) -> list[PersonDetection]:
-        """Everybody in an image (H, W, 3) uint8 RGB, the largest first."""
+        """All people in an image (H, W, 3) uint8 RGB, the largest first."""
         found: list[PersonDetection] = []
         limit = np.array(image.shape[1::-1], float)
         for person in sorted(self._detector.find_people([image])[0], key=lambda p: -p.size):
@@ -60,7 +60,7 @@ class MediapipePeople(PeopleFinder):
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Area that two boxes share, as a share of the smaller."""
+    """Area shared by two boxes, relative to the smaller one."""
     sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
     smaller = min(np.prod(a[2:] - a[:2]), np.prod(b[2:] - b[:2]))
     return float(np.prod(np.maximum(sides, 0)) / max(smaller, 1e-9))

@@ -14,46 +14,47 @@ _PER_FRAME = ("image", "world", "found", "hands", "hands_world", "camera_rotatio
 
 @dataclass(frozen=True)
 class Landmarks:
-    """What was seen of the person in T frames, in MediaPipe's order of landmarks."""
+    """Landmarks of the person in T frames, in MediaPipe's order."""
 
     fps: float
     width: int
     height: int
     image: np.ndarray
-    """(T, 33, 3): x px, y px, visibility in [0, 1]; zeros where no person was found."""
+    """(T, 33, 3): x px, y px, visibility in [0, 1]; zeros if no person was found."""
     world: np.ndarray | None
-    """(T, 33, 3) m, about the middle of the hips; x right, y down, z away from the camera; None: no depth is known."""
+    """(T, 33, 3) m, relative to the middle of the hips; x right, y down, z away from the camera; None: depth is
+    unknown."""
     found: np.ndarray
     """(T,) bool."""
     hands: np.ndarray | None = None
     """(T, 2, 21, 3): the left and the right hand's landmarks in MediaPipe's order: x px, y px, confidence in [0, 1],
     0 where unseen."""
     hands_world: np.ndarray | None = None
-    """(T, 2, 21, 3) m about the hand's middle, axes as in ``world``."""
+    """(T, 2, 21, 3) m relative to the hand's centre, axes as in ``world``."""
     camera_rotation: np.ndarray | None = None
     """(T, 3, 3) rotation from the first frame's camera to this frame's camera; None: the camera stands still."""
     camera_travels: bool = False
-    """Whether the camera moves along, besides turning."""
+    """Whether the camera travels, besides turning."""
     focal_ratio: float = 1.0
-    """Focal length over the assumed one, as the background of a camera that turns shows it."""
+    """Focal length relative to the assumed one, from the background of a turning camera."""
     focal_std: float | None = None
-    """Its standard deviation as a share; None: that of the assumed one."""
+    """Its relative standard deviation; None: that of the assumed one."""
     start: int = 0
-    """Number of the first of these frames in the video: what lies before it is left out."""
+    """Number of the first of these frames in the video."""
     notes: tuple[str, ...] = ()
-    """Sentences with times on what was lost: cuts, empty stretches, the person leaving the frame, several people."""
+    """Sentences with times on what was lost: cuts, empty stretches, the person leaving the image, several people."""
     facts: Metrics = field(default_factory=dict)
-    """On the whole video: see `exoactor_pose.video.facts`."""
+    """Facts about the whole video: see `exoactor_pose.video.facts`."""
 
     def __len__(self) -> int:
         return len(self.found)
 
     def part(self, first: int, stop: int) -> Landmarks:
-        """The frames with numbers in the video from ``first`` to before ``stop``."""
+        """The frames of the video from ``first`` up to, but not including, ``stop``."""
         return replace(self._at(slice(first - self.start, stop - self.start)), start=first)
 
     def every(self, step: int) -> Landmarks:
-        """One of ``step`` frames, as of a video of so many times fewer frames per second."""
+        """Every ``step``-th frame, as of a video of a lower frame rate."""
         return replace(self._at(slice(None, None, step)), fps=self.fps / step, start=self.start // step)
 
     def _at(self, frames: slice) -> Landmarks:

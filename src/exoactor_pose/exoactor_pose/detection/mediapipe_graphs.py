@@ -1,6 +1,6 @@
-"""MediaPipe's graphs (finding people, placing landmarks in a region), each run on single images without a memory.
+"""MediaPipe's graphs (finding people, placing landmarks in a region), each run on single images without memory.
 
-The graphs are those inside the MediaPipe wheel, with the names of streams that its ``modules/*/*.pbtxt`` document.
+The graphs are those in the MediaPipe wheel, with the stream names documented in its ``modules/*/*.pbtxt``.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from exoactor_core.errors import Missing
 
 _STDERR = RLock()
 _OPERATORS_FIELD = 10
-"""Of a SubGraph's table in TensorFlow Lite's FlatBuffer schema."""
+"""Index in a SubGraph's table in TensorFlow Lite's FlatBuffer schema."""
 
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Send the C++ libraries' chatter to nowhere: TensorFlow Lite's has no other switch."""
-    with _STDERR:  # or one thread would keep the other's nowhere as the real one
+    """Silence the output of C++ libraries: TensorFlow Lite has no other switch."""
+    with _STDERR:  # otherwise one thread would restore the other's null device as the real one
         sys.stderr.flush()
         kept = os.dup(2)
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -41,9 +41,9 @@ def quiet_stderr() -> Iterator[None]:
 
 @contextmanager
 def _without_modules(*names: str) -> Iterator[None]:
-    """Have imports of modules that were not imported yet give empty ones.
+    """Replace imports of modules that have not been imported yet by empty ones.
 
-    MediaPipe draws with Matplotlib, which takes longer to import than all the rest of it, and nothing is drawn here.
+    MediaPipe draws with Matplotlib, which takes longer to import than the rest of it, and nothing is drawn here.
     """
     empty = {name: ModuleType(name) for name in names if name not in sys.modules}
     sys.modules.update(empty)
@@ -73,22 +73,22 @@ def modules_folder() -> Path:
 
 
 class Graph:
-    """One of MediaPipe's graphs, for an image and, if it wants one, a region of it.
+    """One of MediaPipe's graphs, for an image and, if required, a region of it.
 
     Parameters
     ----------
     name
-        Of the graph as MediaPipe registers it, such as PoseLandmarkByRoiCpu.
+        Registered name of the graph, such as PoseLandmarkByRoiCpu.
     outputs
         Tags of its output streams.
     roi
         Whether it takes a region.
     side
-        Side packets, by tag: whole numbers.
+        Integer side packets, by tag.
     model
         A TensorFlow Lite model to run in place of the graph's own.
     threshold
-        Confidence in [0, 1] below which the graph gives nothing.
+        Confidence in [0, 1] below which the graph outputs nothing.
 
     Raises
     ------
@@ -149,18 +149,18 @@ class Graph:
         Parameters
         ----------
         roi
-            x, y of the middle and side of a square in px, and its turn in rad (clockwise as seen).
+            x, y of the centre and side of a square in px, and its rotation in rad (clockwise in the image).
 
         Returns
         -------
-        The packets of the outputs that are there, by tag: read them with ``mediapipe.python.packet_getter``.
+        The packets of available outputs, by tag: read them with ``mediapipe.python.packet_getter``.
         """
         from mediapipe.framework.formats import rect_pb2
         from mediapipe.python import packet_creator
         from mediapipe.python._framework_bindings.image_frame import ImageFormat
 
         self._got, self._time = {}, self._time + 1
-        # A model's first result comes with chatter on standard error.
+        # A model's first result comes with messages on standard error.
         with nullcontext() if self._warm else quiet_stderr():
             if roi is not None:
                 height, width = image.shape[:2]
@@ -170,7 +170,7 @@ class Graph:
                 )
                 self._graph.add_packet_to_input_stream("roi", packet_creator.create_proto(rect).at(self._time))
             pixels = np.ascontiguousarray(image).view()
-            pixels.flags.writeable = False  # or it is copied
+            pixels.flags.writeable = False  # otherwise it is copied
             frame = packet_creator.create_image_frame(pixels, image_format=ImageFormat.SRGB)
             self._graph.add_packet_to_input_stream("image", frame.at(self._time))
             self._graph.wait_until_idle()
@@ -204,7 +204,7 @@ def _set_threshold(config: Any, threshold: float) -> None:
 
 
 def _set_model(config: Any, side_packet: str) -> None:
-    """Have a flat graph take its model from a side packet instead of loading a file."""
+    """Let a flat graph take its model from a side packet instead of a file."""
     for index, node in reversed(list(enumerate(config.node))):
         if node.calculator == "TfLiteModelCalculator":
             node.input_side_packet[:] = [f"MODEL_BLOB:{side_packet}"]
@@ -214,9 +214,9 @@ def _set_model(config: Any, side_packet: str) -> None:
 
 
 def without_output(model: bytes, number: int) -> bytes:
-    """A TensorFlow Lite model that does not compute one of its outputs, and gives its first output there instead.
+    """A TensorFlow Lite model without the computation of one of its outputs, which becomes a copy of its first output.
 
-    Operators are taken off the list in the FlatBuffer, in place; weights stay where and as they are.
+    Operators are removed from the list in the FlatBuffer, in place; weights are unchanged.
     """
     from mediapipe.tasks.metadata.schema_py_generated import Model
 
@@ -231,7 +231,7 @@ def without_output(model: bytes, number: int) -> bytes:
             needed.update(operator.InputsAsNumpy().tolist())
             kept.insert(0, index)
     start = graph._tab.Vector(graph._tab.Offset(_OPERATORS_FIELD))
-    offsets = np.frombuffer(data, np.uint32, graph.OperatorsLength(), start)  # each counts from its own position
+    offsets = np.frombuffer(data, np.uint32, graph.OperatorsLength(), start)  # each offset counts from its own position
     positions = start + offsets.itemsize * np.arange(len(offsets))
     offsets[: len(kept)] = (positions + offsets)[kept] - positions[: len(kept)]
     np.frombuffer(data, np.uint32, 1, start - 4)[0] = len(kept)

@@ -1,4 +1,4 @@
-"""Which of the people in a video is the one to read, and following that one through the frames."""
+"""Choosing the person to estimate among the people in a video, and following that person through the frames."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ import numpy as np
 from exoactor_core.errors import BadInput
 
 EQUAL_SIZE_RATIO = 0.8
-"""People whose sizes differ by less than this ratio count as equally large: a detector is off by a tenth for each."""
+"""People whose sizes differ by less than this ratio count as equally large: detected sizes are off by a tenth."""
 COMPARABLE_SIZE_RATIO = 0.5
-"""How large somebody must be in sizes of the person followed to count as another one, not as background..."""
+"""Size relative to the person followed from which others count as company rather than background..."""
 SAME_PERSON_DISTANCE = 0.15
-"""...and how far away, in its sizes: nearer, it is the same one found again."""
+"""...and distance, in sizes of the person, below which a detection is the same person."""
 SIDE_MARGIN, MIN_SIDE_WIDTH = 0.08, 0.2
-"""Sizes of the person that are kept clear on both sides, and that somebody else takes at least."""
+"""Margin on both sides of the person, and minimum width for somebody else, in sizes of the person."""
 MUCH_LARGER_RATIO = 1.5
-"""How many times the size of the person followed somebody must have to be reported."""
+"""Size relative to the person followed from which somebody is reported."""
 MAX_DISTANCE = 0.6
-"""How far, in sizes of the person, the person may have got between two looks that are close in time."""
+"""Maximum displacement between two detections close in time, in sizes of the person."""
 MAX_HIP_SPEED = 5.0
-"""Sizes a second: nobody is so fast while unseen (8 m/s), so a faster track has changed to something else."""
+"""Sizes per second: nobody is so fast while unseen (8 m/s), so a faster track has changed to something else."""
 MIN_SIMILARITY, MIN_SIMILARITY_IN_COMPANY, LEARNING_SIMILARITY = 0.35, 0.65, 0.85
-"""Similarity of colours in [0, 1] below which it is not the same person; below which it is not where others are about;
-and above which it is surely the same, and looks are learnt."""
+"""Similarity of colours in [0, 1] below which it is a different person; below which it is if others are around; and
+above which it is certainly the same one, whose appearance is learnt."""
 LEARNING_FRAMES = 10
-"""So many frames are learnt whatever they show."""
+"""The appearance in so many first frames is learnt in any case."""
 COMPANY_SECONDS = 2.0
-"""So long after others were seen they are still about."""
+"""For so long after others were seen they are still around."""
 SIMILARITY_MARGIN = 0.15
-"""Similarity by which another person must look more like the one followed to be that one."""
+"""Similarity by which another person must match better than the track to be the one followed."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody found in a frame."""
+    """A person found in a frame."""
 
     centre: np.ndarray
-    """(2,) px, the middle of the body."""
+    """(2,) px, centre of the body."""
     size: float
-    """px, about the body's length when it is stretched out."""
+    """px, approximate length of the stretched-out body."""
     region: Any = None
-    """Where the detector is to place landmarks: its own kind of value."""
+    """Region for the landmarks, in the detector's own format."""
 
 
 def colour_histogram(image: np.ndarray, person: Person) -> np.ndarray:
-    """(1024,) shares of colours on the trunk and on the thighs: by which people are told apart."""
+    """(1024,) colour histogram of trunk and thighs, by which people are distinguished."""
     parts = []
     for up, down in ((0.22, 0.02), (-0.02, -0.22)):
         low = person.centre - person.size * np.array([0.07, up])
@@ -59,7 +59,7 @@ def colour_histogram(image: np.ndarray, person: Person) -> np.ndarray:
 
 
 def _patch_histogram(image: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """(512,) shares of colours between two corners, px, as far as they are in the image."""
+    """(512,) colour histogram between two corners, px, within the image."""
     last = np.array([image.shape[1], image.shape[0]]) - 1
     low = np.clip(np.floor(low), 0, last).astype(int)
     high = np.clip(np.ceil(high), low + 1, last + 1).astype(int)
@@ -71,7 +71,7 @@ def _patch_histogram(image: np.ndarray, low: np.ndarray, high: np.ndarray) -> np
 
 
 def has_company(people: list[Person], person: Person | None) -> bool:
-    """Whether people of comparable size are there beside the person followed (None: several of whatever size)."""
+    """Whether there are people of comparable size beside the person followed (None: several of any size)."""
     if person is None:
         return len(people) > 1
     return any(
@@ -82,9 +82,9 @@ def has_company(people: list[Person], person: Person | None) -> bool:
 
 
 def side_images(image: np.ndarray, landmarks: np.ndarray, size: float) -> list[np.ndarray]:
-    """The parts of an image to the left and the right of a person of some size, px, where there is room for another.
+    """The parts of an image to the left and the right of a person of some size, px, if there is room for another one.
 
-    A detector that is shown these finds people whom it misses beside one who stands out.
+    A detector finds people in these whom it misses beside somebody prominent.
     """
     left, right = landmarks[:, 0].min() - SIDE_MARGIN * size, landmarks[:, 0].max() + SIDE_MARGIN * size
     parts = image[:, : max(0, int(left))], image[:, max(0, int(right)) :]
@@ -97,10 +97,10 @@ def bhattacharyya(a: np.ndarray, b: np.ndarray) -> float:
 
 
 class Follower:
-    """Chooses the person at first and finds the same one again in later frames.
+    """Chooses a person at first and finds the same one again in later frames.
 
-    ``choice`` is "largest" (of people equally large the most central), or the person's number counted from the left of
-    the image, from 0.
+    ``choice`` is "largest" (of equally large people the most central), or the person's number from the left of the
+    image, from 0.
     """
 
     def __init__(self, choice: str = "largest") -> None:
@@ -113,22 +113,22 @@ class Follower:
         self.choice = choice
         self.notes: list[str] = []
         self.most = 0
-        """The most people found in any frame."""
+        """Maximum number of people in any frame."""
         self.last: Person | None = None
         self.mismatches = 0
-        """For how many frames the track has been on somebody who looks otherwise, where others are about."""
+        """Number of frames for which the track has been on somebody of different appearance, with others around."""
         self.eligible: Callable[[list[Person], int, float], list[Person]] | None = None
-        """Those of some people, in a shot of some number at a time, s, who may be chosen; None: all."""
+        """Filter of the people who may be chosen, in a shot of some number at a time, s; None: all."""
         self.shot = 0
         self.time = 0.0
-        """s, when the track was there last."""
+        """s, time of the track's last frame."""
         self._company_time = -np.inf
         self._histogram: np.ndarray | None = None
         self._samples = 0
         self._reported_larger = False
 
     def choose(self, people: list[Person], width: int, time: float) -> Person | None:
-        """The person to follow from now on; None where there are too few.
+        """Choose the person to follow; None if there are too few.
 
         ``width`` is the image's, px; ``time``, s, the frame's.
         """
@@ -151,7 +151,7 @@ class Follower:
         return best
 
     def find(self, image: np.ndarray, people: list[Person], time: float) -> Person | None:
-        """The person followed among the people of a frame, by position and appearance; None: none of them."""
+        """The person followed among the people in a frame, by position and appearance; None: none of them."""
         if self.last is None:
             return self.choose(people, image.shape[1], time)
         needed = MIN_SIMILARITY_IN_COMPANY if self._in_company(time) else MIN_SIMILARITY
@@ -168,7 +168,7 @@ class Follower:
         return best
 
     def observe(self, people: list[Person], time: float) -> None:
-        """Take note of how many people there are."""
+        """Record the number of people."""
         self.most = max(self.most, len(people))
         if len(people) > 1:
             self._company_time = time
@@ -186,11 +186,11 @@ class Follower:
         return time - self._company_time < COMPANY_SECONDS
 
     def similarity(self, image: np.ndarray, person: Person) -> float:
-        """How much somebody looks like the person followed, in [0, 1]; 1 before anybody is followed."""
+        """Similarity of somebody's appearance to the person followed, in [0, 1]; 1 before anybody is followed."""
         return 1.0 if self._histogram is None else bhattacharyya(self._histogram, colour_histogram(image, person))
 
     def better_match(self, image: np.ndarray, people: list[Person]) -> Person | None:
-        """Somebody who is clearly rather the one followed than whoever stands where the track now is."""
+        """Somebody who clearly matches better than the present track."""
         if self.last is None or self._histogram is None or len(people) < 2:
             return None
         distances = [float(np.linalg.norm(p.centre - self.last.centre)) for p in people]
@@ -203,7 +203,7 @@ class Follower:
         return best if self.similarity(image, best) > self.similarity(image, at_track) + SIMILARITY_MARGIN else None
 
     def update(self, image: np.ndarray, person: Person, time: float, alone: bool = True) -> None:
-        """The track is here; looks are learnt where nobody else is near (``alone``)."""
+        """Update the track; its appearance is learnt if nobody else is near (``alone``)."""
         histogram = colour_histogram(image, person)
         similarity = 1.0 if self._histogram is None else bhattacharyya(self._histogram, histogram)
         learnt = self._samples >= LEARNING_FRAMES
@@ -219,6 +219,6 @@ class Follower:
             self._histogram = self._histogram + (histogram - self._histogram) / min(self._samples, 20)
 
     def reset(self, another_shot: bool) -> None:
-        """After a cut, or in another light: anybody may be in the image, looking otherwise."""
+        """Reset after a cut or a change of light: anybody may be in the image, with another appearance."""
         self.last, self._histogram, self.mismatches = None, None, 0
         self.shot += another_shot

@@ -1,4 +1,4 @@
-"""Who of the people in a video is the one to read, by all of the video."""
+"""Choosing the person to estimate by the whole video."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ import numpy as np
 from exoactor_pose.detection.people import MIN_SIMILARITY, Person, bhattacharyya
 
 MAX_GAP_SECONDS = 2.0
-"""Somebody who is not seen for longer begins a new track."""
+"""A person who is not seen for longer begins a new track."""
 MIN_DISTANCE, MAX_SPEED = 0.5, 1.5
-"""Heights by which a sighting may be off, and heights a second by which people get on besides: 2.5 m/s."""
+"""Heights by which a sighting may be off, and heights per second that people move: 2.5 m/s."""
 MIN_VISIBILITY = 0.6
-"""Mean visibility of the landmarks below the head from which it is somebody."""
+"""Mean visibility of the landmarks below the head from which a detection is a person."""
 SAME_DISTANCE = 0.25
-"""Heights between the hips of two who are one."""
+"""Heights between the hips of two detections below which they are the same person."""
 BEYOND_SECONDS = 0.75
-"""How long before the first sighting and after the last somebody may be looked for."""
+"""Time before the first and after the last sighting within which a person may be expected."""
 LOOK_SECONDS = 0.5
-"""How long a single sighting counts."""
+"""Duration that a single sighting counts."""
 MAX_PATH_HEIGHTS = 2.0
-"""Heights of way that count: two make somebody three times as prominent."""
+"""Heights of path that count: two make a person three times as prominent."""
 MIN_PROMINENCE_RATIO = 1.2
-"""So many times as prominent as the person followed must somebody be to be followed instead."""
+"""How many times more prominent than the person followed somebody must be to be followed instead."""
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """Somebody in a frame."""
+    """A person in a frame."""
 
     time: float
     """s."""
     centre: np.ndarray
-    """(2,) px, the middle of the hips."""
+    """(2,) px, middle of the hips."""
     height: float
     """px."""
     whole: float
-    """Share of the body, below the head, that is in the image."""
+    """Share of the body, below the head, within the image."""
     colours: np.ndarray
-    """As `exoactor_pose.detection.people.colour_histogram`."""
+    """Colours, as `exoactor_pose.detection.people.colour_histogram`."""
     followed: bool
     """Whether it is the person followed."""
 
@@ -53,11 +53,11 @@ class Track:
 
     @property
     def followed(self) -> bool:
-        """Whether it is the person followed, in most sightings."""
+        """Whether it is the person followed in most sightings."""
         return sum(seen.followed for seen in self.sightings) > len(self.sightings) / 2
 
     def continues(self, other: Track) -> bool:
-        """Whether it is another part of the same person's track: both are followed, one ends where the other begins."""
+        """Whether it continues another track of the followed person: one ends where the other begins."""
         first, second = sorted((self.sightings, other.sightings), key=lambda seen: seen[0].time)
         end, begin = first[-1], second[0]
         near = float(np.linalg.norm(begin.centre - end.centre)) < MIN_DISTANCE * end.height
@@ -65,14 +65,14 @@ class Track:
 
     @property
     def prominence(self) -> float:
-        """How large and whole somebody is and for how long, all the more for getting about."""
+        """Prominence: size, completeness and duration, increased by movement."""
         first, last = self.sightings[0], self.sightings[-1]
         way = float(np.linalg.norm(last.centre - first.centre)) / max(last.height, 1.0)
         size = float(np.mean([seen.height * seen.whole for seen in self.sightings]))
         return size * (last.time - first.time + LOOK_SECONDS) * (1.0 + min(way, MAX_PATH_HEIGHTS))
 
     def distance(self, centre: np.ndarray, time: float) -> float:
-        """Heights from the track to somebody found at (2,) px at a time, s; infinite where it cannot be the same."""
+        """Heights from the track to a person found at (2,) px at a time, s; infinite if it cannot be the same one."""
         times = np.array([seen.time for seen in self.sightings])
         at = [np.interp(time, times, [seen.centre[k] for seen in self.sightings]) for k in (0, 1)]
         nearest = self.sightings[int(np.abs(times - time).argmin())]
@@ -81,19 +81,19 @@ class Track:
 
 
 class Sightings:
-    """Everybody who was seen in a video of images so wide and high, px."""
+    """All people seen in a video with images of this width and height, px."""
 
     def __init__(self, width: int, height: int) -> None:
         self.size = np.array([width, height])
         self.tracks: list[Track] = []
         self.time = -np.inf
-        """When was looked last, s."""
+        """s, time of the last search."""
 
     def add(self, time: float, shot: int, people: list[tuple[np.ndarray, np.ndarray, bool]]) -> None:
-        """Take note of who is in a frame at a time, s, of the shot of some number, in time order.
+        """Add the people in a frame at a time, s, of a numbered shot, in order of time.
 
-        Given are everybody's landmarks (33, 3): x px, y px, visibility; their colours; and whether it is the one
-        followed, who comes first. Somebody found twice counts once.
+        For each person: landmarks (33, 3): x px, y px, visibility; colours; and whether it is the one followed, who
+        comes first. A person found twice counts once.
         """
         from scipy.optimize import linear_sum_assignment  # takes 0.1 s to import
 
@@ -125,7 +125,7 @@ class Sightings:
                 known[k].sightings.append(seen[i])
 
     def best(self) -> dict[int, Track]:
-        """The most prominent person of each shot by its number: the one followed unless another clearly is."""
+        """The most prominent person of each shot by number: the one followed unless another clearly is."""
         best = {}
         for shot in {track.shot for track in self.tracks}:
             tracks = [track for track in self.tracks if track.shot == shot]
@@ -135,7 +135,7 @@ class Sightings:
         return best
 
     def most_prominent(self, people: list[Person], shot: int, time: float) -> list[Person]:
-        """Those of the people in a frame who may be the most prominent person of its shot; all if nobody is known."""
+        """The people in a frame who may be the most prominent one of its shot; all if none is known."""
         tracks = [track for track in self.tracks if track.shot == shot]
         if not tracks:
             return people
@@ -150,11 +150,11 @@ class Sightings:
 
 
 def mean_visibility(image: np.ndarray) -> float:
-    """Of the landmarks below the head, of (33, 3): x px, y px, visibility."""
+    """Mean visibility of the landmarks below the head, (33, 3): x px, y px, visibility."""
     return float(image[11:, 2].mean())
 
 
 def _distance(seen: Sighting, at: np.ndarray, centre: np.ndarray, time: float) -> float:
-    """Distance from a position to ``centre`` in heights; infinite where who was seen cannot be there at that time."""
+    """Distance from a position to ``centre`` in heights; infinite if the person cannot be there at that time."""
     gap, away = abs(time - seen.time), float(np.linalg.norm(centre - at)) / max(seen.height, 1.0)
     return away if gap < MAX_GAP_SECONDS and away < MIN_DISTANCE + MAX_SPEED * gap else np.inf

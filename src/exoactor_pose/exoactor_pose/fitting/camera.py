@@ -1,4 +1,4 @@
-"""The pinhole camera, that looks along world +x from above the floor."""
+"""A pinhole camera above the floor, looking along world +x."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 FOCAL_STD = 0.3
-"""Of an assumed focal length, as a share: about that of 55 degrees, fields of view from 42 to 70 degrees."""
+"""Relative standard deviation of an assumed focal length: for 55 degrees, fields of view from 42 to 70 degrees."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Camera:
     height: float = 1.2
     """m above the floor."""
     roll: float = 0.0
-    """rad, positive: clockwise as seen from behind, so that the image turns to the left."""
+    """rad, positive: clockwise seen from behind, so that the image turns to the left."""
     focal_std: float = 0.0
-    """Standard deviation of the focal lengths, as a share of them; 0: they are known."""
+    """Relative standard deviation of the focal lengths; 0: they are known."""
 
     @classmethod
     def guess(cls, width: int, height: int, fov_deg: float) -> Camera:
@@ -35,11 +35,11 @@ class Camera:
         return cls(focal, focal, width / 2, height / 2, focal_std=FOCAL_STD)
 
     def zoomed(self, ratio: float, std: float) -> Camera:
-        """The camera with focal lengths so many times as long, and their standard deviation as a share of them."""
+        """The camera with focal lengths scaled by a ratio, and their relative standard deviation."""
         return replace(self, fx=ratio * self.fx, fy=ratio * self.fy, focal_std=std)
 
     def tilted(self, level: np.ndarray, height: float) -> Camera:
-        """The camera at another height, seen from a world turned by ``level`` (3, 3); its heading is left out."""
+        """The camera at another height, seen from a world turned by ``level`` (3, 3), without its heading."""
         rotation = self.rotation @ level.T
         pitch, roll = math.asin(-rotation[2, 2]), math.atan2(rotation[0, 2], -rotation[1, 2])
         return replace(self, height=height, pitch=pitch, roll=roll)

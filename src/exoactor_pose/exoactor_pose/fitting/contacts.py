@@ -1,4 +1,4 @@
-"""When feet touch the floor, by how the soles move."""
+"""Contacts of the feet with the floor, from the motion of the soles."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from scipy.ndimage import gaussian_filter1d, median_filter, minimum_filter1d
 from exoactor_core.arrays import true_runs
 
 PIVOT_RATE, PIVOT_ANGLE = 0.3, 0.15
-"""rad/s about the vertical, and rad in one go, from which on a foot on the floor pivots: slower and less is noise."""
+"""rad/s about the vertical, and rad in one go, from which a foot on the floor pivots: less is noise."""
 _LONGEST_RISE = 0.3
-"""s from the take-off to the top of a jump, with room: that of a jump of 0.44 m."""
+"""s from the take-off to the top of a jump, at most: that of a jump of 0.44 m."""
 
 
 def contacts_of(soles: np.ndarray, fps: float) -> np.ndarray:
-    """Contacts (T, 4) in [0, 1] of sole points (T, 4, 3) m: those that are low and slow, for 0.1 s or more."""
+    """Contacts (T, 4) in [0, 1] of sole points (T, 4, 3) m: those that are low and slow for 0.1 s or more."""
     if len(soles) > 2:
         speed = np.linalg.norm(np.gradient(soles, 1 / fps, axis=0), axis=-1)
     else:
         speed = np.zeros(soles.shape[:2])
-    # Low by the lowest point around, not by the floor: a floor that is still a little off must not hide contacts; nor
-    # by the lowest of the frame, by which soles stand that stop at the top of a jump.
+    # Low relative to the lowest point around rather than to the floor, which may still be inaccurate; and not relative
+    # to the frame's lowest point, by which soles that stop at the top of a jump would stand.
     lowest = minimum_filter1d(soles[..., 2].min(axis=1), 2 * round(_LONGEST_RISE * fps) + 1, mode="nearest")
     rise = soles[..., 2] - lowest[:, None]
     low = 1 / (1 + np.exp(-(0.06 - rise) / 0.01))
@@ -30,9 +30,9 @@ def contacts_of(soles: np.ndarray, fps: float) -> np.ndarray:
 
 
 def fixed_points(soles: np.ndarray, contacts: np.ndarray, fps: float) -> np.ndarray:
-    """Which sole points in contact stay where they are, (T, 4) in [0, 1] as the contacts.
+    """Sole points in contact that are fixed, (T, 4) in [0, 1] like the contacts.
 
-    Of a foot that pivots it is the heel or the toe alone, whichever moves less; the other one slides around it.
+    Of a pivoting foot only the heel or the toe is, whichever moves less; the other one slides around it.
     """
     fixed = contacts.copy()
     for foot in (slice(0, 2), slice(2, 4)):

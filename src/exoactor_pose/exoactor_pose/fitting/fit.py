@@ -1,10 +1,10 @@
-"""One fit of SMPL-X parameters over all frames of a clip to the landmarks seen in it.
+"""One fit of SMPL-X parameters to the landmarks of all frames of a clip.
 
-Unknown are the pose and position of the body in every frame, its shape, and the camera's pitch, roll and height above
-the floor. Wanted are small errors of the landmarks in the image (robust), of the directions of the limbs in space where
-the detector gives them, joints inside their range, smooth motion, and feet that stand still on the floor where
-they touch it. All frames are solved together by Levenberg's method: a frame is only coupled with its neighbours, so
-the normal equations are a narrow band, and a planted foot ties the path down over any number of frames at once.
+The unknowns are the pose and position of the body in every frame, its shape, and the camera's pitch, roll and height
+above the floor. The cost comprises errors of the landmarks in the image (robust) and of the directions of the limbs in
+space (if the detector provides them), joints outside their range, accelerations and jerks, and motion of the feet on
+the floor while they touch it. All frames are solved together by Levenberg's method: a frame is only coupled with its
+neighbours, so that the normal equations are a narrow band, and a planted foot fixes the path over any number of frames.
 
 Sources: the terms are those of SMPLify (Bogo et al., ECCV 2016) and SMPLify-X (Pavlakos et al., CVPR 2019), with
 contacts as in Rempe et al., "HuMoR" (ICCV 2021); balance by the zero-moment point of a point mass (Kajita et al.,
@@ -41,77 +41,77 @@ from exoactor_pose.fitting.parallel import in_parallel
 from exoactor_pose.fitting.skeleton import CAMERA, LANDMARKS, MIXING, VARIABLES, Points, Skeleton, State
 
 USUAL_HEIGHT = 1.70
-"""m, of a person whose stature is not known."""
+"""m, of a person of unknown height."""
 STANDING, AIRBORNE = 0.03, 0.12
-"""m above the lowest sole point below which a sole point stands before a camera that travels, and above the floor from
-which on nothing stands."""
+"""m above the lowest sole point below which a sole point stands before a travelling camera, and above the floor from
+which nothing stands."""
 SWING = 0.3
-"""m/s of a sole point from which on it counts ever less as standing."""
+"""m/s of a sole point from which it counts less and less as standing."""
 UNSURE_SHARE = 1 / 3
-"""Of the frames, that a detector has face the other way than the rest: more, and the rest may be the wrong ones."""
+"""Share of frames facing the other way than the rest, from which the rest may be the wrong ones."""
 FOOT_WIDTH = 0.09
-"""m, below which the middles of two feet are not apart: a foot is 0.10 m wide at the ball, 0.07 at the heel (Gordon et
-al., "ANSUR II", 2014)."""
+"""m, minimum distance between the centre lines of two feet: a foot is 0.10 m wide at the ball, 0.07 at the heel (Gordon
+et al., "ANSUR II", 2014)."""
 LEAN_SECONDS = 1.0
-"""How long a body that goes on from an earlier fit takes to lean over to what is vertical by now."""
+"""s in which a body that continues an earlier fit adapts to the new vertical."""
 CHUNK = 64
-"""Frames whose derivatives are held at a time."""
+"""Number of frames whose derivatives are held at a time."""
 COMPARISON_RATE, COMPARISON_ITERATIONS = 7.5, (4, 4)
-"""Frames per second, at about which a step takes half a second, and iterations of fits of which only the costs count:
-their differences settle long before the body does."""
+"""Hz, at which a step takes about half a second; and iterations of fits that are only compared by cost, which converges
+long before the body."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Spreads (one standard deviation) of the terms of the fit, and how long it works."""
+    """Standard deviations of the terms of the fit, and its iterations."""
 
     image: float = 0.02
-    """m at the person's distance, per landmark of full trust."""
+    """m at the person's distance, for a landmark of full trust."""
     direction: float = 0.4
-    """rad, direction of a limb in space: a detector's errors are half of this and last for many frames."""
+    """rad, direction of a limb in space: a detector's errors are half of this and persist for many frames."""
     acceleration: tuple[float, float, float] = (3.5, 17.0, 25.0)
-    """m/s^2 of the pelvis' position, rad/s^2 of its turn, and of the joints' axis-angles."""
+    """m/s^2 of the pelvis' position, rad/s^2 of its rotation, and of the joints' axis-angles."""
     jerk: tuple[float, float, float] = (6.0, 30.0, 45.0)
-    """m/s^3, rad/s^3 and rad/s^3 of the same: what keeps the motion as smooth as people's."""
+    """m/s^3, rad/s^3 and rad/s^3 of the same, which keeps the motion as smooth as people's."""
     sudden: float = 2.5
-    """Spreads of acceleration and jerk from which on more costs little more: kicks and steps are quick."""
+    """Standard deviations of acceleration and jerk beyond which the cost hardly grows: kicks and steps are quick."""
     slide: float = 0.05
     """m/s, of a sole point in contact."""
     locked: float = 0.02
-    """The same in the last pass, when the contacts are sure."""
+    """The same in the last pass, when the contacts are certain."""
     floor: float = 0.01
-    """m, height of a sole point in contact, or depth of any sole point under the floor."""
+    """m, height of a sole point in contact, or depth of any sole point below the floor."""
     overlap: float = 0.02
-    """m, of the feet in each other."""
+    """m, overlap of the feet."""
     airborne: float = 0.05
     """m, height of the lowest sole point; robust, since people jump."""
     balance: float = 0.03
-    """m, zero-moment point from the middle of the sole points in contact; robust."""
+    """m, zero-moment point from the centre of the sole points in contact; robust."""
     dynamic_balance: float = 0.5
-    """The same as a share of the way from below the centre of mass to it, more where a body moves quickly: its limbs'
-    angular momentum counts, too."""
+    """The same as a share of its distance from the foot of the centre of mass, larger when a body moves quickly, since
+    the angular momentum of its limbs matters as well."""
     usual_pitch: float = 0.1
     """rad: a third-person camera looks down a little."""
     pitch: float = 0.04
-    """rad, camera pitch about the usual one."""
+    """rad, deviation of the camera's pitch from the usual one."""
     roll: float = 0.02
-    """rad, camera roll; robust: most cameras are held level, the others at any angle."""
+    """rad, camera roll; robust: most cameras are level, the others at any angle."""
     stature: float = 0.002
     """m."""
     travel: float = 0.3
-    """Of the scale of the camera's path."""
+    """Of the scale of the camera's path, relative."""
     shape: float = 0.6
-    """Of the other shape coefficients, which count in standard deviations: the same person's vary by more from view to
-    view than people do."""
+    """Of the other shape coefficients, in their standard deviations: estimates of one person vary more between views
+    than people do."""
     prior_frames: int = 15
-    """The priors of what is common to all frames count once in so many, since a detector's errors last."""
+    """The priors of common variables count once per so many frames, since a detector's errors persist."""
     iterations: tuple[int, int] = (10, 12)
-    """At most, before and after the contacts are known."""
+    """Maximum iterations before and after the contacts are known."""
 
 
 @dataclass(frozen=True)
 class Common:
-    """What is known of the shape and the camera, all common variables, besides what the fit sees itself."""
+    """Prior knowledge of shape and camera, the common variables."""
 
     mean: np.ndarray
     """(N,)."""
@@ -119,7 +119,7 @@ class Common:
     """(N, N) inverse covariance."""
 
     def updated(self, found: np.ndarray, information: np.ndarray, share: float) -> Common:
-        """The same with a share of what a fit saw, which with this knowledge found them to be (N,)."""
+        """The same with a share of the information of a fit, which with this prior found them to be (N,)."""
         total = self.information + share * information
         own = information @ found + self.information @ (found - self.mean)
         return Common(np.linalg.solve(total, self.information @ self.mean + share * own), total)
@@ -127,10 +127,10 @@ class Common:
 
 @dataclass(frozen=True)
 class PreviousFit:
-    """The result of an earlier fit for the first frames: the fit goes on from there.
+    """The result of an earlier fit of the first frames, from which the fit continues.
 
-    The first ``settled`` frames stay as they are; ``state`` may hold more, which only start there. Shape, and how the
-    camera is held, go on to be estimated: what the settled frames tell of them counts.
+    The first ``settled`` frames are kept; further ones in ``state`` are only an initial guess. Shape and orientation of
+    the camera continue to be estimated, including the evidence of the settled frames.
     """
 
     state: State
@@ -144,23 +144,23 @@ class PreviousFit:
 
 @dataclass(frozen=True)
 class Fit:
-    """The fitted motion (floor z = 0, starts at x = y = 0 facing +x) and how well it fits."""
+    """The fitted motion (floor z = 0, starting at x = y = 0 facing +x) and its quality."""
 
     motion: HumanMotion
     camera: Camera
     reprojection: np.ndarray
-    """(T,) mean error of the trusted landmarks, px; 0 where no person was found."""
+    """(T,) mean error of the trusted landmarks, px; 0 if no person was found."""
     state: State
     height_px: float
-    """Height of the person in view, median of the frames."""
+    """Height of the person in view, px, median of the frames."""
     swapped_frames: int = 0
-    """Frames in which left and right, or near and far, were set right."""
+    """Number of frames in which left and right, or near and far, were corrected."""
     seen: Landmarks | None = None
-    """The landmarks, set right; without the camera's turn where the motion is a likelier one without it."""
+    """The corrected landmarks; without the camera's rotation if the motion is likelier without."""
     cost: float = 0.0
-    """What the fit has left of its terms."""
+    """Remaining cost."""
     information: np.ndarray | None = None
-    """(N, N) what the fit saw of the common variables, where another one is to go on from it: see `Common`."""
+    """(N, N) information about the common variables, if another fit is to continue: see `Common`."""
 
 
 def fit(
@@ -178,17 +178,17 @@ def fit(
     Parameters
     ----------
     seen
-        Landmarks of T frames, the person found in at least one; those in space may be lacking.
+        Landmarks of T frames with the person found in at least one; those in space may be missing.
     camera
-        Its focal lengths and centre count; pitch and height are where the fit starts.
+        Its focal lengths and centre are used; pitch and height are initial values.
     person_height
-        m; sets the scale of everything, since an image does not show it.
+        m; sets the overall scale, which an image does not show.
     previous
         The earlier fit of the first frames; ``seen.camera_rotation`` then counts from the camera of the first fit.
     goes_on
-        Whether another fit is to go on from this one.
+        Whether another fit will continue from this one.
     """
-    # Where the single frames are ambiguous, the person's motion decides: the likelier one counts.
+    # If single frames are ambiguous, the likelier motion decides.
     turned, turned_frames = fix_front_back_flips(seen)
     readings = [fix_left_right_swaps(seen)]
     if turned_frames:
@@ -199,7 +199,7 @@ def fit(
             reading, swapped_frames = fix_left_right_swaps(way)
             readings.append((reading, flipped + swapped_frames))
     if seen.camera_travels and seen.camera_rotation is not None and not previous:
-        # A background that passes by looks much like one before which the camera turns.
+        # A travelling background looks much like that of a turning camera.
         readings += [(replace(reading, camera_rotation=None), count) for reading, count in readings]
 
     weights = weights or Weights()
@@ -214,7 +214,7 @@ def fit(
         return in_parallel([partial(one, *reading) for reading in readings], progress)
 
     step = 1 if previous else max(1, round(seen.fps / COMPARISON_RATE))
-    with threadpool_limits(1, user_api="blas"):  # small blocks: more threads only wait for each other
+    with threadpool_limits(1, user_api="blas"):  # blocks are small: more threads would only wait for each other
         if len(readings) > 1 and step > 1 and seen.found[::step].any():
             few = [(reading.every(step), count) for reading, count in readings]
             compared = solve(few, replace(weights, iterations=COMPARISON_ITERATIONS), sub_progress(progress, 0.0, 0.2))
@@ -224,24 +224,24 @@ def fit(
 
 
 def _huber(x: np.ndarray, scale: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
-    """Pseudo-Huber loss of x >= 0 (x^2 when small, growing like x beyond ``scale``) and its weight on x^2."""
+    """Pseudo-Huber loss of x >= 0 (x^2 for small x, like x beyond ``scale``) and its weight on x^2."""
     root = np.sqrt(1 + (x / scale) ** 2)
     return 2 * scale**2 * (root - 1), 1 / root
 
 
 def _cauchy(x: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Cauchy's loss (x^2 when small, growing like log x beyond ``scale``) and its weight on x^2."""
+    """Cauchy loss (x^2 for small x, like log x beyond ``scale``) and its weight on x^2."""
     square = (x / scale) ** 2
     return scale**2 * np.log1p(square), 1 / (1 + square)
 
 
 def _outlier(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Geman-McClure loss (x^2 when small, at most 1) and its weight on x^2."""
+    """Geman-McClure loss (x^2 for small x, at most 1) and its weight on x^2."""
     return x**2 / (1 + x**2), 1 / (1 + x**2) ** 2
 
 
 class _Rows:
-    """Errors of F frames with their derivatives, each scaled by the root of its weight, and their cost."""
+    """Errors of F frames with their derivatives, scaled by the root of their weights, and their cost."""
 
     def __init__(self, shapes: int) -> None:
         self._shapes, self._rows = shapes, list[np.ndarray]()
@@ -250,7 +250,7 @@ class _Rows:
     def add(
         self, error: np.ndarray, variable: np.ndarray, shape: np.ndarray, camera: dict[int, Any], weight: np.ndarray
     ) -> None:
-        """Add errors (F, ...) with derivatives (F, ..., n), those by some of the camera's variables, and weights."""
+        """Add errors (F, ...) with derivatives (F, ..., n), also by some of the camera's variables, and weights."""
         common = VARIABLES + self._shapes
         row = np.zeros((*error.shape, common + CAMERA + 1), np.float32)
         row[..., :VARIABLES], row[..., VARIABLES:common], row[..., -1] = variable, shape, error
@@ -285,7 +285,7 @@ class _Problem:
         self.skeleton = Skeleton(body)
         self.trust = LANDMARK_TRUST * np.clip(seen.image[..., 2], 0.05, 1.0) * seen.found[:, None]
         low, high, spread = (a.ravel() @ np.abs(MIXING) for a in joint_ranges())
-        shared = np.abs(MIXING).sum(0)  # joints that share a variable have like ranges
+        shared = np.abs(MIXING).sum(0)  # joints that share a variable have similar ranges
         self.low, self.high = low / shared, high / shared
         self.pull = shared * (shared / spread) ** 2 / 2
         w = self.weights
@@ -293,7 +293,7 @@ class _Problem:
         self.smooth = {
             order: np.repeat(spread, sizes) / self.fps**order for order, spread in ((2, w.acceleration), (3, w.jerk))
         }
-        # The state lives in a frame that looks along the first camera, level if that has the usual pitch.
+        # The state's frame looks along the first camera, and is level if that camera has the usual pitch.
         self.camera = replace(camera, pitch=w.usual_pitch, height=0.0)
         turns = np.eye(3)[None] if seen.camera_rotation is None else seen.camera_rotation
         self.views = np.broadcast_to(turns @ self.camera.rotation, (self.frames, 3, 3))
@@ -308,7 +308,7 @@ class _Problem:
         self._start()
 
     def _start(self) -> None:
-        """First guess: pose from the directions in space, distance from the size in the image."""
+        """Initial guess: pose from the directions in space, distance from the size in the image."""
         seen, found = self.seen, np.flatnonzero(self.seen.found)
         count = np.arange(self.frames)
         after = np.clip(np.searchsorted(found, count), 0, len(found) - 1)
@@ -318,10 +318,11 @@ class _Problem:
         if seen.world is not None:
             world = seen.world[nearest]
         else:
-            # The start is close enough for the image alone; its directions are no evidence.
+            # The initial guess is close enough for the image alone; its directions are no evidence.
             rest = self.skeleton.rest_landmarks(self.skeleton.shape_for(self.height))
             world = lift(np.concatenate([self.rays[nearest], image[..., 2:]], axis=-1), rest, self.fps)
-        # MediaPipe sees a crop around the person: its directions refer to the ray towards the person, not the axis.
+        # MediaPipe sees a crop around the person: its directions are relative to the ray to the person, not to the
+        # axis.
         ray = self.rays[nearest, 23:25].mean(axis=1)
         turn = Rotation.from_euler("YX", np.stack([np.arctan(ray[:, 0]), -np.arctan(ray[:, 1])], axis=1)).as_matrix()
         space = np.einsum("tji,tjk,tmk->tmi", self.views[nearest], turn, world)
@@ -348,7 +349,7 @@ class _Problem:
         self.state = state
 
     def _first_path(self, points: np.ndarray) -> np.ndarray:
-        """Pelvis (T, 3) that best puts the landmarks (T, 33, 3), given about the pelvis, onto their pixels."""
+        """Pelvis (T, 3) that best projects the landmarks (T, 33, 3), relative to the pelvis, onto their pixels."""
         p = points @ np.swapaxes(self.views, 1, 2)
         x, y = self.rays[..., 0], self.rays[..., 1]
         w = np.concatenate([self.trust, self.trust], axis=1) + 1e-9
@@ -366,7 +367,7 @@ class _Problem:
     # --- the terms ---
 
     def _equations(self, state: State, contacts: np.ndarray | None) -> tuple[float, Banded]:
-        """Cost, and normal equations of a step from ``state``."""
+        """Cost and normal equations of a step from ``state``."""
         equations = Banded(self.frames, VARIABLES, self.skeleton.shapes + CAMERA)
         cost = self._priors(state, equations) + self._smoothness(state, equations)
         sway = None if contacts is None else self._inertia(state)
@@ -389,7 +390,7 @@ class _Problem:
         return cost, equations
 
     def _priors(self, state: State, equations: Banded) -> float:
-        """Joints inside their range and near rest; shape and camera near the usual."""
+        """Joints within their range and near rest; shape and camera near the usual ones."""
         w, pose = self.weights, state.pose
         outside = (pose - self.high).clip(min=0) + (pose - self.low).clip(max=0)
         stiff = np.where(outside != 0, 1 / 0.05**2, 0.0)
@@ -416,7 +417,7 @@ class _Problem:
         return cost + looks * float(loss.sum())
 
     def _smoothness(self, state: State, equations: Banded) -> float:
-        """Little acceleration and jerk of the pelvis and of the joints' axis-angles."""
+        """Acceleration and jerk of the pelvis and of the joints' axis-angles."""
         cost = 0.0
         turn = Rotation.from_matrix(state.root[1:] @ np.swapaxes(state.root[:-1], 1, 2)).as_rotvec()
         for order, spread in self.smooth.items():
@@ -437,7 +438,7 @@ class _Problem:
         return cost
 
     def _inertia(self, state: State) -> np.ndarray:
-        """(T, 3) m, zero-moment point from the foot of the centre of mass, by its present acceleration."""
+        """(T, 3) m, zero-moment point relative to the foot of the centre of mass, by its present acceleration."""
         mass = self._points(state)[2]
         if self.frames < 3:
             return np.zeros_like(mass)
@@ -466,7 +467,7 @@ class _Problem:
         return rows.cost
 
     def _image_terms(self, rows: _Rows, state: State, points: Points, frames: slice) -> None:
-        """Landmarks in the image, in m at the person's distance; the distance itself must not shrink the error."""
+        """Landmarks in the image, in m at the person's distance, so that the distance cannot shrink the error."""
         w, at = self.weights, np.s_[:, :LANDMARKS]
         view = self.views[frames][:, None]
         travelled = self.travel[frames, None, :, None]
@@ -497,7 +498,7 @@ class _Problem:
         rows.add(error, across @ by_variable, across @ by_shape, {}, weight)
 
     def _sole_terms(self, rows: _Rows, state: State, points: Points, contacts: np.ndarray | None) -> None:
-        """Heights of the soles: none under the floor, the lowest near it, those in contact (F, 4) on it."""
+        """Heights of the soles: none below the floor, the lowest near it, those in contact (F, 4) on it."""
         w = self.weights
         up, tilts = _up(state.camera)
         soles = points.positions[:, LANDMARKS:]
@@ -506,7 +507,7 @@ class _Problem:
         loss, weight = _huber(below)
         weight = weight * (below > 0) / w.floor**2
         rows.cost += float(loss.sum())
-        # wide before the contacts are known, so that a floor that starts far off is still drawn to the feet
+        # wide before the contacts are known, so that a floor that starts far off is still pulled to the feet
         airborne = w.airborne if contacts is not None else 4 * w.airborne
         strength = 5 * (airborne / w.airborne) ** 0.5
         lowest, index = height.min(axis=1), height.argmin(axis=1)
@@ -522,7 +523,7 @@ class _Problem:
         rows.add(height, by_variable, by_shape, {0: tilted[..., 0], 1: tilted[..., 1], 2: 1.0}, weight)
 
     def _overlap_terms(self, rows: _Rows, points: Points) -> None:
-        """No foot in the other: seen from the side, the image hardly tells how far apart they are."""
+        """Overlap of the feet: seen from the side, the image hardly shows how far apart they are."""
         along = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])  # heel, middle, toe
 
         def between_feet(values: np.ndarray) -> np.ndarray:
@@ -547,7 +548,7 @@ class _Problem:
     def _balance_terms(self, rows: _Rows, state: State, points: Points, contacts: np.ndarray, sway: np.ndarray) -> None:
         """The zero-moment point, ``sway`` (F, 3) m from the foot of the centre of mass, lies among the contacts (F, 4).
 
-        This gives the pitch, and where a person is who stands in place.
+        This determines the pitch, and the position of a person who stands in place.
         """
         w, at = self.weights, np.s_[:, LANDMARKS:]
         up, tilts = _up(state.camera)
@@ -570,7 +571,7 @@ class _Problem:
         )
 
     def _planted(self, points: Points, frames: slice, fixed: np.ndarray, equations: Banded) -> float:
-        """Fixed sole points stay where they are from frame to frame."""
+        """Fixed sole points do not move from frame to frame."""
         pairs = frames.stop - frames.start - 1
         if pairs < 1:
             return 0.0
@@ -624,7 +625,7 @@ class _Problem:
         return self._result()
 
     def _descend(self, contacts: np.ndarray | None, iterations: int, report_step: Callable[[], None]) -> None:
-        """Levenberg's method: steps that lower the cost, damped more after one that did not."""
+        """Levenberg's method: steps that lower the cost, with more damping after one that did not."""
         damping, cost = 1e-3, np.inf
         equations: Banded | None = None
         state = self.state
@@ -639,8 +640,8 @@ class _Problem:
                     break
             else:
                 damping *= 20
-            del system  # of a long video, 100 MB
-            assert equations is not None  # the first cost is lower than none
+            del system  # 100 MB for a long video
+            assert equations is not None  # the first cost is finite
             step = equations.solve(damping)
             while step is None and damping < 1e6:
                 damping *= 20
@@ -650,7 +651,7 @@ class _Problem:
             state = self.state.moved(*step)
 
     def _follow_camera(self) -> None:
-        """Let the camera travel, and the person with it, as feet that stand on the floor show it."""
+        """Estimate the camera's path, and the person's with it, from feet that stand on the floor."""
         travel = self.state.camera[3] * self.travel
         soles = self._soles()
         moved = np.diff(soles - (travel @ self.state.level().T)[:, None], axis=0) * [1.0, 1.0, 0.0]
@@ -658,7 +659,7 @@ class _Problem:
         low = np.exp(-((rise / STANDING) ** 2)) * (soles[..., 2].min(axis=1, keepdims=True) < AIRBORNE)
         low = np.minimum(low[1:], low[:-1])
         step = np.zeros((self.frames - 1, 3))
-        for _ in range(20):  # feet that swing are outliers: Cauchy's weights, of what moves least at first
+        for _ in range(20):  # swinging feet are outliers: Cauchy weights, starting from what moves least
             away = np.linalg.norm(moved + step[:, None], axis=-1) * self.fps / SWING
             weight = (low / (1 + away**2))[..., None]
             total, share = (
@@ -695,7 +696,7 @@ class _Problem:
         camera = self.camera.tilted(state.level(), float(state.camera[2]))
         error = np.linalg.norm(self._pixels(positions[:, :LANDMARKS]) - seen.image[..., :2], axis=-1)
         reprojection = (error * self.trust).sum(1) / np.maximum(self.trust.sum(1), 1e-6)
-        # Confidence: how well the person was seen, and how well the body explains it, relative to the size in view.
+        # Confidence: visibility of the person, and how well the body explains it, relative to the size in view.
         height_px = np.ptp(self._pixels(joints)[..., 1], axis=1)
         visible = (seen.image[:, 11:, 2]).mean(axis=1)
         confidence = seen.found * visible * np.exp(-((reprojection / np.maximum(0.08 * height_px, 1.0)) ** 2))
@@ -725,15 +726,15 @@ class _Problem:
         return Fit(motion, camera, reprojection, state, in_view, cost=self.cost)
 
     def information(self) -> np.ndarray:
-        """(N, N) what was seen of the common variables: see `Common`."""
+        """(N, N) information about the common variables: see `Common`."""
         _, equations = self._equations(self.state, contacts_of(self._soles(), self.fps))
         known = self.previous.common.information if self.previous else 0.0
         return equations.information() - known
 
     def _gone_on(self, previous: PreviousFit, pelvis: np.ndarray, root: Rotation) -> tuple[np.ndarray, Rotation]:
-        """Pelvis (T, 3) and its rotations in the world of an earlier fit, which go on from its last settled frame.
+        """Pelvis (T, 3) and its rotations in the world of an earlier fit, continuing from its last settled frame.
 
-        What is vertical may have become another direction meanwhile: the body leans over to it.
+        The vertical may have changed meanwhile: the body adapts to it.
         """
         last = self.settled - 1
         turn = Rotation.from_matrix(previous.orientation) * root[last].inv()
@@ -753,6 +754,6 @@ def _up(camera: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _lift(depth: np.ndarray) -> np.ndarray:
-    """Smooth lift (T,) m that is nowhere less than the depth of the lowest point under the floor."""
+    """Smooth lift (T,) m that is nowhere less than the depth of the lowest point below the floor."""
     needed = maximum_filter1d(np.maximum(depth, 0.0), 13, mode="nearest")
     return gaussian_filter1d(needed, 2.0, truncate=3.0, mode="nearest")

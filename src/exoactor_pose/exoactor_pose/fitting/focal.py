@@ -1,7 +1,7 @@
-"""The focal length of a camera that stands still, by which one explains the person's motion best.
+"""Focal length of a still camera, chosen such that it best explains the person's motion.
 
-Somebody who comes nearer grows in the image. A long lens makes a long way of it, longer than the steps that the legs
-take; and a wide lens shows a near body foreshortened.
+A person who approaches grows in the image. With a long lens this means a long path, longer than the steps of the legs;
+and a wide lens shows a near body foreshortened.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from exoactor_pose.fitting.fit import COMPARISON_ITERATIONS, COMPARISON_RATE, We
 from exoactor_pose.fitting.parallel import in_parallel
 
 RATIOS = np.array([0.6, 1.0, 1.9])
-"""Focal lengths that are tried, as shares of the assumed one."""
+"""Focal lengths that are tried, relative to the assumed one."""
 MAX_SECONDS = 20.0
-"""So much of a stretch is looked at."""
+"""Maximum part of a stretch that is used."""
 OBSERVATIONS = 7.0
-"""Independent ones in a second of video, whose noise is what the best fit leaves."""
+"""Number of independent observations per second of video, whose noise is the residual of the best fit."""
 MODEL_STD = 0.2
-"""Standard deviation of the focal length that explains a motion best, as a share, however long it is watched: bodies
-and landmarks differ from the model. This and `OBSERVATIONS` come from nine generated clips with fields of view from 30
-to 90 degrees, none of a benchmark."""
+"""Relative standard deviation of the focal length that explains a motion best, however long it is: bodies and landmarks
+differ from the model. This and `OBSERVATIONS` come from nine generated clips with fields of view from 30 to 90 degrees,
+none of them in a benchmark."""
 
 
 def focal_ratio(
     seen: Landmarks, camera: Camera, body: BodyModel, person_height: float, progress: Progress = no_progress
 ) -> tuple[float, float]:
-    """Focal length over the camera's assumed one, and its standard deviation as a share.
+    """Focal length relative to the camera's assumed one, and its relative standard deviation.
 
     Parameters
     ----------
     seen
-        Landmarks of a camera that stands still.
+        Landmarks seen by a still camera.
     camera
         Its focal length is assumed with the standard deviation `Camera.focal_std`.
     """
@@ -54,11 +54,11 @@ def focal_ratio(
     def cost(ratio: float, progress: Progress) -> float:
         return fit(few, camera.zoomed(ratio, 0.0), body, person_height, weights, progress).cost
 
-    with threadpool_limits(1, user_api="blas"):  # as in each fit, which would set it back while others work
+    with threadpool_limits(1, user_api="blas"):  # as in each fit, which would otherwise reset it while others run
         costs = np.array(in_parallel([partial(cost, ratio) for ratio in RATIOS.tolist()], progress))
     observations = OBSERVATIONS * len(few) / few.fps
     curve, slope, _ = np.polyfit(np.log(RATIOS), observations * (costs / costs.min() - 1), 2)
-    if curve <= 0:  # there is no best one
+    if curve <= 0:  # no minimum
         return 1.0, camera.focal_std
     curve += camera.focal_std**-2
     ratio = np.exp(-slope / (2 * curve))

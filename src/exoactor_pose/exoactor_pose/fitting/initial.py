@@ -1,4 +1,4 @@
-"""First guess of the pose, in closed form from the directions of MediaPipe's world landmarks."""
+"""Initial guess of the pose, in closed form from the directions of MediaPipe's world landmarks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _J = {name: k for k, name in enumerate(BODY_JOINT_NAMES)}
 
 
 def _frame(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Rotations (T, 3, 3) whose y column is ``y`` and whose x column is nearest to ``x``."""
+    """Rotations (T, 3, 3) whose y column is ``y`` and whose x column is closest to ``x``."""
     x, y = perpendicular(x, y), unit(y)
     return np.stack([x, y, np.cross(x, y)], axis=-1)
 
@@ -72,7 +72,7 @@ def initial_pose(world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def continuous(rotvec: np.ndarray) -> np.ndarray:
-    """Choose, of the equal axis-angles r and r - 2 pi r/|r|, the one nearer to the frame before; (T, J, 3)."""
+    """Choose the equivalent axis-angle, r or r - 2 pi r/|r|, closer to the frame before; (T, J, 3)."""
     out = rotvec.copy()
     for k in range(1, len(out)):
         angle = np.linalg.norm(out[k], axis=-1, keepdims=True)

@@ -1,7 +1,7 @@
-"""Undo what detectors mix up for some frames: front and back, left and right limbs, and limbs mirrored in depth.
+"""Corrections of swapped detections: front and back, left and right limbs, and limbs mirrored in depth.
 
-All are choices between two readings of every frame. The readings are chosen together, by dynamic programming over
-the frames (Viterbi), so that the limbs accelerate least; a reading other than the detector's own must pay for itself.
+All are choices between two readings of every frame. They are chosen together, by dynamic programming over the frames
+(Viterbi), such that the limbs accelerate least; a reading other than the detector's own has a cost.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.landmarks import Landmarks
 
 _FLIP_COST, _SWAP_COST, _MIRROR_COST = (0.01, 0.5), (0.005, 0.25), (0.01, 0.1)
-"""Costs of a frame read otherwise than the detector did, and of a change of reading; m of second differences."""
+"""Costs of a frame read differently from the detector, and of a change of reading; m of second differences."""
 _TWIST_COST = 0.1
-"""Cost of a frame in which the hips face the other way than the shoulders, m: a spine twists by far less."""
+"""Cost of a frame in which the hips face the other way than the shoulders, m: a spine twists far less."""
 
 _LOST = 0.8
-"""Detour of six points of the limbs, m, that one frame makes where they are lost."""
+"""Detour of six points of the limbs, m, in one frame from which they are lost."""
 
 
 def _other_side(name: str) -> str:
@@ -29,36 +29,36 @@ def _other_side(name: str) -> str:
 
 
 _ARMS, _LEGS = (np.arange(11, 23, 2), np.arange(23, 33, 2))
-"""The left ones; the right ones follow each."""
+"""Left landmarks; each is followed by the right one."""
 _HIPS = [23, 24]
 _MIRRORED = np.array([LANDMARK_NAMES.index(_other_side(name)) for name in LANDMARK_NAMES])
-"""The landmark on the other side, of each."""
+"""Landmark on the other side, for each."""
 _LIMB_POINTS = np.array([11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
 """Shoulders, elbows, wrists, hips, knees, ankles."""
 _TELLING = {"arms": (11, 13, 15), "legs": (23, 25, 27)}
 _LIMBS = tuple((a + s, b + s, c + s) for a, b, c in ((11, 13, 15), (23, 25, 27)) for s in (0, 1))
 """Shoulder, elbow, wrist or hip, knee, ankle."""
 _ENDS = {15: (17, 19, 21), 16: (18, 20, 22), 27: (29, 31), 28: (30, 32)}
-"""What moves with a wrist or an ankle."""
+"""Landmarks that move with a wrist or an ankle."""
 
 
 def fix_front_back_flips(seen: Landmarks) -> tuple[Landmarks, int]:
-    """Landmarks of a body that faces one way where the detector turns it by half from one frame to the next.
+    """Landmarks of a body that keeps facing one way when the detector turns it by half a turn at once.
 
-    An image hardly distinguishes a body from the one that faces the other way, its depth mirrored. Which of the two
+    In an image, a body is hardly distinguishable from one that faces the other way, with mirrored depth. Which of the two
     readings is right for a whole clip is left open (see `facing_the_other_way`), and a body that turns slowly through
     the view from the side may be read as one that turns back: so the result is a second reading, not a correction.
 
     Returns
     -------
-    The landmarks, and in how many frames the body is read as facing the other way.
+    The landmarks, and the number of frames that are read as facing the other way.
     """
     frames = np.flatnonzero(seen.found)
     if len(frames) < 5 or seen.world is None:
         return seen, 0
     image, world = seen.image.copy(), seen.world.copy()
     other = facing_the_other_way(seen)
-    assert other.world is not None  # since it is there in the landmarks given
+    assert other.world is not None  # it is in the given landmarks
     scale = _metres_per_pixel(image[frames])
     own, turned = (
         np.concatenate([pixels[frames][:, _LIMB_POINTS, :2] * scale, space[frames][:, _LIMB_POINTS]], axis=-1)
@@ -72,7 +72,7 @@ def fix_front_back_flips(seen: Landmarks) -> tuple[Landmarks, int]:
 
 
 def facing_the_other_way(seen: Landmarks) -> Landmarks:
-    """Landmarks of the body that looks the same in the image and faces the other way: its depth is mirrored."""
+    """Landmarks of the body that looks the same in the image but faces the other way, with mirrored depth."""
     world = None if seen.world is None else seen.world[:, _MIRRORED] * [1.0, 1.0, -1.0]
     return replace(seen, image=seen.image[:, _MIRRORED], world=world)
 
@@ -82,7 +82,7 @@ def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
 
     Returns
     -------
-    The landmarks, and in how many frames something was set right.
+    The landmarks, and the number of corrected frames.
     """
     frames = np.flatnonzero(seen.found)
     if len(frames) < 5:
@@ -91,7 +91,7 @@ def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
     changed = np.zeros(len(seen), dtype=bool)
 
     scale = _metres_per_pixel(image[frames])
-    # The arms first: legs then go with the shoulders, wherever motion alone does not decide, as where they cross.
+    # The arms first: legs then follow the shoulders, if motion alone does not decide, for example when they cross.
     for left, telling in ((_ARMS, _TELLING["arms"]), (_LEGS, _TELLING["legs"])):
         pairs = np.array([(k, k + 1) for k in telling]).ravel()
         features = [image[frames][:, pairs, :2] * scale]
@@ -108,7 +108,7 @@ def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
         changed[swapped] = True
         both, other = np.concatenate([left, left + 1]), np.concatenate([left + 1, left])
         for points in (image,) if world is None else (image, world):
-            hips = points[np.ix_(swapped[twist[swapped] > 0], _HIPS)]  # they were on their own side
+            hips = points[np.ix_(swapped[twist[swapped] > 0], _HIPS)]  # they were on the correct side
             points[np.ix_(swapped, both)] = points[np.ix_(swapped, other)]
             points[np.ix_(swapped[twist[swapped] > 0], _HIPS)] = hips
 
@@ -127,22 +127,22 @@ def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
 
 
 def _metres_per_pixel(image: np.ndarray) -> float:
-    """Rough size of a pixel at the person: the trunk from shoulders to hips is half a metre long."""
+    """Approximate size of a pixel at the person: the trunk from shoulders to hips is half a metre long."""
     trunk = image[:, [11, 12], :2].mean(1) - image[:, [23, 24], :2].mean(1)
     return 0.5 / max(float(np.percentile(np.linalg.norm(trunk, axis=1), 80)), 1.0)
 
 
 def _twist(world: np.ndarray) -> np.ndarray:
-    """Cosine (T,) of the angle between the ways from the right to the left hip and shoulder, of points (T, 33, 3) m."""
+    """Cosine (T,) of the angle between the directions from right to left hip and shoulder, of points (T, 33, 3) m."""
     hips, shoulders = (world[:, k] - world[:, k + 1] for k in (23, 11))
     lengths = np.linalg.norm(hips, axis=1) * np.linalg.norm(shoulders, axis=1)
     return np.sum(hips * shoulders, axis=1) / np.maximum(lengths, 1e-9)
 
 
 def _kept(readings: np.ndarray, lost: float = _LOST) -> np.ndarray:
-    """Indices of the frames left of (F, 2, K, D) without those in which the limbs are lost.
+    """Indices of the frames of (F, 2, K, D) without those in which the limbs are lost.
 
-    That is where the limbs leave their way, however read, and come back at once: detectors do so on their way from one
+    There the limbs leave their path, in any reading, and come back at once: detectors do so when they change from one
     reading to the other.
     """
     kept = np.arange(len(readings))
@@ -164,19 +164,19 @@ def _kept(readings: np.ndarray, lost: float = _LOST) -> np.ndarray:
 def _choose(
     readings: np.ndarray, frames: np.ndarray, cost: tuple[float, float], against: np.ndarray | float = 0.0
 ) -> np.ndarray:
-    """Where the second of two readings (F, 2, K, D) m of the frames numbered ``frames`` is the likelier: (F,) bool.
+    """Whether the second of two readings (F, 2, K, D) m of the frames numbered ``frames`` is likelier: (F,) bool.
 
-    ``against`` (F, 2) m is what else each costs.
+    ``against`` (F, 2) m are additional costs of each.
     """
     count, (other, change) = len(readings), cost
     own = np.broadcast_to(against + np.array([[0.0, other]]), (count, 2))
     changed = change * np.array([[0.0, 1.0], [1.0, 0.0]])
     a, b, c = readings[:-2], readings[1:-1], readings[2:]
     bend = a[:, :, None, None] - 2 * b[:, None, :, None] + c[:, None, None, :]
-    way = c[:, None] - b[:, :, None]  # counts too: where limbs are lost for a frame, they bend whatever the reading
+    way = c[:, None] - b[:, :, None]  # also counts: if limbs are lost for a frame, they bend in any reading
     costs = np.linalg.norm(bend, axis=-1).sum(-1)  # (F - 2, first, second, third)
     costs += 0.5 * np.linalg.norm(way, axis=-1).sum(-1)[:, None]
-    costs[frames[2:] - frames[:-2] > 5] = 0.0  # nothing is known over a gap
+    costs[frames[2:] - frames[:-2] > 5] = 0.0  # unknown across a gap
     costs += own[2:, None, None] + changed
     total = own[0][:, None] + own[1] + changed
     came_from = np.empty((count - 2, 2, 2), dtype=np.int8)

@@ -12,13 +12,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 _SLACK = 0.93
-"""Bones look this much shorter before they count as leaning: noise would lean them always."""
+"""Bones count as leaning only if they look shorter than this share: noise would always make them lean."""
 _FACE = ((0, 7), (0, 8), (31, 29), (32, 30))
-"""Pairs of landmarks: from the second to the first is ahead."""
+"""Pairs of landmarks: the vector from the second to the first points forward."""
 
 
 def lift(image: np.ndarray, rest: np.ndarray, fps: float) -> np.ndarray:
-    """Guess landmarks in space, (T, 33, 3) m about the middle of the hips; x right, y down, z away from the camera.
+    """Guess landmarks in space, (T, 33, 3) m from the middle of the hips; x right, y down, z away from the camera.
 
     ``image`` (T, 33, 3) are x, y in any one unit, y down, and confidence in [0, 1]; ``rest`` (33, 3) m, the landmarks
     on the body at rest (y up, facing +z), gives the lengths.
@@ -32,7 +32,7 @@ def lift(image: np.ndarray, rest: np.ndarray, fps: float) -> np.ndarray:
     bones += [(11, 12), (23, 24)]
     seen = np.stack([np.linalg.norm(xy[:, a] - xy[:, b], axis=1) / length(a, b) for a, b in bones], axis=1)
     sure = np.stack([np.minimum(trust[:, a], trust[:, b]) for a, b in bones], axis=1) > 0.3
-    # The bones that lean least give the scale; it changes slowly.
+    # The bones that lean least determine the scale, which changes slowly.
     scale = np.nanpercentile(np.where(sure | ~sure.any(1, keepdims=True), seen, np.nan), 85, axis=1)
     scale = _SLACK * median_filter(scale, size=2 * round(0.3 * fps) + 1, mode="nearest").clip(min=1e-6)
     xy = xy / scale[:, None, None]

@@ -1,4 +1,4 @@
-"""How sure each limb is; and what a limb does that nothing shows: an arm hangs."""
+"""Confidence of each limb, and resting poses of invisible arms."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _LIMB_LANDMARKS = (
 _LIMB_INDICES = tuple([LANDMARK_NAMES.index(name) for name in names] for names in _LIMB_LANDMARKS)
 
 ERROR_SHARE = 0.08
-"""Distance of a landmark from where the body has it, as a share of the person's height in view, at which the confidence
-falls to 1/e."""
+"""Distance of a landmark from the body's, as a share of the person's height in view, at which the confidence falls to
+1/e."""
 GUESSED, SEEN = 0.25, 0.4
-"""Confidence of an arm below which it hangs, and above which it is as fitted; between them it is in between."""
+"""Confidence of an arm below which it hangs, and above which it is as fitted; interpolated in between."""
 EVIDENCE_SECONDS, CHANGE_SECONDS = 0.5, 0.15
-"""An arm must lack evidence for half as long as the first to hang; it changes over about the second."""
+"""An arm must lack evidence for half the first time to hang; it changes over about the second."""
 ASIDE = 0.45
-"""Width of the shoulders over the length of the trunk in the image, below which somebody is seen from the side: it is
+"""Shoulder width relative to the length of the trunk in the image, below which a person is seen from the side: it is
 0.7 from the front, so this is a turn of 50 degrees."""
 _SHOULDERS, _HIPS = [11, 12], [23, 24]
 
 
 def limb_confidence(seen: Landmarks, error: np.ndarray, height_px: np.ndarray) -> np.ndarray:
-    """Confidence of each of `LIMBS`, that of its least sure joint: (T, 5) in [0, 1].
+    """Confidence of each of `LIMBS`, that of its least certain joint: (T, 5) in [0, 1].
 
-    ``error`` (T, 33) px is the distance of the body's landmarks from those seen, ``height_px`` (T,) the person's height
-    in view.
+    ``error`` (T, 33) px is the distance of the body's landmarks from the detected ones, ``height_px`` (T,) the person's
+    height in view.
     """
     far = error / np.maximum(ERROR_SHARE * height_px, 1.0)[:, None]
     sure = seen.image[..., 2] * np.exp(-(far**2)) * seen.found[:, None]
@@ -43,11 +43,11 @@ def limb_confidence(seen: Landmarks, error: np.ndarray, height_px: np.ndarray) -
 
 
 def with_resting_arms(motion: HumanMotion, seen: Landmarks) -> HumanMotion:
-    """The motion with arms that hang where there is no evidence of them for longer than a moment.
+    """The motion with hanging arms where there is no evidence of them for longer than a moment.
 
-    The far arm of somebody seen from the side, and arms before somebody seen from behind, are hidden by the body, as
-    they must be: there the guess of detector and fit is better than an arm that hangs (wrist and elbow 0.1 m off
-    instead of 0.2 m, in eight generated clips), and stays.
+    The far arm of a person seen from the side, and arms in front of one seen from behind, are necessarily hidden by the
+    body: for these the fit is better than a hanging arm (wrist and elbow 0.1 m off instead of 0.2 m, in eight generated
+    clips), and is kept.
     """
     guesses = ((SEEN - limb_evidence(motion)) / (SEEN - GUESSED)).clip(0.0, 1.0)
     guesses[:, :2][_behind_the_body(seen)] = 0.0
@@ -56,7 +56,7 @@ def with_resting_arms(motion: HumanMotion, seen: Landmarks) -> HumanMotion:
 
 
 def guessed_limbs(motion: HumanMotion, start_s: float = 0.0) -> list[str]:
-    """Sentences on limbs that are a guess, with times of the video, in which the motion begins at ``start_s``."""
+    """Sentences on limbs that are guesses, with times of the video, in which the motion begins at ``start_s``."""
     guessed = limb_evidence(motion) < GUESSED
     notes = []
     for k, limb in enumerate(LIMBS):
@@ -68,7 +68,7 @@ def guessed_limbs(motion: HumanMotion, start_s: float = 0.0) -> list[str]:
 
 
 def _behind_the_body(seen: Landmarks) -> np.ndarray:
-    """(T, 2) bool: the left and the right arm is the far one of somebody seen from the side, or of one from behind."""
+    """(T, 2) bool: the arm is the far one of a person seen from the side, or of one seen from behind."""
     left, right = (seen.image[:, k, :2] for k in _SHOULDERS)
     trunk = 0.5 * (left + right) - seen.image[:, _HIPS, :2].mean(axis=1)
     aside = np.linalg.norm(left - right, axis=1) < ASIDE * np.linalg.norm(trunk, axis=1)
@@ -80,7 +80,7 @@ def _behind_the_body(seen: Landmarks) -> np.ndarray:
 
 
 def limb_evidence(motion: HumanMotion) -> np.ndarray:
-    """Confidence of the limbs (T, 5) without brief changes; where the person is lost for a moment, as beside it."""
+    """Confidence of the limbs (T, 5) without brief changes; interpolated if the person is lost for a moment."""
     window = 2 * round(0.5 * EVIDENCE_SECONDS * motion.fps) + 1
     seen = np.flatnonzero(np.asarray(motion.confidence) > 0)
     if not len(seen):

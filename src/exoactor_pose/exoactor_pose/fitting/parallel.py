@@ -1,4 +1,4 @@
-"""Independent fits in threads: nearly all of a fit is numpy on large arrays, which other threads need not wait for."""
+"""Independent fits in threads: most of a fit is numpy on large arrays, which runs in parallel."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from exoactor_core.errors import Cancelled
 from exoactor_core.stages import Progress
 
 THREADS = 2
-"""Fits at a time: each holds its equations, 50 KB a frame."""
+"""Number of fits at a time: each holds its equations, 50 KB per frame."""
 REPORT_SECONDS = 0.1
 
 T = TypeVar("T")
 
 
 def in_parallel(jobs: Sequence[Callable[[Progress], T]], progress: Progress) -> list[T]:
-    """Results of jobs in their order, `THREADS` of them at a time.
+    """Results of jobs in order, `THREADS` of them at a time. Each gets its own progress callback.
 
-    Each is given a progress callback of its own. ``progress`` is called by this thread alone, with the mean of theirs;
-    where it or a job raises, or this thread is interrupted, the others end at their next report.
+    ``progress`` is called only by this thread, with the mean of theirs; if it or a job raises, or this thread is
+    interrupted, the others end at their next report.
     """
     if len(jobs) == 1:
         return [jobs[0](progress)]

@@ -1,4 +1,4 @@
-"""The body as the fit sees it: points on it, and how they move with its variables, for many frames at once.
+"""The body model of the fit: points on it, and their derivatives by its variables, for many frames at once.
 
 Variables of a frame: position of the pelvis (3), a small turn of the pelvis about the axes of the frame of reference
 (3), and `POSE` components of the joints' axis-angles. A joint's point moves with an axis-angle r by the columns of
@@ -20,8 +20,8 @@ from exoactor_pose.detection.anatomy import JOINT_MASSES, SOLE_JOINTS, landmark_
 BODY_JOINTS = len(BODY_JOINT_NAMES)
 LANDMARKS = 33
 
-# The parts that one variable each moves: joints that share it, and the axes of it. The spine bends in its three joints
-# equally, the neck in its two; knees and elbows are hinges; collar bones do not turn about themselves.
+# The parts moved by one variable each: joints that share it, and its axes. The spine bends in its three joints
+# equally, the neck in its two; knees and elbows are hinges; collar bones do not rotate about themselves.
 _LEG = {"hip": "xyz", "knee": "x", "ankle": "xyz", "foot": "x"}
 _ARM = {"collar": "yz", "shoulder": "xyz", "elbow": "y", "wrist": "xyz"}
 _PARTS = (
@@ -45,14 +45,14 @@ MIXING = _mixing()
 """(63, POSE) from pose variables to the axis-angles of body joints 1-21."""
 POSE = MIXING.shape[1]
 VARIABLES = 6 + POSE
-"""Of a frame."""
+"""Number of variables of a frame."""
 CAMERA = 4
 """Variables of the camera, common to all frames: see `State.camera`."""
 
 
 @dataclass
 class State:
-    """What the fit seeks. Its frame of reference stands still at the first camera and is nearly level."""
+    """The unknowns of the fit. Their frame of reference is fixed at the first camera and nearly level."""
 
     path: np.ndarray
     """(T, 3) m, pelvis."""
@@ -63,8 +63,8 @@ class State:
     betas: np.ndarray
     """(B,)."""
     camera: np.ndarray
-    """(CAMERA,): pitch and roll (rad) that make the frame of reference level, the first camera's height above the
-    floor (m), and the scale of the camera's path."""
+    """(CAMERA,): pitch and roll (rad) that level the frame of reference, the first camera's height above the floor (m),
+    and the scale of the camera's path."""
 
     def moved(self, step: np.ndarray, common: np.ndarray) -> State:
         """Add a step, (T, VARIABLES) and (B + CAMERA,)."""
@@ -79,7 +79,7 @@ class State:
         )
 
     def common(self) -> np.ndarray:
-        """(B + CAMERA,) the variables that all frames share."""
+        """(B + CAMERA,) the variables common to all frames."""
         return np.concatenate([self.betas, self.camera])
 
     def part(self, frames: slice) -> State:
@@ -101,9 +101,9 @@ def _about(axis: int, angle: float) -> np.ndarray:
 
 @dataclass
 class Points:
-    """Points of the body in the frame of reference and their derivatives, which are empty where they are not asked.
+    """Points of the body in the frame of reference and their derivatives, which are empty unless requested.
 
-    Those of the landmarks and soles are of single precision, which takes half the time and is enough for a step.
+    Those of the landmarks and soles are in single precision, which takes half the time and suffices for a step.
     """
 
     positions: np.ndarray
@@ -132,7 +132,7 @@ class Skeleton:
     def __init__(self, body: BodyModel, shapes: int = 10) -> None:
         self.shapes = min(shapes, body.joint_shapedirs.shape[-1])
         self.mean_betas = body.mean_betas[: self.shapes]
-        """(B,) shape of people on average."""
+        """(B,) mean shape of people."""
         eye = np.eye(self.shapes)
 
         def linear(function: Callable[[np.ndarray], Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -143,7 +143,7 @@ class Skeleton:
             soles = body.rest_foot_points(betas) - body.rest_joints(betas)[SOLE_JOINTS]
             return np.concatenate([landmark_points(body, betas)[1], soles])
 
-        # The head joint stands at 0.90 of stature in the neutral body, and about so in SMPL-X.
+        # The head joint is at 0.90 of stature in the neutral body, and about so in SMPL-X.
         self.stature = linear(lambda b: (body.rest_joints(b)[15, 1] - body.rest_foot_points(b)[0, 1]) / 0.90)
         self._rest = linear(lambda b: body.rest_joints(b)[:BODY_JOINTS])
         self._offsets = linear(offsets)
@@ -153,7 +153,7 @@ class Skeleton:
         for joint in range(BODY_JOINTS - 1, 0, -1):
             below[self._parents[joint]] |= below[joint]
         self._masses_below = below * JOINT_MASSES
-        # No landmark sits between the joints that share a variable, so it moves with all of them or with none.
+        # No landmark is between joints that share a variable, so it moves with all of them or with none.
         moved = below[1:, self._carriers].astype(float)  # (21, 37)
         self._moves = (np.abs(MIXING).reshape(-1, 3, POSE).max(1).T @ moved > 0).T.astype(np.float32)  # (37, POSE)
 
@@ -162,7 +162,7 @@ class Skeleton:
         return float(self.stature[0] + self.stature[1] @ betas)
 
     def shape_for(self, height: float) -> np.ndarray:
-        """(B,) shape of people of that standing height, m, on average."""
+        """(B,) mean shape of people of that standing height, m."""
         betas = self.mean_betas.copy()
         betas[0] += (height - self.stature_of(betas)) / self.stature[1][0]
         return betas
@@ -230,7 +230,7 @@ def _skew(v: np.ndarray) -> np.ndarray:
 
 
 def _left_jacobian(r: np.ndarray) -> np.ndarray:
-    """(..., 3, 3): turn about the axes outside per change of the axis-angle (..., 3)."""
+    """(..., 3, 3): rotation about the fixed axes per change of the axis-angle (..., 3)."""
     angle2 = np.maximum((r**2).sum(-1), 1e-8)
     angle = np.sqrt(angle2)
     k = _skew(r)

@@ -1,7 +1,7 @@
-"""Motions that others estimated: their result files, recognised by content, as this project's HumanMotion.
+"""Importers of other estimators' result files, recognised by content, as `HumanMotion`.
 
-Each module beside this one knows one layout and names its source. All give a `HumanMotion` with z up, the floor at 0,
-starting at the origin facing +x, of the project's own body with the person's stature.
+Each module in this package reads one layout and names its source. All return a `HumanMotion` with z up and the floor at
+0, starting at the origin facing +x, of the project's own body with the person's height.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ SUPPORTED_FORMATS = (
 )
 DEFAULT_FPS = 30.0
 NOTED_GAP_SECONDS = 0.3
-"""s that somebody may lack without a note."""
+"""s for which a person may be missing without a note."""
 
 
 def recognises(path: str | Path) -> bool:
-    """Whether the file (or TRAM's folder) may hold a motion, by its first bytes; false for a video."""
+    """Whether the file (or TRAM's folder) may contain a motion, by its first bytes; False for a video."""
     return bool(contents.kind(Path(path)))
 
 
 def load_human(path: str | Path) -> HumanMotion:
-    """The motion of a result file, with the notes on how it was read; raises as `read`."""
+    """The motion of a result file, with notes on how it was read; raises as `read`."""
     estimate = read(path)
     return replace(estimate.motion, notes=tuple(estimate.metrics["notes"]))
 
@@ -44,13 +44,13 @@ def load_human(path: str | Path) -> HumanMotion:
 def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
     """Read a result file, or TRAM's folder.
 
-    ``person`` is who, by the name that the file gives (empty: whoever is seen longest), ``fps`` the frame rate of the
-    video that the file was made from; 0: as the file says, and 30 where it does not.
+    ``person`` is the person's id in the file (empty: whoever is visible longest), ``fps`` the frame rate of the
+    original video; 0: as stated in the file, or 30.
 
     Raises
     ------
     BadInput
-        The file is damaged, holds more than plain arrays, is of no known layout, or has no such person.
+        The file is damaged, contains more than plain arrays, has an unknown layout, or has no such person.
     Missing
         PyTorch is needed and not installed.
     """
@@ -65,7 +65,7 @@ def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
         motion = on_floor(source, BodyModel.load(), find_contacts=True)
         return Estimate(motion, metrics=_metrics("BVH", motion) | {"notes": list(source.notes)})
     data, objects = contents.load(path) if kind else (None, ())
-    if isinstance(data, dict) and {"contacts", "confidence"} <= data.keys():  # our own, as it is
+    if isinstance(data, dict) and {"contacts", "confidence"} <= data.keys():  # our own, unchanged
         motion = HumanMotion.load(path)
         return Estimate(motion, metrics=_metrics("ExoActor", motion) | {"notes": []})
     reader = next((reader for reader in READERS if reader.tool(data)), None)
@@ -111,7 +111,7 @@ def _rate_notes(tool: str, fps: float | None) -> list[str]:
 
 
 def _gap_notes(frames: np.ndarray, fps: float) -> list[str]:
-    """Sentences on where somebody lacks for longer, in seconds from the motion's start."""
+    """Sentences on longer gaps of the person, in seconds from the motion's start."""
     seconds = (frames - frames[0]) / fps
     return [
         f"The person is not seen from {seconds[k]:.1f} to {seconds[k + 1]:.1f} s: what is there is interpolated."
@@ -120,7 +120,7 @@ def _gap_notes(frames: np.ndarray, fps: float) -> list[str]:
 
 
 def _metrics(tool: str, motion: HumanMotion) -> Metrics:
-    """Where the motion is from, and its quality figures without those that need an image."""
+    """Source of the motion, and its quality figures as far as they need no image."""
     seen, unknown = np.asarray(motion.confidence) > 0, np.zeros(len(motion))
     figures = clip_figures(motion, BodyModel.load(), seen, unknown, 1.0)
     figures["per_frame"].pop("reprojection_px")

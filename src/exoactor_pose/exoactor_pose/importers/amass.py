@@ -23,7 +23,7 @@ _HANDS = {72: None, 156: slice(66, 156), 165: slice(75, 165)}
 
 
 def tool(data: Any) -> str:
-    """AMASS, or "" where the content is not such."""
+    """AMASS, or "" if the content is not AMASS's."""
     table = (
         isinstance(data, dict) and "trans" in data and ("poses" in data or {"root_orient", "pose_body"} <= data.keys())
     )

@@ -1,4 +1,4 @@
-"""What is in a file: by its first bytes, and read without running anything in it."""
+"""Contents of files: their kind by the first bytes, and reading without executing anything in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exoactor_core.optional import optional_import
 from exoactor_core.unpickle import is_compressed, load_plain, read_pickle
 
 _OLD_TORCH = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
-"""How torch's files began before they were zips."""
+"""First bytes of torch's files before they became zip archives."""
 
 
 def kind(path: Path) -> str:
@@ -45,7 +45,7 @@ def kind(path: Path) -> str:
 
 
 def load(path: Path) -> tuple[Any, tuple[str, ...]]:
-    """The content as plain containers and arrays; a folder of TRAM's as its camera and tracks.
+    """Read the content as plain containers and arrays; a folder of TRAM as its camera and tracks.
 
     Returns it, and the names of arrays of Python objects in an npz, which are not read.
 
@@ -68,7 +68,7 @@ def _torch(path: Path) -> Any:
         return _arrays(torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError:
         raise BadInput(f"{path} holds more than tensors, which is not read: it could run a program.") from None
-    except Exception as error:  # a damaged file raises all kinds
+    except Exception as error:  # damaged files raise all kinds of errors
         raise BadInput(f"{path} is damaged: {reason(error)}.") from None
 
 
@@ -85,7 +85,7 @@ def _arrays(value: Any) -> Any:
 
 
 def _npy(path: Path) -> Any:
-    """A single .npy; a track of TRAM's brings its camera along."""
+    """A single .npy; a track of TRAM's includes its camera."""
     value = _object(path)
     camera = path.parent.parent / "camera.npy"
     if isinstance(value, dict) and "pred_rotmat" in value:
@@ -107,7 +107,7 @@ def _number(path: Path) -> str:
 
 
 def _object(path: Path) -> Any:
-    """What numpy.save wrote, also a table, which it pickles."""
+    """Read what numpy.save wrote, including a dictionary, which it pickles."""
     try:
         with path.open("rb") as file:
             if npy_header(file)[1].hasobject:

@@ -24,7 +24,7 @@ _GROUPS = {"GVHMR": "smpl_params_global", "GEM": "body_params_global"}
 
 
 def tool(data: Any) -> str:
-    """GVHMR or GEM, or "" where the content is neither's."""
+    """GVHMR or GEM, or "" if the content is neither's."""
     return next((name for name, key in _GROUPS.items() if isinstance(data, dict) and key in data), "")
 
 

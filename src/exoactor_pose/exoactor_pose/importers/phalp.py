@@ -30,19 +30,19 @@ from exoactor_pose.importers.recording import Person, Recording, array, axis_ang
 
 FOCAL, SIZE = 5000.0, 256.0
 FOV_DEG = 55.0
-"""Horizontal field of view that is assumed, as in the other backends."""
+"""Assumed horizontal field of view, as in the other backends."""
 SMOOTHING = 3.0
-"""Frames (one standard deviation) over which the path is smoothed: every frame was estimated by itself."""
+"""Frames (one standard deviation) over which the path is smoothed: frames were estimated independently."""
 
 
 def tool(data: Any) -> str:
-    """PHALP, or "" where the content is not PHALP's."""
+    """PHALP, or "" if the content is not PHALP's."""
     frames = isinstance(data, dict) and data and all(isinstance(f, dict) and "tid" in f for f in data.values())
     return "PHALP" if frames and any("smpl" in f and "camera" in f for f in data.values()) else ""
 
 
 def read(data: dict[Any, dict[str, Any]]) -> Recording:
-    """Everybody in the file."""
+    """All people in the file."""
     tracks: dict[str, dict[int, tuple[Any, ...]]] = {}
     for number, frame in enumerate(data.values()):
         people = (frame["tid"], frame["smpl"], frame["camera"], frame.get("tracked_time", [0] * len(frame["tid"])))

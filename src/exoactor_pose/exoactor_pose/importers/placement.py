@@ -18,28 +18,29 @@ from exoactor_pose.importers.recording import Person
 from exoactor_pose.origin import at_origin
 
 MAX_FLOOR_STEP = 0.12
-"""m: a foot that rests farther than this from the floor of the steps before rests on something else."""
+"""m: a foot that rests farther than this from the floor of earlier steps rests on something else."""
 DRIFT_SECONDS = 0.5
 """s over which the floor is smoothed, and within which it may drift by less than `MAX_FLOOR_STEP`."""
 MIN_UPRIGHT_COSINE = 0.75
-"""Least cosine between the trunk and the vertical of somebody who stands."""
+"""Minimum cosine between the trunk and the vertical of a standing person."""
 
 
 def z_up(person: Person) -> tuple[Person, tuple[str, ...]]:
-    """A person whose file should have z up; turned, with a note, where they stand along its y axis instead.
+    """Turn a person, with a note, who stands along the y axis of a file that should have z up.
 
-    They do where trunk and straight legs point along y in nearly all frames, the soles come back to one height along
-    it, and the person moves far along z, or y = 0 is at the soles and z = 0 not where the back of who lies would be.
+    This is assumed if trunk and straight legs point along y in nearly all frames, the soles return to one height along
+    y, and either the person moves far along z, or y = 0 is at the soles and z = 0 is not where the back of a lying
+    person would be.
 
     Raises
     ------
     BadInput
-        They stand or lie along y, and the file does not say which.
+        They either stand or lie along y, and the file does not tell which.
     """
     along = person.root[:, 1, 1]
     finite = all(np.isfinite(values).all() for values in (person.root, person.pelvis, person.body_pose))
     if not finite or len(along) == 0 or (np.abs(along) > MIN_UPRIGHT_COSINE).mean() < 0.9:
-        return person, ()  # what is not finite is refused by name later
+        return person, ()  # non-finite values are refused by name later
     down = np.median(along) < 0
     axis = -1.0 if down else 1.0
     turn = FROM_Y_UP @ np.diag([1.0, axis, axis])
@@ -51,9 +52,9 @@ def z_up(person: Person) -> tuple[Person, tuple[str, ...]]:
     rest = body.rest_pelvis_height(motion.betas)
     legs = axis * body.joints(motion)[:, 0, 1] - soles
     if np.median(legs) < 0.75 * rest or np.ptp(np.percentile(soles, [5, 95])) > 0.25:
-        return person, ()  # on hands and knees, or along the floor
-    low = person.pelvis[:, 2].min() > 0.05 and person.pelvis[:, 2].max() < 0.35  # as a pelvis on a floor at z = 0
-    floors = np.median(soles) - np.array([0.0, body.rest_joints(motion.betas)[0, 1]])  # some files give the pelvis
+        return person, ()  # on hands and knees, or lying on the floor
+    low = person.pelvis[:, 2].min() > 0.05 and person.pelvis[:, 2].max() < 0.35  # like a pelvis on a floor at z = 0
+    floors = np.median(soles) - np.array([0.0, body.rest_joints(motion.betas)[0, 1]])  # some files store the pelvis
     on_floor_y = not down and np.abs(floors).min() < 0.2
     if np.ptp(person.pelvis[:, 2]) < 0.4 and (low or not on_floor_y):
         raise BadInput(
@@ -68,8 +69,8 @@ def z_up(person: Person) -> tuple[Person, tuple[str, ...]]:
 def human_motion(person: Person, fps: float) -> HumanMotion:
     """The motion of a track.
 
-    The body is the project's own, with the person's stature; nothing else of the shape is kept, since shape
-    coefficients mean something in their own model only. Pose and path are kept as they are.
+    The body is the project's own, with the person's height; nothing else of the shape is kept, since shape coefficients
+    are specific to their model. Pose and path are kept.
     """
     person = without_gaps(person)
     body = BodyModel.load()
@@ -89,7 +90,7 @@ def human_motion(person: Person, fps: float) -> HumanMotion:
 
 
 def without_gaps(person: Person) -> Person:
-    """Every frame from the first to the last; those that lack are interpolated, with confidence 0.
+    """Every frame from the first to the last; missing ones are interpolated, with confidence 0.
 
     Raises
     ------
@@ -130,8 +131,8 @@ def without_gaps(person: Person) -> Person:
 def on_floor(motion: HumanMotion, body: BodyModel, find_contacts: bool) -> HumanMotion:
     """The motion on the floor z = 0, starting at x = y = 0 facing +x.
 
-    The floor is where the feet rest; where it drifts slowly it is followed, but a foot that rests on a block does not
-    move it. What is left under the floor is lifted smoothly.
+    The floor is where the feet rest; slow drift is followed, but a foot that rests on a block does not move it. Parts
+    that remain below the floor are lifted smoothly.
     """
     soles = body.foot_points(motion)
     contacts = contacts_of(soles, motion.fps) if find_contacts else np.asarray(motion.contacts)
@@ -148,7 +149,7 @@ def floor_under(heights: np.ndarray, contacts: np.ndarray, fps: float) -> np.nda
     weight = contacts.sum(axis=1)
     rest = (heights * contacts).sum(axis=1) / np.maximum(weight, 1e-9)
     standing = weight > 0.5
-    if standing.sum() < 0.1 * fps:  # in the air all the time: by the lowest point
+    if standing.sum() < 0.1 * fps:  # in the air all the time: use the lowest point
         return np.full(len(heights), np.percentile(heights.min(axis=1), 5))
     near = _on_floor_frames(np.where(standing, rest, np.nan), _mode_median(rest[standing], MAX_FLOOR_STEP), fps)
     drift = np.interp(np.arange(len(heights)), np.flatnonzero(near), rest[near])
@@ -156,7 +157,7 @@ def floor_under(heights: np.ndarray, contacts: np.ndarray, fps: float) -> np.nda
 
 
 def _on_floor_frames(rest: np.ndarray, floor: float, fps: float) -> np.ndarray:
-    """Frames (T,) in which feet rest on the floor that drifts: heights (T,) m, not a number where none rests."""
+    """Frames (T,) in which feet rest on the drifting floor: heights (T,) m, NaN if no foot rests."""
     near = np.zeros(len(rest), dtype=bool)
     start = int(np.nanargmin(np.abs(rest - floor)))
     share = 1 - np.exp(-1 / (DRIFT_SECONDS * fps))
@@ -170,7 +171,7 @@ def _on_floor_frames(rest: np.ndarray, floor: float, fps: float) -> np.ndarray:
 
 
 def _mode_median(values: np.ndarray, width: float) -> float:
-    """Median of the values in the window of a width, up and down, that holds the most."""
+    """Median of the values in the interval of this width that contains the most of them."""
     order = np.sort(values)
     ends = np.searchsorted(order, order + width, side="right")
     first = int(np.argmax(ends - np.arange(len(order))))

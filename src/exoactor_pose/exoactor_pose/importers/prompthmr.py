@@ -17,12 +17,12 @@ from exoactor_pose.importers.recording import Person, Recording, array, frame_nu
 
 
 def tool(data: Any) -> str:
-    """PromptHMR, or "" where the content is not PromptHMR's."""
+    """PromptHMR, or "" if the content is not PromptHMR's."""
     return "PromptHMR" if isinstance(data, dict) and {"people", "camera_world"} <= data.keys() else ""
 
 
 def read(data: dict[str, Any]) -> Recording:
-    """Everybody in the file."""
+    """All people in the file."""
     people = {}
     for name, track in data["people"].items():
         if "smplx_world" not in track:

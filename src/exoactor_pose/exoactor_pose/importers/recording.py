@@ -1,4 +1,4 @@
-"""What every reader gives: people's motions in a gravity-aligned world, as their file has them."""
+"""Output of every importer: people's motions in a gravity-aligned world."""
 
 from __future__ import annotations
 
@@ -14,43 +14,44 @@ from exoactor_core.errors import BadInput
 
 @dataclass(frozen=True)
 class Person:
-    """One person's track, T frames, in a world with z up, whose origin and heading say nothing."""
+    """One person's track, T frames, in a world with z up and arbitrary origin and heading."""
 
     frames: np.ndarray
-    """(T,) int, rising: numbers of the video's frames; some may lack."""
+    """(T,) int, rising: numbers of the video's frames; there may be gaps."""
     root: np.ndarray
     """(T, 3, 3) from SMPL's rest pose (y up, facing +z) to the world."""
     pelvis: np.ndarray
-    """(T, 3) m; any constant offset will do."""
+    """(T, 3) m, up to a constant offset."""
     body_pose: np.ndarray
     """(T, 63) axis-angle of body joints 1-21, rad; they are the same in SMPL, SMPL-H and SMPL-X."""
     stature: float
     """m."""
     hand_pose: np.ndarray | None = None
-    """(T, 90) axis-angle, or unknown."""
+    """(T, 90) axis-angle; None: unknown."""
     contacts: np.ndarray | None = None
-    """(T, 4) left heel, left toe, right heel, right toe, or unknown."""
+    """(T, 4) left heel, left toe, right heel, right toe; None: unknown."""
     confidence: np.ndarray | None = None
-    """(T,) in [0, 1], or unknown."""
+    """(T,) in [0, 1]; None: unknown."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """What a file holds."""
+    """Content of a file."""
 
     people: dict[str, Person]
-    """By the name that the file gives them."""
+    """By the id in the file."""
     fps: float | None = None
-    """None where the file does not say."""
+    """None if the file does not state it."""
     notes: tuple[str, ...] = ()
     """Sentences on what the file leaves open."""
 
 
 def stature(betas: Any) -> float:
-    """Stature in m that SMPL's shape coefficients mean, roughly.
+    """Approximate stature in m from SMPL's shape coefficients.
 
     The first of them is mostly stature in SMPL, SMPL-H and SMPL-X: 1.66 m + 0.10 m each, the rule of GMR
-    (general_motion_retargeting/utils/smpl.py). Sex and the other coefficients are left out, good to about 7 cm.
+    (general_motion_retargeting/utils/smpl.py). Sex and the other coefficients are ignored, which is accurate to about 7
+    cm.
     """
     values = np.asarray(betas, dtype=np.float64)
     first = float(values.reshape(-1, values.shape[-1])[:, 0].mean()) if values.size else 0.0
@@ -65,7 +66,7 @@ def array(data: Mapping[str, Any], key: str, *shape: int | None) -> np.ndarray:
     Raises
     ------
     BadInput
-        There is none, or it has another shape.
+        It is missing or has another shape.
     """
     if key not in data:
         raise BadInput(f"{key} is missing; there is {', '.join(map(str, data)) or 'nothing'}.")
@@ -80,7 +81,7 @@ def array(data: Mapping[str, Any], key: str, *shape: int | None) -> np.ndarray:
 
 
 def frame_numbers(data: Mapping[str, Any], key: str, count: int) -> np.ndarray:
-    """The numbers (count,) of a track's frames; raises `BadInput` where they are none, or do not rise."""
+    """The numbers (count,) of a track's frames; raises `BadInput` if they are invalid or do not rise."""
     value = array(data, key, count)
     if not np.isfinite(value).all() or (np.diff(value) <= 0).any():
         raise BadInput(f"the numbers of its frames, {key}, do not increase.")
@@ -95,7 +96,7 @@ def matrices(axis_angle: np.ndarray) -> np.ndarray:
 
 
 def axis_angles(rotations: np.ndarray) -> np.ndarray:
-    """Rotation matrices (..., 3, 3) -> axis-angle (..., 3); raises `BadInput` where one is none."""
+    """Rotation matrices (..., 3, 3) -> axis-angle (..., 3); raises `BadInput` for other matrices."""
     flat = rotations.reshape(-1, 3, 3)
     if not np.isfinite(flat).all() or (np.linalg.det(flat) < 0.5).any():
         raise BadInput("a matrix is not a rotation.")

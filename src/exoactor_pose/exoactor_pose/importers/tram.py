@@ -24,13 +24,13 @@ SMPL_PELVIS = np.array([-0.002, -0.235, 0.028])
 
 
 def tool(data: Any) -> str:
-    """TRAM, or "" where the content is not TRAM's."""
+    """TRAM, or "" if the content is not TRAM's."""
     track = isinstance(data, dict) and {"camera", "tracks"} <= data.keys()
     return "TRAM" if track else ""
 
 
 def read(data: dict[str, Any]) -> Recording:
-    """Everybody; ``data`` is the table of camera.npy as "camera" and those of the tracks, by number, as "tracks"."""
+    """All people; ``data`` has the content of camera.npy as "camera" and that of the tracks, by number, as "tracks"."""
     turn = array(data["camera"], "world_cam_R", None, 3, 3)
     position = array(data["camera"], "world_cam_T", len(turn), 3)
     people = {}

@@ -16,13 +16,13 @@ from exoactor_pose.importers.recording import Person, Recording, array, frame_nu
 
 
 def tool(data: Any) -> str:
-    """WHAM, or "" where the content is not WHAM's."""
+    """WHAM, or "" if the content is not WHAM's."""
     people = isinstance(data, dict) and data and all(isinstance(p, dict) and "pose_world" in p for p in data.values())
     return "WHAM" if people else ""
 
 
 def read(data: dict[Any, dict[str, Any]]) -> Recording:
-    """Everybody in the file."""
+    """All people in the file."""
     people = {}
     for name, track in data.items():
         pose = array(track, "pose_world", None, 72)

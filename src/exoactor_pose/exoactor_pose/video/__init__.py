@@ -1,1 +1,1 @@
-"""What a video as such shows: cuts, camera motion, who is in it."""
+"""Properties of the video itself: cuts, camera motion, people in it."""

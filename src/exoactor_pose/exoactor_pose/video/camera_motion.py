@@ -1,4 +1,4 @@
-"""How the camera turns during a video, by the background.
+"""Rotation of the camera during a video, from the background.
 
 Corners of the background are followed from keyframes (Lucas and Kanade's optical flow on small grey images, the
 person masked out). A camera that stands still and turns moves every one of them, near or far, by K R K^-1, so two of
@@ -19,36 +19,36 @@ from scipy.ndimage import uniform_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
 IMAGE_WIDTH = 320
-"""Images are made this wide at most, px."""
+"""Maximum width of the images, px."""
 SAMPLE_RATE = 10.0
-"""Images a second that are looked at; between them the turn is interpolated."""
+"""Hz, rate of the processed images; the rotation is interpolated in between."""
 MAX_CORNERS = 160
 MIN_CORNER_STRENGTH = 2e-8
 """Strength of a corner (Harris and Stephens, 1988), images in [0, 1]: less is coding noise."""
 HARRIS_K = 0.08
 """Harris' k: how clearly a corner must differ from an edge."""
 MAX_PAIRS = 64
-"""So many corners at most are kept of a look."""
+"""Maximum number of corners kept per comparison."""
 MIN_CORNERS = 8
-"""Fewer corners than this are no evidence."""
+"""Fewer corners are no evidence."""
 INLIER_DISTANCE = 1.0
-"""px of the small image: as far as a corner may be from where the turn puts it."""
+"""px of the small image: maximum distance of a corner from its predicted position."""
 MAX_PATCH_DIFFERENCE = 8.0
-"""Grey levels by which a corner's surroundings may differ from the keyframe's: more, and something covers it."""
+"""Grey levels by which a corner's surroundings may differ from the keyframe's: otherwise it is occluded."""
 STILL_ANGLE_DEG = 0.25
-"""A camera that never turns farther than this stands still."""
+"""A camera that never turns farther is still."""
 KEYFRAME_ANGLE_DEG = 12.0
-"""A new keyframe is taken when the nearest one is farther than this."""
+"""Distance to the closest keyframe from which a new one is taken."""
 MIN_EXPLAINED_SHARE = 0.75
-"""Share of the corners of what stands still that a turn must explain; less, and the camera moves along or zooms."""
+"""Share of the static corners that a rotation must explain; otherwise the camera travels or zooms."""
 MIN_TRAVEL_SHARE = 0.2
-"""Share of the time for which it must, to be followed: see `exoactor_pose.fitting.fit`."""
+"""Minimum share of the time for which it must travel to be followed: see `exoactor_pose.fitting.fit`."""
 FOCAL_RATIOS = np.geomspace(0.45, 2.0, 16)
-"""Focal lengths that are tried, as shares of one that is only assumed: a wrong one makes turns look like motion..."""
+"""Focal lengths that are tried, relative to an assumed one: a wrong one makes rotations look like motion..."""
 FOCAL_SEARCH_SAMPLES = 50
 """...on about so many samples."""
 CORNER_NOISE = 0.1
-"""px of the small image: as exactly corners are followed, at best."""
+"""px of the small image: accuracy of following corners, at best."""
 
 
 @dataclass(eq=False)
@@ -62,7 +62,7 @@ class _Keyframe:
 
 @dataclass
 class CameraMotion:
-    """Feed it every frame of a video in order, then ask for `rotations`.
+    """Call it with every frame of a video in order, then query `rotations`.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ class CameraMotion:
     intrinsics
         fx, fy, cx, cy in pixels; a wrong focal length scales the angles.
     focal_std
-        Standard deviation of an assumed focal length, as a share; 0: it is known.
+        Relative standard deviation of an assumed focal length; 0: it is known.
     """
 
     fps: float
@@ -81,18 +81,18 @@ class CameraMotion:
     _sampled: list[int] = field(default_factory=list)
     _rotations: list[np.ndarray] = field(default_factory=list)
     _pairs: list[list[np.ndarray]] = field(default_factory=list)
-    """At every look, of every keyframe it was compared with: (2, M, 2) px, where corners of what stands still
-    were and are; none where they were too few to tell."""
+    """For every processed image and every keyframe it was compared with: (2, M, 2) px, positions of static corners
+    before and after; none if there were too few."""
     _keyframes: list[_Keyframe] = field(default_factory=list)
     _last: tuple[np.ndarray, np.ndarray] | None = None
-    """Image and mask that were looked at last."""
+    """Image and mask of the last processed frame."""
 
     def __post_init__(self) -> None:
         self.every = max(1, round(self.fps / SAMPLE_RATE))
         self._random = np.random.default_rng(0)
 
     def __call__(self, frame: np.ndarray, landmarks: np.ndarray | None) -> None:
-        """Take the next frame.
+        """Add the next frame.
 
         Parameters
         ----------
@@ -107,7 +107,7 @@ class CameraMotion:
         scale = min(1.0, IMAGE_WIDTH / frame.shape[1])
         size = round(scale * frame.shape[1]), round(scale * frame.shape[0])
         image = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
-        image = cv2.GaussianBlur(image, (0, 0), 0.8)  # steps of slanting edges are no corners
+        image = cv2.GaussianBlur(image, (0, 0), 0.8)  # aliased slanting edges are not corners
         self._scale = scale
         mask = _background(image.shape, None if landmarks is None else scale * landmarks[:, :2])
         self._pairs.append([])
@@ -116,15 +116,15 @@ class CameraMotion:
         self._last = image, mask
 
     def focal_ratio(self, start: int = 0, stop: int | None = None) -> tuple[float, float]:
-        """Focal length in the frames from ``start`` to before ``stop`` over the assumed one, by the background.
+        """Focal length relative to the assumed one, from the background of frames ``start`` to before ``stop``.
 
-        As the camera turns, a wide lens moves what is far from the middle of the image by more pixels than what is near
-        to it (Hartley and Zisserman, 19.6). A camera that moves along looks like one with a long lens: where the
-        longest explains most, or none explains enough, the background tells nothing.
+        When the camera turns, a wide lens moves points far from the image's centre by more pixels than points close to
+        it (Hartley and Zisserman, 19.6). A travelling camera looks like one with a long lens: if the longest explains
+        most, or none explains enough, the background is inconclusive.
 
         Returns
         -------
-        The ratio, and its standard deviation as a share.
+        The ratio, and its relative standard deviation.
         """
         samples = self._samples(start, stop)
         if not self.focal_std or len(samples) < 2 or self._too_few_corners(samples):
@@ -134,7 +134,7 @@ class CameraMotion:
         best = int(error.argmin())
         if best in (0, len(error) - 1) or share[best] < MIN_EXPLAINED_SHARE:
             return 1.0, self.focal_std
-        # Every look counts as one observation, whose noise is what the best focal length leaves.
+        # Every image counts as one observation, whose noise is the residual of the best focal length.
         change = np.log(FOCAL_RATIOS)
         cost = len(looks) * (error / max(error[best], CORNER_NOISE**2) - 1) + (change / self.focal_std) ** 2
         k = int(cost.argmin())  # between the best one and the assumed one
@@ -144,14 +144,14 @@ class CameraMotion:
     def rotations(
         self, start: int = 0, stop: int | None = None, focal_ratio: float = 1.0
     ) -> tuple[np.ndarray | None, bool, tuple[str, ...]]:
-        """How the camera turned in the frames from ``start`` to before ``stop``.
+        """Rotation of the camera in the frames from ``start`` to before ``stop``.
 
         Parameters
         ----------
         start, stop
             Numbers of the frames.
         focal_ratio
-            Focal length over the assumed one: as many times as long, as much less has the camera turned.
+            Focal length relative to the assumed one: the larger it is, the less the camera has turned.
 
         Returns
         -------
@@ -159,7 +159,7 @@ class CameraMotion:
             (T, 3, 3) from the first of these frames' camera to each frame's camera (x right, y down, z ahead): a
             direction d of the first is R d in the other. None: the camera stands still, or it is unknown.
         travels
-            Whether it moves along, besides, for more than a moment.
+            Whether the camera also travels for more than a moment.
         notes
             Sentences for the user, with times of the video.
         """
@@ -190,9 +190,9 @@ class CameraMotion:
         return None if np.degrees(turns.magnitude().max()) < STILL_ANGLE_DEG else turns.as_matrix()
 
     def explained(self, start: int = 0, stop: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """How much of the background's motion a turn explains; where little, the camera moves along or zooms too.
+        """Share of the background's motion that a rotation explains; if it is small, the camera also travels or zooms.
 
-        Asked are corners that move as what stands still does before any camera, so that nothing else counts.
+        Only corners that move like static points before some camera are considered.
 
         Returns
         -------
@@ -223,7 +223,7 @@ class CameraMotion:
         return [k for k, number in enumerate(self._sampled) if start <= number < stop]
 
     def _too_few_corners(self, samples: list[int]) -> bool:
-        """Whether the background shows too little in most of them."""
+        """Whether most of these images have too few corners."""
         return sum(not self._pairs[k] for k in samples if k) > 0.5 * len(samples)
 
     def _sparse(self, samples: list[int]) -> list[int]:
@@ -231,7 +231,7 @@ class CameraMotion:
         return samples[:: max(1, len(samples) // FOCAL_SEARCH_SAMPLES)]
 
     def _agreement(self, pairs: np.ndarray, focal_ratios: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """How well one turn explains where corners (2, M, 2) px were and are, by focal length.
+        """How well one rotation explains the motion of corners (2, M, 2) px, for each focal length.
 
         Returns
         -------
@@ -249,7 +249,7 @@ class CameraMotion:
     # --- one image ---
 
     def _register(self, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """The turn of this image's camera."""
+        """Rotation of this image's camera."""
         if not self._keyframes:
             self._add_keyframe(image, mask, np.eye(3))
             return np.eye(3)
@@ -257,13 +257,14 @@ class CameraMotion:
         near = min(self._keyframes, key=lambda key: _degrees(key.rotation.T @ before))
         found = self._compare(near, image, mask, before)
         if found is None or found[1] < 0.5 * self._visible(near, mask, found[0]):
-            # grown apart, or turned fast: the image before has more in common, and the whole of it tells how far
+            # far apart, or turned quickly: the previous image has more in common, and its overall shift gives a first
+            # guess
             assert self._last is not None  # there is a keyframe, so there was an image
             last = self._add_keyframe(*self._last, before)
             found = self._compare(last, image, mask, self._shift(last.image, image) @ before) or found
             if found and _degrees(near.rotation.T @ found[0]) < KEYFRAME_ANGLE_DEG / 2:
                 self._keyframes.remove(near)  # it shows what is no longer there
-        if found is None:  # lost: go on from here
+        if found is None:  # lost: continue from here
             self._keyframes = []
             self._add_keyframe(image, mask, before)
             return before
@@ -273,7 +274,7 @@ class CameraMotion:
         return rotation
 
     def _shift(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Coarse turn (3, 3) between two images, by how far the whole of them has moved."""
+        """Coarse rotation (3, 3) between two images, from their overall shift."""
         window = cv2.createHanningWindow(a.shape[::-1], cv2.CV_32F)
         moved, _ = cv2.phaseCorrelate(a.astype(np.float32), b.astype(np.float32), window)
         centre = np.array(a.shape[::-1]) / 2.0
@@ -294,7 +295,7 @@ class CameraMotion:
     def _compare(
         self, key: _Keyframe, image: np.ndarray, mask: np.ndarray, before: np.ndarray
     ) -> tuple[np.ndarray, int] | None:
-        """Turn from the first camera, and corners that agree with it; None: too few."""
+        """Rotation from the first camera, and the number of corners that agree; None: too few."""
         if len(key.points) < MIN_CORNERS:
             return None
         rays = self._rays(key.points)
@@ -330,7 +331,7 @@ class CameraMotion:
         return turn @ key.rotation, int(agree.sum())
 
     def _ransac(self, rays: np.ndarray, pixels: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Turn that takes ``rays`` (N, 3) to ``pixels`` (N, 2) for the most of them, and which agree."""
+        """Rotation that takes most of the ``rays`` (N, 3) to ``pixels`` (N, 2), and which ones agree."""
         seen = self._rays(pixels)
         pairs = self._random.integers(len(rays), size=(48, 2))
         pairs = pairs[np.linalg.norm(rays[pairs[:, 0]] - rays[pairs[:, 1]], axis=1) > 0.05]
@@ -351,7 +352,7 @@ class CameraMotion:
         return turn, errors(turn) < INLIER_DISTANCE
 
     def _visible(self, key: _Keyframe, mask: np.ndarray, rotation: np.ndarray) -> int:
-        """How many corners of a keyframe a camera with this turn should see beside the person."""
+        """Number of corners of a keyframe that a camera with this rotation should see beside the person."""
         height, width = mask.shape
         at = self._pixels(self._rays(key.points) @ (rotation @ key.rotation.T).T)
         at = at[np.all((at > 2) & (at < [width - 3, height - 3]), axis=1)].round().astype(int)
@@ -374,18 +375,18 @@ class CameraMotion:
 
 
 def _background(shape: tuple[int, int], landmarks: np.ndarray | None) -> np.ndarray:
-    """Mask (H, W) uint8: 255 where the person (landmarks (33, 2) px) is not, 0 within a hull around them."""
+    """Mask (H, W) uint8: 255 in the background, 0 within a hull around the person (landmarks (33, 2) px)."""
     mask = np.full(shape, 255, np.uint8)
     if landmarks is not None:
         size = float(np.ptp(landmarks, axis=0).max())
         hull = cv2.convexHull(np.round(landmarks).astype(np.int32).reshape(-1, 1, 2))
         cv2.fillConvexPoly(mask, hull, 0)
-        cv2.polylines(mask, [hull], True, 0, thickness=max(1, round(0.2 * size)))  # a margin of a tenth around it
+        cv2.polylines(mask, [hull], True, 0, thickness=max(1, round(0.2 * size)))  # with a margin of a tenth
     return mask
 
 
 def _unmoved(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Which corners, (N, 2) px before and after, move as those of what stands still before any camera: (N,) bool.
+    """Which corners, (N, 2) px before and after, move like static points before some camera: (N,) bool.
 
     Those on one wall move by a homography, others along epipolar lines (Hartley and Zisserman, 13 and 9.2).
     """
@@ -417,7 +418,7 @@ def _degrees(rotation: np.ndarray) -> float:
 
 
 def _between(at: np.ndarray, turns: Rotation, wanted: np.ndarray) -> Rotation:
-    """Rotations known at the frames ``at``, at the frames ``wanted``; beyond the ends it goes on at the same speed."""
+    """Interpolate rotations at frames ``at`` to the frames ``wanted``; extrapolated at constant speed."""
     first = turns[0] * turns[1].inv() * turns[0]
     last = turns[-1] * turns[-2].inv() * turns[-1]
     frames = np.array([2 * at[0] - at[1], *at, 2 * at[-1] - at[-2]])
@@ -426,7 +427,7 @@ def _between(at: np.ndarray, turns: Rotation, wanted: np.ndarray) -> Rotation:
 
 
 def _moves_along(times: np.ndarray, explained: np.ndarray, travels: bool) -> tuple[str, ...]:
-    """Sentence where a turn does not explain the background for about a second."""
+    """Sentence if a rotation does not explain the background for about a second."""
     how = "the person's path is that of the feet that stand" if travels else "only the camera's turning is considered"
     bad = np.flatnonzero(explained < MIN_EXPLAINED_SHARE)
     if not len(bad):

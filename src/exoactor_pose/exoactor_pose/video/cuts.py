@@ -53,14 +53,14 @@ MIN_STRETCH_SECONDS = 1.0
 
 
 class CutFinder:
-    """Tells frame by frame whether the image has become another one."""
+    """Detects frame by frame whether the image has changed to another one."""
 
     def __init__(self) -> None:
         self._last: tuple[np.ndarray, np.ndarray] | None = None
         self._change = 0.0
 
     def __call__(self, frame: np.ndarray) -> int:
-        """Look at the next frame, (H, W, 3) uint8 RGB: 0, it goes on; `POSSIBLE_CUT`; or `CERTAIN_CUT`."""
+        """Process the next frame, (H, W, 3) uint8 RGB: 0, no cut; `POSSIBLE_CUT`; or `CERTAIN_CUT`."""
         step = max(1, min(frame.shape[1] // THUMBNAIL[0], frame.shape[0] // THUMBNAIL[1]) // SAMPLES)
         height, width = (size // step for size in frame.shape[:2])
         some = cv2.resize(frame[: height * step, : width * step], (width, height), interpolation=cv2.INTER_NEAREST)
@@ -77,7 +77,7 @@ class CutFinder:
 
 
 def _same_scene(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether two thumbnails show the same scene, or one of them too little to tell."""
+    """Whether two thumbnails show the same scene, or one of them shows too little."""
     grey = [cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (a, b)]
     a, b = (np.stack([cv2.Sobel(g, cv2.CV_32F, 1, 0), cv2.Sobel(g, cv2.CV_32F, 0, 1)]) for g in grey)
     weak, strong = sorted((float(np.linalg.norm(a)), float(np.linalg.norm(b))))
@@ -86,12 +86,12 @@ def _same_scene(a: np.ndarray, b: np.ndarray) -> bool:
 
 @dataclass(frozen=True)
 class Shots:
-    """The stretches of a video in which one person is seen in one shot, and what is to be said about the rest."""
+    """Stretches of a video in which one person is seen in one shot, and notes on the rest."""
 
     stretches: tuple[tuple[int, int], ...]
-    """First frame, and the frame after the last, in time order; in both ends' frames the person was found."""
+    """First frame, and the frame after the last, in order; the person was found in the frames at both ends."""
     found: np.ndarray
-    """(T,) bool, of the whole video, without the detector's slips."""
+    """(T,) bool, of the whole video, without false detections."""
     cuts: tuple[int, ...]
     """Frames at which another shot begins."""
     notes: tuple[str, ...]
@@ -142,18 +142,18 @@ def find_stretches(
 
 
 def trimmed(parts: Iterable[tuple[int, int]], found: np.ndarray) -> list[tuple[int, int]]:
-    """Start and stop of parts of a video, from the first to the last frame of each in which the person was found."""
+    """Start and stop of parts of a video, trimmed to the first and last frames in which the person was found."""
     seen = [(start, np.flatnonzero(found[start:stop])) for start, stop in parts]
     return [(int(start + frames[0]), int(start + frames[-1]) + 1) for start, frames in seen if len(frames)]
 
 
 def enough_seconds(duration: float) -> float:
-    """How long a stretch must last to be a motion, s: `MIN_STRETCH_SECONDS`, or half of a short video."""
+    """Minimum duration of a stretch, s: `MIN_STRETCH_SECONDS`, or half of a short video."""
     return min(MIN_STRETCH_SECONDS, 0.5 * duration)
 
 
 def _jumps(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, fps: float) -> set[int]:
-    """Frames at which the person got farther than a person can; slips there and back are taken out of ``found``."""
+    """Frames at which the person moved impossibly far; false detections there and back are removed from ``found``."""
     hips = image[:, 23:25, :2].mean(axis=1)
 
     seen = np.flatnonzero(found).tolist()
@@ -178,12 +178,12 @@ def _jumps(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, fps: float) 
 
 
 def _displacement(hips: np.ndarray, sizes: np.ndarray, a: int, b: int) -> float:
-    """How far the hips got from frame a to b, in sizes of the person."""
+    """Displacement of the hips from frame a to b, in sizes of the person."""
     return float(np.linalg.norm(hips[b] - hips[a])) / max(sizes[a], sizes[b], 1.0)
 
 
 def _steady(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, t: int, fps: float) -> bool:
-    """Whether the person goes on over frame ``t`` as if nothing had been."""
+    """Whether the person continues across frame ``t`` as if nothing had happened."""
     seen = np.flatnonzero(found)
     before, after = seen[seen < t], seen[seen >= t]
     if not len(before) or not len(after) or (after[0] - before[-1]) / fps > FLASH_SECONDS:

@@ -1,4 +1,4 @@
-"""Facts on a video as such, whatever the person does in it: see `exoactor_core.stages.Estimate`."""
+"""Facts about a video, independent of the person's motion: see `exoactor_core.stages.Estimate`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.video.cuts import REPORTED_GAP_SECONDS, Shots
 
 EDGE_MARGIN = 0.005
-"""A landmark nearer to the image's edge than this share of its height is not surely in the image: detectors that
-place landmarks in images only put those of a foot that is cut off there."""
+"""A landmark closer to the image's edge than this share of its height may be outside the image: detectors that place
+landmarks only within images put those of a cropped foot there."""
 EXTREMITIES = [k for k, name in enumerate(LANDMARK_NAMES) if k <= 10 or name.split("_")[1] in ("wrist", "heel", "foot")]
 """Head, hands and feet."""
 
@@ -27,11 +27,11 @@ def video_facts(
     explained: tuple[np.ndarray, np.ndarray],
     turned: np.ndarray | None,
 ) -> Metrics:
-    """Facts on a whole video, of which ``seen`` has all frames and ``appearance`` was shown all.
+    """Facts about a whole video, given all its frames in ``seen``, and ``appearance`` after processing all of them.
 
-    ``others`` (T,) bool says where somebody else of comparable size is there, ``shots`` where the video breaks.
-    ``explained`` is what `CameraMotion.explained` says of the frames that are used, empty where nobody looked whether
-    the camera moves, and ``turned`` how it turned in them.
+    ``others`` (T,) bool says when another person of comparable size is visible, ``shots`` where the video breaks.
+    ``explained`` is the result of `CameraMotion.explained` for the frames that are used, empty if the camera's motion
+    was not estimated, and ``turned`` its rotation in them.
     """
     found = shots.found
     partly = found & ~_whole(seen)
@@ -66,7 +66,7 @@ def video_facts(
 
 
 def _whole(seen: Landmarks) -> np.ndarray:
-    """(T,) bool: head, hands and feet are within the image, seen or hidden."""
+    """(T,) bool: head, hands and feet are within the image, visible or hidden."""
     at, margin = seen.image[:, EXTREMITIES, :2], EDGE_MARGIN * seen.height
     return np.all((at >= margin) & (at <= [seen.width - margin, seen.height - margin]), axis=(1, 2))
 

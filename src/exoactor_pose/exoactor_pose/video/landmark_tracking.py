@@ -36,22 +36,22 @@ from exoactor_pose.video.facts import video_facts
 from exoactor_pose.video.person_checks import no_person_message, whole_person
 
 FrameObserver = Callable[[np.ndarray, np.ndarray | None], Any]
-"""Is shown a frame and its 33 landmarks, None where nobody was found."""
+"""Called with a frame and its 33 landmarks, or None if nobody was found."""
 HandFinder = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(frame, its 33 landmarks) -> both hands' 21 landmarks (2, 21, 3): x px, y px, confidence; and (2, 21, 3) m."""
 SEARCH_SECONDS = 0.5
-"""How often to look whether others are there..."""
+"""s between searches for other people..."""
 COMPANY_SEARCH_SECONDS = 0.25
-"""...and where others are."""
+"""...and while others are around."""
 VISIBILITY_MARGIN = 0.1
-"""Mean visibility by which more must be seen of somebody found for a track on which little is seen to go on there."""
+"""Mean visibility by which a detection must exceed a doubtful track for the track to continue there."""
 MISMATCH_SECONDS = 0.1
-"""For how long somebody may look otherwise than the person followed, where others are."""
+"""s for which a person may look different from the one followed, while others are around."""
 BACKWARD_SECONDS, JPEG_QUALITY = 1.0, (cv2.IMWRITE_JPEG_QUALITY, 95)
-"""How far somebody who was found is followed back into frames in which the search had found nobody, at most; a second
-of large images would take hundreds of megabytes as they are."""
+"""s for which a newly found person is followed backward into frames in which the search had found nobody, at most; a
+second of uncompressed large images would take hundreds of megabytes."""
 MOTION_RATE = 30.0
-"""Frames per second that a motion needs; a video of more is subsampled."""
+"""Frames per second that a motion needs; faster videos are subsampled."""
 MIN_FPS = 8.0
 FRAMES_AHEAD = 4
 
@@ -66,14 +66,14 @@ class Tracker:
     fps
         Frames per second.
     person
-        Whom to follow where there are several: see `Follower`.
+        Whom to follow if there are several people: see `Follower`.
     hands
         Called once per frame in which the person was found.
     observers
-        Are shown every frame.
+        Called with every frame.
 
-    Hands and observers are called in order, in one thread beside this one; people are looked for in another, while the
-    detector places the landmarks of the one followed.
+    Hands and observers are called in order, in a second thread; people are searched in a third, while the detector
+    places the landmarks of the one followed.
     """
 
     def __init__(
@@ -88,20 +88,20 @@ class Tracker:
         self.first = 0
         """Number of the first frame that is kept: see `drop`."""
         self.poses: list[Pose | None] = []
-        """Of every frame from there on."""
+        """Poses of every frame from there on."""
         self.sizes: list[float] = []
         self.changed: list[int] = []
-        """Whether the image became another one at this frame: what `CutFinder` says."""
+        """Result of `CutFinder` for every frame."""
         self.follower = Follower(person)
         self._cuts = CutFinder()
         self._next: Person | None = None
         self._crowd: list[Person] = []
         self.company = False
-        """Whether the last search found somebody else of comparable size."""
+        """Whether the last search found another person of comparable size."""
         self._companies: list[bool] = []
         self._asides: list[Future[bool] | None] = []
         self._aside: Future[bool] | None = None
-        """Whether somebody is beside the person, by the last look at the sides."""
+        """Whether somebody is beside the person, by the last search of the sides."""
         self._left_out: list[tuple[int, int]] = []
         self._sides_searched = -np.inf
         self._people_searched = 0
@@ -111,7 +111,7 @@ class Tracker:
         """Number and image, as JPEG, of the last frames in which nobody was found, all of one shot."""
 
     def __call__(self, frames: list[np.ndarray]) -> None:
-        """Take the next frames, at most ``detector.batch``."""
+        """Process the next frames, at most ``detector.batch``."""
         first = self.first + len(self.poses)
         changed = [self._cuts(frame) for frame in frames]
         numbers = range(first, first + len(frames))
@@ -121,7 +121,7 @@ class Tracker:
         chosen = [self._pick(*each) for each in zip(numbers, frames, search.result(), changed, strict=True)]
         if lost or any(person is not followed for person in chosen):
             poses = self._find_landmarks(frames, chosen)
-        if not lost and None in poses:  # lost just now: look again at once
+        if not lost and None in poses:  # lost just now: search again at once
             self._next = None
             search = self._searches.submit(self._find_people, frames, slice(None))
             chosen = [self._pick(*each) for each in zip(numbers, frames, search.result(), changed, strict=True)]
@@ -146,14 +146,14 @@ class Tracker:
                     self._follow_backward(self._next)
             self._hands.append(self._pool.submit(self._observe, frame, None if pose is None else pose.image))
             if len(self._hands) > FRAMES_AHEAD:
-                self._hands[-1 - FRAMES_AHEAD].result()  # so that frames do not pile up
+                self._hands[-1 - FRAMES_AHEAD].result()  # limits the number of frames in memory
         self.changed += changed
 
     def _unsearched(self, first: int, changed: list[int]) -> slice:
-        """In which of the next frames it is time to look for people.
+        """The next frames in which to search for people.
 
-        It is while nobody is followed; but where there was nobody to follow in the frame before, the last of these ones
-        will do, since who comes is followed backward.
+        While nobody is followed, all of them; if nobody was found in the frame before, only the last one, since a new
+        person is followed backward.
         """
         if any(changed):
             return slice(0 if self._next is None else int(np.flatnonzero(changed)[0]), len(changed))
@@ -164,14 +164,14 @@ class Tracker:
         return slice(0, int(self._doubtful or first + len(changed) - 1 - self._people_searched >= often * self.fps))
 
     def _find_people(self, frames: list[np.ndarray], part: slice) -> list[list[Person] | None]:
-        """The people in a part of some frames, None of the others."""
+        """The people in a part of some frames, None for the others."""
         people: list[list[Person] | None] = [None] * len(frames)
         if frames[part]:
             people[part] = self.detector.find_people(frames[part])
         return people
 
     def _follow_backward(self, person: Person) -> None:
-        """Follow somebody who was found just now into the frames before, where the search had missed them."""
+        """Follow a newly found person back into the frames before, in which the search had missed them."""
         while self._empty:
             number, coded = self._empty.pop()
             frame = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
@@ -185,13 +185,13 @@ class Tracker:
         self._empty.clear()
 
     def _observe(self, frame: np.ndarray, image: np.ndarray | None) -> tuple[np.ndarray, np.ndarray] | None:
-        """What is done in the other thread; the hands of a frame."""
+        """Work for the second thread; returns the hands of a frame."""
         for observer in self.observers:
             observer(frame, image)
         return self.hands(frame, image) if self.hands and image is not None else None
 
     def _pick(self, number: int, frame: np.ndarray, people: list[Person] | None, changed: int) -> Person | None:
-        """Where to place the landmarks in this frame."""
+        """The person whose landmarks to place in this frame."""
         if changed:
             self.follower.reset(another_shot=changed == CERTAIN_CUT)
             self._next = None
@@ -200,7 +200,7 @@ class Tracker:
         return person
 
     def _search_people(self, number: int, frame: np.ndarray, people: list[Person]) -> Person | None:
-        """Whom to follow of the people in this frame."""
+        """Choose whom to follow among the people in this frame."""
         searched, self._people_searched, self._crowd = self._people_searched, number, people
         self.follower.observe(people, number / self.fps)
         person = self._next
@@ -218,22 +218,22 @@ class Tracker:
 
     @property
     def _doubtful(self) -> bool:
-        """Whether so little of the person is seen where the track is that it may have drifted to something else."""
+        """Whether so little of the person is visible that the track may have drifted to something else."""
         return bool(self.poses) and _visibility(self.poses[-1]) < MIN_VISIBILITY
 
     def _surer(self, number: int, frame: np.ndarray, people: list[Person]) -> Person | None:
-        """The person as found in this frame, where clearly more is seen of them than where the doubtful track is."""
+        """The person as found in this frame, if clearly more of them is visible than at the doubtful track."""
         found = self.follower.find(frame, people, number / self.fps) if self._doubtful else None
         if found is None:
             return None
-        first = self._find_landmarks([frame], [found])[0]  # which may be a quick look, by another model
+        first = self._find_landmarks([frame], [found])[0]  # which may be a fast run, by another model
         if first is None or first.person is None:
             return None
         tracked, seen = map(_visibility, self._find_landmarks([frame, frame], [self._next, first.person]))
         return found if seen > tracked + VISIBILITY_MARGIN else None
 
     def _leave_out(self, start: int, stop: int) -> None:
-        """Forget what was placed on somebody else."""
+        """Discard what was placed on somebody else."""
         for number in range(max(start, self.first), stop):
             self.poses[number - self.first] = None
         if self._left_out and self._left_out[-1][1] >= start:
@@ -241,7 +241,7 @@ class Tracker:
         self._left_out.append((start, stop))
 
     def _search_sides(self, number: int, frame: np.ndarray, person: Person, image: np.ndarray) -> None:
-        """Look now and then for somebody on either side of the person, each for itself; not where others are known."""
+        """Search now and then for somebody on either side of the person, separately; not if others are known."""
         if self.company or number - self._sides_searched < SEARCH_SECONDS * self.fps:
             return
         self._sides_searched = number
@@ -277,7 +277,7 @@ class Tracker:
         )
 
     def landmarks(self, width: int, height: int) -> Landmarks:
-        """All frames that are kept; notes and breaks are not looked at."""
+        """All kept frames, without checking notes and breaks."""
         poses, searched = self.poses, [future.result() for future in self._hands]
         hands = (
             [None if each is None else each[0] for each in searched]
@@ -300,12 +300,12 @@ class Tracker:
 
     @property
     def others(self) -> list[bool]:
-        """Whether somebody else of comparable size was there at the last look, of every frame that is kept."""
+        """Whether another person of comparable size was there at the last search, for every kept frame."""
         pairs = zip(self._companies, self._asides, strict=True)
         return [company or (aside is not None and aside.result()) for company, aside in pairs]
 
     def drop(self, count: int) -> None:
-        """Let go of the first frames that are kept, so that a long stream needs no more memory than a short one."""
+        """Discard the first kept frames, so that a long stream needs no more memory than a short one."""
         for each in (self.poses, self.sizes, self.changed, self._companies, self._asides, self._hands):
             del each[:count]
         self.first += count
@@ -328,7 +328,7 @@ def _visibility(pose: Pose | None) -> float:
 
 
 def _stacked(values: Sequence[np.ndarray | None], shape: tuple[int, ...]) -> np.ndarray | None:
-    """The arrays of all frames as one, zeros where there is none; None: there is none in any frame."""
+    """The arrays of all frames as one, zeros for missing ones; None: all are missing."""
     if all(value is None for value in values):
         return None
     return np.array([np.zeros(shape) if value is None else value for value in values])
@@ -342,7 +342,7 @@ def with_contrast(image: np.ndarray) -> np.ndarray:
 
 
 def frame_step(fps: float) -> int:
-    """One of how many frames of a video of this rate is taken: motion needs no more than about `MOTION_RATE`."""
+    """Every how-many-th frame of a video of this rate is used: motion needs about `MOTION_RATE`."""
     return max(1, round(fps / MOTION_RATE))
 
 
@@ -357,17 +357,18 @@ def detect(
 ) -> list[Landmarks]:
     """Follow one person through a video of ``max_seconds`` at most, decoded frame by frame at every `frame_step`-th.
 
-    ``detector`` is left open; None: MediaPipe. ``person`` is whom to follow where there are several: see `Follower`.
-    ``hands`` finds the landmarks of the hands; ``camera`` estimates how the camera turns, None: it is taken as still.
+    ``detector`` is left open; None: MediaPipe. ``person`` says whom to follow if there are several people: see
+    `Follower`. ``hands`` finds the landmarks of the hands; ``camera`` estimates the camera's rotation, None: it is
+    taken as still.
 
     Returns
     -------
-    The stretches in which the person is seen in one shot, in time order.
+    The stretches in which the person is seen in one shot, in order.
 
     Raises
     ------
     BadInput
-        The video is damaged or too long; nobody, nobody upright, or half a person is in it; or no stretch is long
+        The video is damaged or too long; it shows nobody, nobody upright, or only half a person; or no stretch is long
         enough.
     Missing
         MediaPipe or its model is not installed.
@@ -405,7 +406,7 @@ def detect(
 
 
 def _require_motion(video: Video, max_seconds: float) -> None:
-    """Raise `BadInput` where a video is too long, or too short or slow to show a motion."""
+    """Raise `BadInput` if a video is too long, or too short or slow to show a motion."""
     if video.duration > max_seconds:
         raise BadInput(
             f"The video lasts {video.duration:.0f} s, but at most {max_seconds:.0f} s are read: cut it, or set the "
@@ -427,9 +428,9 @@ def _tracked(
     camera: CameraMotion | None,
     progress: Progress,
 ) -> tuple[Tracker, AppearanceModel, CameraMotion | None]:
-    """Show a tracker the video, another one again where somebody else is to be followed, or where nobody was found.
+    """Process the video with a tracker; again with another one to follow somebody else, or if nobody was found.
 
-    Returns the last tracker, and the models of appearance and camera that saw the same.
+    Returns the last tracker, and the models of appearance and camera for the same person.
     """
     step, furthest = frame_step(video.fps), 0.0
     fps, total = video.fps / step, max(video.frame_count // step, 1)
@@ -444,7 +445,7 @@ def _tracked(
         return appearance, Tracker(detector, fps, person, hands, (appearance, camera) if camera else (appearance,))
 
     def show(frames: Iterable[np.ndarray], until_company: bool = False) -> bool:
-        """Show the tracker frames, those until others are there or all; returns whether it was all."""
+        """Process frames, until others appear or to the end; returns whether it got to the end."""
         source = iter(frames)
         while batch := list(islice(source, detector.batch)):
             tracker(batch)
@@ -462,10 +463,10 @@ def _tracked(
     appearance, tracker = new_tracker(camera)
     other: Sightings | None = None
     with closing(tracker), frames() as shown:
-        if not show(shown, until_company=person == "largest"):  # whom to follow of several, all of the video decides
+        if not show(shown, until_company=person == "largest"):  # the whole video decides whom to follow
             sightings = survey(video, step, detector, forward)
             if _follows_most_prominent(tracker.follower, sightings):
-                tracker.follower.eligible = sightings.most_prominent  # in the shots to come
+                tracker.follower.eligible = sightings.most_prominent  # in the following shots
                 show(shown)
             else:
                 other = sightings
@@ -475,7 +476,7 @@ def _tracked(
         _follow_most_prominent(tracker, other)
         with closing(tracker), frames() as shown:
             show(shown)
-    if not any(tracker.poses):  # as against the light
+    if not any(tracker.poses):  # for example against the light
         appearance, tracker = new_tracker(None)
         with closing(tracker), frames() as shown:
             show(map(with_contrast, shown))
@@ -483,12 +484,12 @@ def _tracked(
 
 
 def _follows_most_prominent(follower: Follower, sightings: Sightings) -> bool:
-    """Whether the person followed is whom all of the video says to follow, or nobody is yet."""
+    """Whether the person followed is the one to follow by the whole video, or nobody is known yet."""
     return follower.last is None or bool(sightings.most_prominent([follower.last], follower.shot, follower.time))
 
 
 def _follow_most_prominent(tracker: Tracker, sightings: Sightings) -> None:
-    """Have a tracker follow whom all of the video says to follow; a note says so."""
+    """Let a tracker follow the person to follow by the whole video, with a note."""
     tracker.follower.eligible = sightings.most_prominent
     tracker.follower.notes.append(
         "Several people are in the video: the one followed is the largest and there for the longest time, or gets "
@@ -497,7 +498,7 @@ def _follow_most_prominent(tracker: Tracker, sightings: Sightings) -> None:
 
 
 def _part(seen: Landmarks, start: int, stop: int, camera: CameraMotion | None) -> Landmarks:
-    """What was seen from one frame to before another, and how the camera moved meanwhile."""
+    """The landmarks from one frame to before another, and the camera's rotation meanwhile."""
     if camera is None:
         return seen.part(start, stop)
     ratio, std = camera.focal_ratio(start, stop)
@@ -507,9 +508,9 @@ def _part(seen: Landmarks, start: int, stop: int, camera: CameraMotion | None) -
 
 
 def survey(video: Video, step: int, detector: Detector, progress: Progress) -> Sightings:
-    """Everybody who is in a video, by a look at every `SEARCH_SECONDS` of it.
+    """All people in a video, by a search every `SEARCH_SECONDS`.
 
-    Who would be followed by these images alone counts as followed.
+    The person who would be followed by these images alone counts as followed.
     """
     sightings, follower, cuts, fps = Sightings(video.width, video.height), Follower(), CutFinder(), video.fps / step
     every = max(1, round(SEARCH_SECONDS * fps))
@@ -535,7 +536,7 @@ def survey(video: Video, step: int, detector: Detector, progress: Progress) -> S
 
 
 def _prefetched(frames: Iterable[np.ndarray]) -> Generator[np.ndarray, None, None]:
-    """The same frames, decoded in a thread while the ones before are looked at."""
+    """The same frames, decoded in a thread while the previous ones are processed."""
     waiting: deque[Future] = deque()
     source = iter(frames)
     with ThreadPoolExecutor(1) as pool:

@@ -1,4 +1,4 @@
-"""Whether what was followed is one whole, upright person; and why nobody was."""
+"""Checks that the person followed is whole and upright; and reasons why nobody was followed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.detection.people import Follower
 
 SMALL_PERSON_PX = 80.0
-"""px: a person less tall is reported."""
+"""px: a smaller person is reported."""
 MIN_BODY_VISIBILITY = 0.7
-"""Mean visibility of the landmarks below the head that lie in the image: of people 0.8 and more; of things that a
-detector takes for people (flowers, motorcycles, lettering) 0.66 and less."""
+"""Minimum mean visibility of the landmarks below the head within the image: people have 0.8 or more; things that a
+detector mistakes for people (flowers, motorcycles, lettering) 0.66 or less."""
 NO_PERSON = (
     "No person is credibly seen in the video: what the detector took for one is too unclear. Use a video that shows "
     "one whole person."
@@ -26,7 +26,7 @@ UPPER, LOWER = [11, 12], [25, 26, 27, 28]
 
 
 def whole_person(seen: Landmarks) -> Landmarks:
-    """Refuse half a person and one who stands on the head; say where the legs are not in the image."""
+    """Refuse half a person and one who is upside down; note if the legs are outside the image."""
     image = seen.image[seen.found]
     inside = ((image[..., :2] >= 0) & (image[..., :2] < [seen.width, seen.height])).all(axis=-1)
     body = inside[:, 11:]
@@ -61,7 +61,7 @@ def whole_person(seen: Landmarks) -> Landmarks:
 
 
 def no_person_message(video: Video, detector: Detector, follower: Follower) -> str:
-    """Why nobody was followed: a turned video, or a person that is not there."""
+    """Why nobody was followed: a rotated video, or no person in it."""
     if follower.most and follower.choice != "largest":
         most = "1 person is" if follower.most == 1 else f"{follower.most} people are"
         return f"The option person is {follower.choice}, counted from 0, but at most {most} in a frame of the video."
