@@ -1,1 +1,1 @@
-"""Imagine the task: instruction to third-person video."""
+"""Video generation: from an instruction to a third-person video of a person."""

@@ -1,4 +1,4 @@
-"""Pipelines of `diffusers`: found by repository id or folder, loaded, and run while somebody waits and may cancel."""
+"""Pipelines of `diffusers`: found by repository id or folder, loaded, and run such that they can be cancelled."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from exoactor_gen.waiting import Tick, run_in_thread
 
 _Result = TypeVar("_Result")
 Step = Callable[[int], None]
-"""Called with the number of denoising steps that are done."""
+"""Called with the number of completed denoising steps."""
 
 
 def library() -> Any:
-    """Import `diffusers`, without its chatter; raises `Missing` where it, or what it needs, is not installed."""
+    """Import `diffusers` silently; raises `Missing` if it, or one of its dependencies, is not installed."""
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -46,14 +46,14 @@ def library() -> Any:
 
 
 class PipelineOptions(BaseOptions):
-    """Options of whatever loads a pipeline."""
+    """Options of everything that loads a pipeline."""
 
     model: str = ""
-    """Repository id on the Hugging Face hub, or folder that ``save_pretrained`` wrote."""
+    """Repository id on the Hugging Face hub, or folder written by ``save_pretrained``."""
     revision: str = ""
     """Branch, tag or commit of the repository; empty: its main branch."""
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    """auto: bfloat16 on a GPU, else float32."""
+    """auto: bfloat16 on a GPU, otherwise float32."""
     device: str = "auto"
     """PyTorch device, such as cuda or cpu; auto: CUDA if available."""
     offload: Literal["none", "model", "sequential"] = "none"
@@ -72,7 +72,7 @@ class Pipeline:
     BadInput
         An option does not fit the device, or there is no pipeline.
     Missing
-        A library, the device or the model is not there.
+        A library, the device or the model is missing.
     """
 
     def __init__(self, options: PipelineOptions) -> None:
@@ -116,7 +116,7 @@ class Pipeline:
     # --- finding ----------------------------------------------------------------------------------------------------
 
     def _read_json(self, name: str) -> dict[str, Any]:
-        """One of the pipeline's files of settings."""
+        """Read one of the pipeline's configuration files."""
         path = Path(self.where, name)
         if self._of_hub:
             from huggingface_hub import hf_hub_download
@@ -135,39 +135,39 @@ class Pipeline:
         return found
 
     def become(self, name: str) -> None:
-        """Load the same weights as another pipeline, which uses them in another way."""
+        """Load the same weights with another pipeline class, which uses them differently."""
         self.kind = self._class(name)
         if type(self._loaded) is not self.kind:
             self._loaded = None
 
     def edit_images(self) -> None:
-        """Load it as a pipeline that changes images, where it is another one with the same weights."""
+        """Load it as a pipeline that edits images, if another class does so with the same weights."""
         if "image" not in self.takes:
             self._auto = self.library.AutoPipelineForImage2Image
 
     def part(self, name: str) -> dict[str, Any]:
-        """What the config.json of one of the pipeline's models states."""
+        """Content of the config.json of one of the pipeline's models."""
         return self._read_json(f"{name}/config.json")
 
     @property
     def takes(self) -> dict[str, Any]:
-        """Names and defaults of what the pipeline can be called with."""
+        """Names and defaults of the arguments of the pipeline's call."""
         parameters = inspect.signature(self.kind.__call__).parameters
         return {n: p.default for n, p in parameters.items() if n != "self" and p.kind is not p.VAR_KEYWORD}
 
     def needs(self, argument: str) -> bool:
-        """Whether it cannot be called without this argument."""
+        """Whether this argument is required."""
         return self.takes.get(argument) is inspect.Parameter.empty
 
     # --- loading ----------------------------------------------------------------------------------------------------
 
     def load(self, tick: Tick = lambda: None) -> Any:
-        """Load the weights, the first time; ``tick`` is called meanwhile, and may break off the wait.
+        """Load the weights if necessary; ``tick`` is called meanwhile, and may abort.
 
         Raises
         ------
         Missing
-            They are not there.
+            The weights are missing.
         BadInput
             They do not fit the pipeline.
         ServiceFailed
@@ -212,7 +212,7 @@ class Pipeline:
             ) from None
 
     def _fetched(self, get: Callable[..., _Result]) -> _Result:
-        """What is in the folder or was downloaded before; else what the hub has."""
+        """Load from the folder or the local cache, else from the hub."""
         from huggingface_hub.errors import (
             EntryNotFoundError,
             GatedRepoError,
@@ -247,7 +247,7 @@ class Pipeline:
             ) from None
 
     def free(self) -> None:
-        """Give the memory back; it is loaded again when it is next run."""
+        """Free the memory; weights are loaded again when needed."""
         self._loaded = None
         self._tidy()
 
@@ -259,11 +259,10 @@ class Pipeline:
     # --- running ----------------------------------------------------------------------------------------------------
 
     def run(self, tick: Tick, on_step: Step, smaller: str, **arguments: Any) -> Any:
-        """Run the pipeline with its ``arguments``; those that it does not take are left out.
+        """Run the pipeline with ``arguments``, without those that it does not support.
 
-        ``tick`` is called several times a second; it raises to break off, which takes effect before the next layer is
-        worked out. ``on_step`` is called after each denoising step. ``smaller`` says what can be asked for less of
-        where memory does not suffice.
+        ``tick`` is called several times per second; it may raise to abort, which takes effect before the next layer.
+        ``on_step`` is called after each denoising step. ``smaller`` names what to reduce if memory does not suffice.
 
         Raises
         ------
@@ -304,7 +303,7 @@ class Pipeline:
             raise
         except Exception as error:
             if out_of_memory(error):
-                error.__traceback__ = None  # it holds what fills the memory
+                error.__traceback__ = None  # it references what fills the memory
                 raise self.too_large("run", smaller) from None
             if isinstance(error, ImportError):
                 raise Missing(f"The pipeline {self.model} needs a library: {reason(error)}.") from None
@@ -317,7 +316,7 @@ class Pipeline:
             self._tidy()
 
     def too_large(self, what: str, smaller: str = "") -> ServiceFailed:
-        """The error for a pipeline that needs more memory than there is, with what can be changed."""
+        """The error for a pipeline that needs too much memory, with what can be changed."""
         changes = [smaller] if smaller else []
         if self.device.type != "cpu" and self.offload != "sequential":
             changes.append(f"offload={'model' if self.offload == 'none' else 'sequential'}")
@@ -333,7 +332,7 @@ class Pipeline:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether this is how PyTorch, NumPy or Python says that memory does not suffice."""
+    """Whether an error of PyTorch, NumPy or Python means that memory does not suffice."""
     import torch
 
     said = str(error).lower()

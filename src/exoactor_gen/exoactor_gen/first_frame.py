@@ -1,7 +1,7 @@
-"""What a video model's video begins with: the image that was given, with the robot turned into a person or not.
+"""First frames of video models' videos: a given image, in which the robot may be replaced with a person.
 
-Where there is a scene and no photograph, it is the scene and a person, drawn. The camera and the person's stature are
-known then, and the estimator is given both.
+With a scene and no image, the scene is rendered with a person; its camera and the person's height are then known, and
+passed to the estimator.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from exoactor_gen.plan import Plan
 from exoactor_gen.waiting import ElapsedProgress
 
 _ASPECT_TOLERANCE = 0.02
-"""Share by which a video may be wider or narrower than its first frame and still show all of it."""
+"""Relative difference of aspect ratio up to which a video shows all of its first frame."""
 
 
 def first_image(
@@ -31,9 +31,9 @@ def first_image(
     size: tuple[int, int] | None,
     status: ElapsedProgress,
 ) -> tuple[np.ndarray | None, dict[str, Any]]:
-    """The image, (H, W, 3) uint8 RGB, that a video begins with, None where it begins with none; and its record.
+    """The first frame, (H, W, 3) uint8 RGB, of a video, None if there is none; and its record.
 
-    A scene is drawn in a ``size`` (width and height, px); None: the model takes no image. Raises as `Embodiment` and
+    A scene is rendered in a ``size`` (width and height, px); None: the model takes no image. Raises as `Embodiment` and
     `drawn`.
     """
     image = request.scene_image
@@ -49,9 +49,9 @@ def first_image(
 
 
 def drawn(plan: Plan, scene: Scene, seed: int, width: int, height: int) -> tuple[np.ndarray, dict[str, Any]]:
-    """A scene before anything of a plan has happened, and a person of the robot's stature at its origin.
+    """Render a scene in its initial state, with a person of the robot's stature at its origin.
 
-    Returns the image, (H, W, 3) uint8 RGB, and the record of what it was drawn with, which `known_of` reads.
+    Returns the image, (H, W, 3) uint8 RGB, and the record of its camera, which `known_of` reads.
 
     Raises
     ------
@@ -65,9 +65,9 @@ def drawn(plan: Plan, scene: Scene, seed: int, width: int, height: int) -> tuple
 
 
 def known_of(record: dict[str, Any], width: int, height: int) -> tuple[Intrinsics | None, float]:
-    """Camera and person's stature, m, of a video of this size that begins with a first frame.
+    """Camera and person's height, m, of a video of this size that begins with a first frame.
 
-    The camera of one that shows a part of it is not known: None.
+    If the video shows only a part of the frame, its camera is unknown: None.
     """
     scale = width / record["width"]
     whole = abs(height / (scale * record["height"]) - 1.0) < _ASPECT_TOLERANCE

@@ -1,8 +1,8 @@
 """A client for HTTP services that take minutes: httpx makes the requests, and tenacity repeats them.
 
-Ours are which of them may be repeated, one time limit for the whole of each answer, what an error means to the user,
-and that the key is never shown: it travels in a header, to the service's own host only, and over https only (but for
-this machine), and is cut out of every answer and every error, since services repeat it in what they complain of.
+This module decides which requests may be repeated, limits the time of each complete answer, translates errors for the
+user, and protects the key: it is sent in a header, to the service's own host only, and over https only (except on this
+machine), and is removed from every answer and error, since services repeat it in their messages.
 """
 
 from __future__ import annotations
@@ -24,44 +24,44 @@ from exoactor_core.errors import BadInput, ExoActorError, Missing, Refused, Serv
 from exoactor_gen.waiting import Tick, pause, run_in_thread
 
 MAX_ATTEMPTS = 5
-"""How often a request is made that fails in passing."""
+"""Maximum number of attempts for temporary failures."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
-"""s before the second attempt, doubled from one to the next, where the service does not say how long."""
+"""s before the second attempt, then doubled each time, if the service does not say how long."""
 MAX_ANSWER_BYTES = 2**30
-"""Bytes of an answer, at most."""
+"""Maximum size of an answer, bytes."""
 
 _KEY = re.compile(r"api.?key (not valid|invalid|expired)|(invalid|incorrect|expired) api.?key", re.I)
-"""How a wrong key is named where the status is 400."""
+"""Messages of a wrong key with status 400."""
 _CONTENT = re.compile(
     r"content.?polic|usage polic|safety|moderation|sensitive|prohibited|nsfw|risk control|flagged|responsible ai", re.I
 )
-"""How the services name a refusal of what was asked for."""
+"""Terms with which services refuse content."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request; ``url`` is absolute, or continues the service's base URL."""
+    """One HTTP request; ``url`` is absolute, or relative to the service's base URL."""
 
     url: str
     method: str = "GET"
     json: Any = None
     """Body as JSON."""
     form: dict[str, str | tuple[str, str, bytes]] = field(default_factory=dict)
-    """Body as multipart/form-data: texts, or files as (name, MIME type, bytes)."""
+    """Body as multipart/form-data: text fields, or files as (name, MIME type, bytes)."""
     idempotent: bool = False
-    """A POST that may be made twice; every other method may."""
+    """Whether a POST may be repeated; all other methods may."""
     limit: float = 0.0
-    """s until the whole answer must be there; 0: the timeout of `HttpClient`."""
+    """s within which the whole answer must arrive; 0: the timeout of `HttpClient`."""
 
 
 class _Failure(Exception):
-    """A request that brought nothing; ``status`` 0: no answer came."""
+    """A failed request; ``status`` 0: no answer."""
 
     def __init__(self, reason: str, status: int = 0, wait: float | None = None, may_have_acted: bool = False) -> None:
         super().__init__(reason)
         self.reason, self.status, self.wait = reason, status, wait
         self.may_have_acted = may_have_acted
-        """The service may have done what was asked nevertheless."""
+        """Whether the service may have acted on the request nevertheless."""
 
 
 class HttpClient:
@@ -70,24 +70,24 @@ class HttpClient:
     Parameters
     ----------
     service
-        Its name, for sentences.
+        Its name, for messages.
     base_url
-        What paths continue.
+        Base of relative URLs.
     key
-        Secret that is sent along; empty: none.
+        Secret that is sent with each request; empty: none.
     key_name
-        Environment variable that the key came from, for sentences.
+        Environment variable of the key, for messages.
     header
-        Header of the key, and what stands before the key in it.
+        Header of the key, and the prefix of its value.
     timeout
-        s until a request is given up whose answer is not there, to its last byte.
+        s after which a request without a complete answer is given up.
     is_temporary
-        Which failures with status 429 pass by waiting; the others mean that the account has nothing left.
+        Whether a failure with status 429 is temporary; otherwise the account is exhausted.
 
     Raises
     ------
     BadInput
-        The base URL is none, or the key is none or would travel unencrypted.
+        The base URL or the key is invalid, or the key would be sent unencrypted.
     """
 
     def __init__(
@@ -117,14 +117,14 @@ class HttpClient:
         )
 
     def _authorise(self, request: httpx2.Request) -> None:
-        """Put the key in for the service's own host, and take it out where a redirect leads elsewhere."""
+        """Add the key for the service's own host, and remove it from redirects to others."""
         name, prefix = self._header
         request.headers.pop(name, None)
         if self._key and self._is_own_host(str(request.url)):
             request.headers[name] = prefix + self._key
 
     def fetch_json(self, request: Request, tick: Tick = lambda: None, until: float | None = None) -> Any:
-        """Make a request and return its answer's JSON; raises as `fetch`."""
+        """Make a request and return the JSON of its answer; raises as `fetch`."""
         body = self.fetch(request, tick, until)
         try:
             return self._without_key(json.loads(body)) if body.strip() else {}
@@ -132,11 +132,11 @@ class HttpClient:
             raise ServiceFailed(f"{self.service} answered with something that is not JSON.") from None
 
     def fetch(self, request: Request, tick: Tick = lambda: None, until: float | None = None) -> bytes:
-        """Make a request, again where that may help, and return the answer's body.
+        """Make a request, with retries where they may help, and return the answer's body.
 
-        What may have had its effect (and its price) is not asked for again: a POST that was not answered, or that the
-        server, or a proxy before it, answered with an error of its own (5xx). ``tick`` is called while waiting; at
-        ``until`` (`time.monotonic`) there are no more attempts.
+        Requests that may have had an effect (and a price) are not repeated: POSTs without an answer, or with an error
+        of the server or a proxy (5xx). ``tick`` is called while waiting; after ``until`` (`time.monotonic`) there are
+        no further attempts.
 
         Raises
         ------
@@ -182,7 +182,7 @@ class HttpClient:
     def _once(self, request: Request, limit: float, tick: Tick) -> bytes:
         end = time.monotonic() + limit
         try:
-            # httpx limits each read, not the whole answer, and knows no cancelling
+            # httpx limits each read rather than the whole answer, and cannot be cancelled
             return run_in_thread(lambda alive: self._read(request, limit, end), tick, limit=limit + 0.5)
         except (httpx2.UnsupportedProtocol, httpx2.InvalidURL):
             raise ServiceFailed(f"{self.service} named a location that is not a web address.") from None
@@ -217,7 +217,7 @@ class HttpClient:
         raise _Failure(reason, answer.status_code, _retry_after(answer.headers.get("Retry-After")))
 
     def _user_error(self, request: Request, failure: _Failure, tried: int) -> ExoActorError:
-        """What went wrong, as an error for the user."""
+        """Translate a failure to an error for the user."""
         said = f"{failure.status}: {failure.reason}" if failure.status else failure.reason
         status, service = failure.status, self.service
         url = self._url(request)
@@ -250,12 +250,12 @@ class HttpClient:
         return request.url if "://" in request.url else f"{self.base_url}/{request.url.lstrip('/')}"
 
     def _is_own_host(self, url: str) -> bool:
-        """Whether this is the service's own host: no other gets the key."""
+        """Whether this is the service's own host, the only one that gets the key."""
         parts, own = urllib.parse.urlsplit(url), urllib.parse.urlsplit(self.base_url)
         return (parts.scheme, parts.netloc) == (own.scheme, own.netloc)
 
     def _without_key(self, value: Any) -> Any:
-        """An answer without the key."""
+        """An answer with the key removed."""
         if isinstance(value, str) and self._key:
             return value.replace(self._key, "[key]")
         if isinstance(value, list):
@@ -263,7 +263,7 @@ class HttpClient:
         return {name: self._without_key(v) for name, v in value.items()} if isinstance(value, dict) else value
 
     def _clean(self, text: str) -> str:
-        """One line without the key."""
+        """One line with the key removed."""
         return " ".join(self._without_key(text).split())[:400].rstrip(". ")
 
 
@@ -276,16 +276,16 @@ def refusal(service: str, reason: str) -> ExoActorError:
 
 
 def _reason(body: bytes) -> str:
-    """What an error's body says, in any of the forms in use: {error: {message, code}}, {message}, {detail}."""
+    """Message in an error's body, in any of the usual forms: {error: {message, code}}, {message}, {detail}."""
     try:
         value = json.loads(body)
     except ValueError:
-        return "" if body.lstrip().startswith(b"<") else body.decode(errors="replace")  # whole: a key may be anywhere
+        return "" if body.lstrip().startswith(b"<") else body.decode(errors="replace")  # uncut: it may contain the key
     return explain(value)
 
 
 def explain(value: Any) -> str:
-    """Find the sentence in an error as services write it; empty where there is none."""
+    """Find the sentence in an error of a service; empty if there is none."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
@@ -303,7 +303,7 @@ def explain(value: Any) -> str:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header, which holds seconds or a date (RFC 9110, section 10.2.3)."""
+    """Seconds of a Retry-After header, which contains seconds or a date (RFC 9110, section 10.2.3)."""
     if not value:
         return None
     try:
@@ -317,7 +317,7 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def is_unencrypted(url: str) -> bool:
-    """Whether what is sent there can be read on the way: no https, and another machine."""
+    """Whether the connection could be read by others: no https, and another machine."""
     parts = urllib.parse.urlsplit(url)
     try:
         return parts.scheme == "http" and not ipaddress.ip_address(parts.hostname or "").is_loopback

@@ -1,4 +1,4 @@
-"""Images as services take them."""
+"""Images in the formats of services."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from exoactor_core.files import encoded
 
 
 def fitted(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """An image (H, W, 3), scaled and cut at the edges to ``size``, width and height."""
+    """Scale an image (H, W, 3) and crop it to ``size``, width and height."""
     height, width = image.shape[:2]
     scale = max(size[0] / width, size[1] / height)
     image = _scaled(image, scale)
@@ -30,16 +30,16 @@ _LONGEST_SIDE = 1920  # px
 
 
 def jpeg(image: np.ndarray, size: tuple[int, int] | None = None) -> bytes:
-    """Encode an image (H, W, 3) RGB, no side longer than `_LONGEST_SIDE`; to ``size``, width and height, it is cut."""
+    """Encode an image (H, W, 3) RGB, sides up to `_LONGEST_SIDE`; cropped to ``size``, width and height, if given."""
     image = fitted(image, size) if size else _scaled(image, min(1.0, _LONGEST_SIDE / max(image.shape[:2])))
     return encoded(image, ".jpg", quality=92)
 
 
 def base64_jpeg(image: np.ndarray) -> str:
-    """An image as base64 of a JPEG file."""
+    """Encode an image as base64 of a JPEG file."""
     return base64.b64encode(jpeg(image)).decode()
 
 
 def data_url(image: np.ndarray) -> str:
-    """An image as a data URL (RFC 2397)."""
+    """Encode an image as a data URL (RFC 2397)."""
     return f"data:image/jpeg;base64,{base64_jpeg(image)}"

@@ -30,7 +30,7 @@ from exoactor_ros.stage_node import StageNode
 
 
 def to_request(goal: GenerateVideo.Goal) -> GenerateRequest:
-    """Goal to the stage's input."""
+    """Convert a goal to the stage's input."""
     return GenerateRequest(
         goal.instruction,
         image_from_message(goal.scene_image),
@@ -41,7 +41,7 @@ def to_request(goal: GenerateVideo.Goal) -> GenerateRequest:
 
 
 def fill(result: GenerateVideo.Result, generation: Generation) -> None:
-    """The stage's output into the result."""
+    """Fill the result from the stage's output."""
     result.video = video_to_message(generation.video)
     result.truth = human_to_message(generation.truth)
     result.others = [video_to_message(video) for video in generation.others]
@@ -51,7 +51,7 @@ def fill(result: GenerateVideo.Result, generation: Generation) -> None:
 
 
 class GeneratorNode(StageNode):
-    """Serves generate_video, with a judge before each video goes out, and plays the last one while anyone looks.
+    """Serves generate_video, judges each video, and plays the last one while there are subscribers.
 
     Notes
     -----
@@ -74,11 +74,11 @@ class GeneratorNode(StageNode):
         self._replay = Replay(self, self._publish, lambda: self._images.get_subscription_count() > 0)
 
     def wrap_backend(self, backend: Generator) -> Judged:
-        """The backend and its judge."""
+        """Combine the backend with its judge."""
         return Judged(backend, Judge(**self.options("judge", Judge)))
 
     def feedback_options(self, publish_feedback: Callable[..., None]) -> dict[str, Any]:
-        """The plan and the job of a video service go out as feedback, where the backend makes such."""
+        """Publish the plan and the job of a video service as feedback, if the backend has them."""
 
         def on_job(job: dict[str, Any]) -> None:
             publish_feedback(text=f"The job is {job['job']}", job_json=json.dumps(job))

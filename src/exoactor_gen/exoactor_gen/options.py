@@ -1,4 +1,4 @@
-"""Options that several generators have."""
+"""Options shared by several generators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from exoactor_core.options import BaseOptions, Seed
 
 
 class VideoModelOptions(BaseOptions):
-    """Options of every generator that asks a video model."""
+    """Options of every generator with a video model."""
 
     planner: Literal["auto", "rules", "verbatim", "endpoint", "local"] = "auto"
     """What turns the instruction into a plan: auto (the rules for steps that they understand, the others verbatim),
@@ -43,7 +43,7 @@ class VideoModelOptions(BaseOptions):
 
 
 def read_extra(extra: str, example: str) -> dict[str, Any]:
-    """Read the option ``extra``, a JSON object or nothing; raises `BadInput`, with an example, where it is none."""
+    """Read the option ``extra``, a JSON object or empty; raises `BadInput`, with an example, if it is invalid."""
     try:
         return json_object(extra.strip() or "{}", "The option extra")
     except BadInput:
@@ -51,5 +51,5 @@ def read_extra(extra: str, example: str) -> dict[str, Any]:
 
 
 def attempt_seed(seed: int, attempt: int) -> int:
-    """The seed of the attempt that has this number; services and PyTorch take 31 bits."""
+    """Seed of the attempt with this number; services and PyTorch accept 31 bits."""
     return (seed + attempt) % 2**31

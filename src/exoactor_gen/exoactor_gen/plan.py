@@ -1,4 +1,4 @@
-"""The plan of a task: what the person does, step by step, with times; as JSON it can be read, edited and sent again."""
+"""The plan of a task: the person's actions with times; its JSON can be read, edited and sent again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.validation import FrozenModel, validated
 
 MAX_ACTIONS = 24
-"""Of a plan."""
+"""Maximum number of actions in a plan."""
 Side = Literal["left", "right", "both"]
 Direction = Literal["forward", "backward", "left", "right", "up", "down", "side", "around", "over", "under", "between"]
 
@@ -45,12 +45,12 @@ class Action(FrozenModel):
     @field_validator("verb", mode="before")
     @classmethod
     def _plain_verb(cls, verb: Any) -> Any:
-        """Language models write 'Pick_up' too."""
+        """Language models also write 'Pick_up'."""
         return verb.strip().lower().replace("_", " ") if isinstance(verb, str) else verb
 
     @model_validator(mode="after")
     def _of_one_mind(self) -> Action:
-        """Video models read the description and the mannequin the rest: an edit of one alone would be lost."""
+        """Video models read the description and the mannequin the other fields: an edit of only one would be lost."""
         text = self.description.lower()
         sides = {"left", "right"} & set(re.findall(r"[a-z]+", text)) - {self.direction}
         if self.side in ("left", "right") and sides and self.side not in sides:
@@ -64,7 +64,7 @@ class Action(FrozenModel):
 
 
 class Draft(FrozenModel):
-    """What a planner makes: the actions in their order."""
+    """Output of a planner: the actions in order."""
 
     actions: tuple[Action, ...] = Field(min_length=1, max_length=MAX_ACTIONS)
 
@@ -74,28 +74,28 @@ class Plan(Draft):
 
     instruction: str
     planner: str = ""
-    """What made it."""
+    """What made the plan."""
 
     @property
     def seconds(self) -> float:
-        """How long all of it takes."""
+        """Total duration."""
         return sum(action.seconds for action in self.actions)
 
     @property
     def objects(self) -> tuple[str, ...]:
-        """Every object that is named, once."""
+        """All objects that are named, without duplicates."""
         return tuple(dict.fromkeys(obj for action in self.actions for obj in action.objects))
 
     def __str__(self) -> str:
         return ", then ".join(f"{a.description.rstrip('.')} ({a.seconds:g} s)" for a in self.actions)
 
     def within(self, longest: float) -> Plan:
-        """The same in at most ``longest`` seconds.
+        """The same plan in at most ``longest`` seconds.
 
         Raises
         ------
         BadInput
-            It would have to be done more than a third faster than planned.
+            It would have to be more than a third faster than planned.
         """
         factor = longest / self.seconds
         if factor >= 1.0:
@@ -111,7 +111,7 @@ class Plan(Draft):
         return self.model_copy(update={"actions": tuple(shorter)})
 
     def data(self) -> dict[str, Any]:
-        """The plan as JSON-ready values; what is not said is left out."""
+        """The plan as JSON-ready values, without empty fields."""
         return self.model_dump(mode="json", exclude_none=True)
 
     @classmethod
@@ -121,16 +121,16 @@ class Plan(Draft):
         Raises
         ------
         BadInput
-            It is no JSON, or no plan; the message names the first place that is wrong.
+            It is not JSON or not a plan; the message names the first fault.
         """
         return validated(cls, data, name)
 
 
 def schema() -> dict[str, Any]:
-    """JSON schema of `Draft` in the subset that services of structured output understand.
+    """JSON schema of `Draft` in the subset that services with structured output support.
 
-    Every property is required and may be null where it may be left out, none may be added, and nothing is said of
-    lengths and ranges: these are checked afterwards.
+    Every property is required, and nullable if it is optional; none may be added; lengths and ranges are omitted, and
+    checked afterwards.
     """
     return _plain(Draft.model_json_schema(), Draft.model_json_schema()["$defs"])
 

@@ -1,1 +1,1 @@
-"""Turning the robot in an image of the scene into a person."""
+"""Replacing the robot in an image of the scene with a person."""

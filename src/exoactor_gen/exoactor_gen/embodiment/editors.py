@@ -1,4 +1,4 @@
-"""What edits an image by words: a pipeline of `diffusers` on this machine, or OpenAI's or Google's service."""
+"""Image editing by prompt: a pipeline of `diffusers` on this machine, or OpenAI's or Google's service."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from exoactor_gen.image import base64_jpeg, fitted, jpeg
 from exoactor_gen.waiting import Tick
 
 Edit = Callable[[np.ndarray, str, str, int, Tick], np.ndarray]
-"""Called with an image (H, W, 3) uint8 RGB, what to change, what to avoid, a seed, and what is called while waiting;
-returns the changed image, of any size."""
+"""Called with an image (H, W, 3) uint8 RGB, the prompt, the negative prompt, a seed, and a callback while waiting;
+returns the edited image, of any size."""
 
 IMAGE_AREA = 1024**2
-"""px that editing models are made for."""
+"""px that editing models are trained for."""
 DISTILLED_STEPS = 4
-"""Steps of models that say of themselves that they need few (FLUX.2 klein, by its README); diffusers takes 50."""
+"""Steps of models that are distilled for few steps (FLUX.2 klein, by its README); the default of diffusers is 50."""
 _TIMEOUT = 300.0
-"""s until a service that does not answer is given up."""
+"""s after which a service without an answer is given up."""
 
 
 def load_editor(name: str, url: str = "") -> Edit:
-    """Get the editor that the options ``embody`` and ``embody_url`` name.
+    """Create the editor for the options ``embody`` and ``embody_url``.
 
     Raises
     ------
     BadInput
         There is no such editor.
     Missing
-        Its key, or what it needs on this machine, is not there.
+        Its key, or something that it needs on this machine, is missing.
     """
     service, _, model = name.partition(":")
     if service == "openai":
@@ -50,16 +50,16 @@ def load_editor(name: str, url: str = "") -> Edit:
 
 
 def working_size(image: np.ndarray, step: int) -> tuple[int, int]:
-    """Width and height, px, in the image's shape with `IMAGE_AREA`, multiples of ``step``."""
+    """Width and height, px, with the image's aspect ratio and `IMAGE_AREA`, multiples of ``step``."""
     height, width = image.shape[:2]
     scale = math.sqrt(IMAGE_AREA / (width * height))
     return tuple(max(step, step * round(scale * side / step)) for side in (width, height))
 
 
 class LocalEditor:
-    """An image-editing pipeline of diffusers: Qwen-Image-Edit, FLUX Kontext, FLUX.2, LongCat and their like.
+    """An image-editing pipeline of diffusers: Qwen-Image-Edit, FLUX Kontext, FLUX.2, LongCat and similar ones.
 
-    On a GPU only the part at work is there, since these models are larger than most GPUs.
+    On a GPU only the active part is loaded, since these models are larger than most GPUs.
     """
 
     def __init__(self, model: str) -> None:
@@ -71,7 +71,7 @@ class LocalEditor:
         self.pipeline.edit_images()
 
     def __call__(self, image: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
-        """Edit; raises as `Pipeline.run`, and `ServiceFailed` where no image comes out."""
+        """Edit an image; raises as `Pipeline.run`, and `ServiceFailed` if the result has no image."""
         from PIL import Image
 
         pipeline = self.pipeline
@@ -89,7 +89,7 @@ class LocalEditor:
             height=height,
             generator=pipeline.torch.Generator("cpu").manual_seed(seed),
             max_area=IMAGE_AREA,
-            _auto_resize=False,  # FLUX Kontext would choose another shape
+            _auto_resize=False,  # FLUX Kontext would choose another aspect ratio
             output_type="np",
             **few,
         )
@@ -99,15 +99,15 @@ class LocalEditor:
         return np.clip(255.0 * edited[..., :3] + 0.5, 0, 255).astype(np.uint8)
 
     def free(self) -> None:
-        """Give its memory back."""
+        """Free the memory."""
         self.pipeline.free()
 
 
 class OpenAIEditor:
-    """Image edits as OpenAI's Images API makes them, and servers that speak the same.
+    """Image edits with OpenAI's Images API, and servers with the same protocol.
 
     Protocol: POST images/edits, multipart, https://platform.openai.com/docs/api-reference/images/createEdit; the answer
-    holds the image as base64. There is no seed: another try is another image.
+    has the image as base64. There is no seed: every attempt gives another image.
     """
 
     home = "https://api.openai.com/v1"
@@ -118,7 +118,7 @@ class OpenAIEditor:
         self.web = _web("OpenAI's image editing", url, self.home, "OPENAI_API_KEY", ("Authorization", "Bearer "))
 
     def __call__(self, image: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
-        """Edit; raises as `HttpClient.fetch`, and `ServiceFailed` where no image comes back."""
+        """Edit an image; raises as `HttpClient.fetch`, and `ServiceFailed` if the answer has no image."""
         width, height = working_size(image, 16)
         form: dict[str, str | tuple[str, str, bytes]] = {
             "model": self.model,
@@ -138,10 +138,10 @@ class OpenAIEditor:
 
 
 class GeminiEditor:
-    """Image edits by Google's Gemini API.
+    """Image edits with Google's Gemini API.
 
     Protocol: POST models/MODEL:generateContent, https://ai.google.dev/gemini-api/docs/image-generation; the answer's
-    parts hold the image as base64, or the finish reason why there is none.
+    parts have the image as base64, or the finish reason why there is none.
     """
 
     home = "https://generativelanguage.googleapis.com/v1beta"
@@ -152,7 +152,7 @@ class GeminiEditor:
         self.web = _web("Gemini's image editing", url, self.home, "GEMINI_API_KEY", ("x-goog-api-key", ""))
 
     def __call__(self, image: np.ndarray, prompt: str, negative: str, seed: int, tick: Tick) -> np.ndarray:
-        """Edit; raises as `HttpClient.fetch`, and `ServiceFailed` where no image comes back."""
+        """Edit an image; raises as `HttpClient.fetch`, and `ServiceFailed` if the answer has no image."""
         parts = [
             {"inlineData": {"mimeType": "image/jpeg", "data": base64_jpeg(image)}},
             {"text": f"{prompt} Avoid: {negative}."},
@@ -181,7 +181,7 @@ class GeminiEditor:
 
 
 def _web(service: str, url: str, home: str, variable: str, header: tuple[str, str]) -> HttpClient:
-    """The service's client; its key goes to the service only, a server of one's own has its own or none."""
+    """The client of a service; its key is sent to the service only, self-hosted servers have their own or none."""
     own = url.rstrip("/") != home
     variable = "EXOACTOR_IMAGE_KEY" if own else variable
     key = os.environ.get(variable, "").strip()

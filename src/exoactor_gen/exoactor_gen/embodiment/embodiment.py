@@ -1,6 +1,6 @@
-"""Embodiment transfer: the robot in an image of the scene becomes a person, who stands and is as large as the robot.
+"""Embodiment transfer: the robot in an image of the scene is replaced with a person of its size and position.
 
-Video models know how people move, and hardly how robots do; and what reads motion out of videos was made for people.
+Video models know how people move, but hardly how robots do; and pose estimators are made for people.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from exoactor_gen.waiting import Tick
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, px."""
 VERSION = "embodiment 1"
-"""Kept with what was made by this wording:"""
+"""Recorded with images that were made with this wording:"""
 PROMPT = (
     "Replace the humanoid robot in this picture with one real adult person in tight, plain sports clothing and flat "
     "shoes. The person stands on exactly the same spot, is exactly as tall in the picture as the robot, faces the "
@@ -30,21 +30,21 @@ PROMPT = (
 )
 NEGATIVE = "robot, a second person, cropped body, other camera view, changed room, loose clothes, text, watermark"
 MIN_OVERLAP = 0.4
-"""Intersection over union of the robot's and the person's boxes, at least."""
+"""Minimum intersection over union of the robot's and the person's boxes."""
 HEIGHT_RATIOS = 0.75, 1.35
-"""The person's height over the robot's, px, from and to."""
+"""Range of the person's height relative to the robot's in the image."""
 MIN_CHANGED_SHARE = 0.15
-"""Share of the robot's box that must have changed; else the robot is still there, which looks like a person."""
+"""Share of the robot's box that must have changed; otherwise the robot, which resembles a person, is still there."""
 MAX_CHANGED_BACKGROUND = 0.4
-"""Share of the image besides that may have changed."""
+"""Share of the rest of the image that may have changed."""
 
 
 class Embodiment:
-    """Turns the robot of an image into a person, and looks whether that has worked.
+    """Replaces the robot in an image with a person, and checks the result.
 
-    ``edit`` edits images, ``find`` finds people, and robots of their shape. It is tried ``tries`` times, from ``seed``
-    on, each time with the next seed. ``robot`` is where the robot is; None: where something of a person's shape is
-    found, else where the image was changed.
+    ``edit`` edits images, ``find`` finds people, and robots of their shape. There are ``tries`` attempts, with
+    consecutive seeds from ``seed``. ``robot`` is the robot's box; None: where something of human shape is found, or
+    else where the image was changed.
     """
 
     def __init__(
@@ -60,17 +60,17 @@ class Embodiment:
     def __call__(
         self, image: np.ndarray | None, tick: Tick = lambda: None, attempt: int = 0
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Turn the robot in an image of its scene, (H, W, 3) uint8 RGB, into a person.
+        """Replace the robot in an image of its scene, (H, W, 3) uint8 RGB, with a person.
 
-        No two attempts (of the video, from 0) have a seed in common. Returns the image with the person, of the same
-        size, and what is to be known of it.
+        Attempts (of the video, from 0) share no seeds. Returns the image with the person, of the same size, and its
+        record.
 
         Raises
         ------
         BadInput
-            There is no image, or no telling who in it is the robot.
+            There is no image, or it is unclear where the robot is.
         Refused
-            No try was good; the message says of each why.
+            No attempt succeeded; the message has the reason for each.
         ExoActorError
             As the editor.
         """
@@ -110,7 +110,7 @@ class Embodiment:
         )
 
     def _robot(self, image: np.ndarray) -> Box | None:
-        """Where the robot is, as far as it looks like a person."""
+        """Box of the robot, if it resembles a person."""
         figures = self.find(image)
         if len(figures) > 1:
             raise BadInput(
@@ -121,14 +121,14 @@ class Embodiment:
 
 
 def load_embodiment(options: VideoModelOptions) -> Embodiment | None:
-    """The transfer that a generator's options name; None where ``embody`` is empty.
+    """Create the transfer for a generator's options; None if ``embody`` is empty.
 
     Raises
     ------
     BadInput
         An option is wrong.
     Missing
-        The editor's key, weights or library, or the detector, is not there.
+        The editor's key, weights or library, or the detector, is missing.
     """
     if not options.embody:
         return None
@@ -146,9 +146,9 @@ def load_embodiment(options: VideoModelOptions) -> Embodiment | None:
 
 
 def misfit(figures: list[PersonDetection], box: Box, mask: np.ndarray) -> str:
-    """Why the people in an edited image are not one whole person at the robot's position; empty where they are.
+    """Why the people in an edited image are not one whole person at the robot's position; empty if they are.
 
-    ``mask`` (H, W) bool is what was changed.
+    ``mask`` (H, W) bool is where the image was changed.
     """
     if not figures:
         return "nobody is in the image"
@@ -180,9 +180,9 @@ def overlap(a: Box, b: Box) -> float:
 
 
 def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """What of an image was changed, (H, W) bool: where it differs much more than it does elsewhere.
+    """Changed parts of an image, (H, W) bool: where it differs much more than elsewhere.
 
-    An editor makes the whole image anew, a little different everywhere.
+    Editors generate the whole image anew, with small differences everywhere.
     """
     size = max(3, round(max(before.shape) / 100)) | 1
     old, new = (cv2.GaussianBlur(image.astype(np.float32), (size, size), 0) for image in (before, after))
@@ -192,9 +192,9 @@ def difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def box_of(mask: np.ndarray) -> Box:
-    """The box of what was changed.
+    """Bounding box of the changed parts.
 
-    Where a robot went and a person came elsewhere, it is one large box, which the person does not fill.
+    If the person is not where the robot was, it is one large box, which the person does not fill.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):

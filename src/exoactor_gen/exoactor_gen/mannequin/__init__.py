@@ -1,1 +1,1 @@
-"""The generator that needs no model: choreography of a person, and its video."""
+"""The generator that needs no model: a person's choreography, and its video."""

@@ -35,12 +35,12 @@ from exoactor_gen.plan import Plan
 
 FPS = 30.0
 PAUSE_SECONDS = 0.15
-"""Seconds between two actions."""
+"""s between two actions."""
 MAX_SECONDS = 120.0
 _TIME_TOLERANCE = 0.3
-"""s that an action may take more or less than planned before its pace is changed."""
+"""s by which an action may deviate from its planned duration before its pace is changed."""
 _PACES = (0.6, 1.3)
-"""Slowest and fastest pace that an action is given so that it takes as long as planned."""
+"""Minimum and maximum pace of an action that is adapted to its planned duration."""
 
 
 def plan_of(instruction: str) -> Plan:
@@ -49,13 +49,13 @@ def plan_of(instruction: str) -> Plan:
     Raises
     ------
     BadInput
-        As `exoactor_gen.mannequin.language.parse`, or what is asked cannot be done with its objects.
+        As `exoactor_gen.mannequin.language.parse`, or the actions are impossible with their objects.
     """
     return Choreography.of_instruction(instruction).plan
 
 
 def movements_in(instruction: str, plan: Plan | None = None, scene: Scene | None = None) -> tuple[Movement, ...]:
-    """What a plan asks for, or an instruction where there is no plan; raises `BadInput` as `parse`, `movements_of`."""
+    """Movements of a plan, or of an instruction without a plan; raises `BadInput` as `parse` and `movements_of`."""
     if plan is None:
         return parse(instruction, scene)
     movements = movements_of(plan)
@@ -68,20 +68,20 @@ class Choreography:
     Parameters
     ----------
     movements
-        In their order.
+        The movements in order.
     size
-        Of the person, as a share of `MEAN_STATURE`.
+        Height of the person relative to `MEAN_STATURE`.
     scene
-        The objects that are there; None: those that are spoken of are imagined where they are needed.
+        The given objects; None: objects are imagined where they are needed.
     plan
-        What the movements were made of: its times become longer stays or other paces. None: the mannequin's own times.
+        The plan of the movements: its times determine stays and paces. None: the mannequin's own times.
     instruction
-        For the plan.
+        Instruction to record in the plan.
 
     Raises
     ------
     BadInput
-        A movement cannot be done, such as one with an object that is out of reach.
+        A movement is impossible, for example with an object out of reach.
     """
 
     def __init__(
@@ -98,10 +98,10 @@ class Choreography:
             self.score.objects = {item.id: RoomObject.given(item) for item in scene.objects}
         self.movements: list[Movement] = []
         self.seconds: list[float] = []
-        """That each movement takes, the pause after it included."""
+        """Duration of each movement, including the pause after it."""
         self._shown: list[Movement] = []
-        """What is seen to be done: hands do not push what is low, a foot does."""
-        timed = plan is not None and len(movements) == len(plan.actions)  # not where several actions are one movement
+        """The movements as shown: low objects are pushed with a foot rather than with hands."""
+        timed = plan is not None and len(movements) == len(plan.actions)  # not if several actions are one movement
         for k, movement in enumerate(movements):
             self.score.stay_up = _staying_up(movements[k:])
             self.add(_timed(self.score, movement, plan.actions[k].seconds) if plan and timed else movement)
@@ -109,12 +109,12 @@ class Choreography:
 
     @classmethod
     def of_instruction(cls, instruction: str, size: float = 1.0, scene: Scene | None = None) -> Choreography:
-        """Read and choreograph an instruction; raises `BadInput` as `plan_of`."""
+        """Parse and choreograph an instruction; raises `BadInput` as `plan_of`."""
         return cls(movements_in(instruction, None, scene), size, scene, instruction=instruction)
 
     @cached_property
     def plan(self) -> Plan:
-        """What it was made of, or what it is as a plan; raises `BadInput` where it has too many actions for one."""
+        """The given plan, or the choreography as a plan; raises `BadInput` if it has too many actions."""
         if self._plan:
             return self._plan
         done = zip(self.movements, self.seconds, self._shown, strict=True)
@@ -124,34 +124,34 @@ class Choreography:
 
     @property
     def scene(self) -> Scene | None:
-        """The objects as they are at the start; None where there are none."""
+        """The objects at the start; None if there are none."""
         items = [obj.scene_object for obj in self.score.objects.values() if obj.kind != BROOM]
         return joined(items) if items else None
 
     @property
     def mimed(self) -> tuple[str, ...]:
-        """The objects that something is done to and that are not there."""
+        """Objects of actions that do not exist."""
         named = dict.fromkeys(m.object for m in self.movements if m.object and m.object not in (START, "floor"))
         return tuple(name.replace("_", " ") for name in named if name not in self.score.objects)
 
     @property
     def interaction(self) -> Interaction | None:
-        """The scene, the contacts with its objects in the order in which they begin, and the checks; None without."""
+        """The scene, its contacts in order of time, and the checks; None without objects."""
         scene, objects = self.scene, self.score.objects
         if scene is None:
             return None
-        for obj in objects.values():  # what is held in the end
+        for obj in objects.values():  # still held at the end
             self.score.end_contacts(obj, self.score.now + STAND_SECONDS)
         contacts = tuple(sorted(self.score.contacts, key=lambda contact: contact.start))
         return Interaction(scene, contacts, checks_of(self.movements, objects))
 
     def add(self, movement: Movement) -> None:
-        """Go on with a movement, before it with putting down what its hands hold.
+        """Add a movement; objects in the hands that it needs are put down first.
 
         Raises
         ------
         BadInput
-            It cannot be done.
+            The movement is impossible.
         """
         hands, held = hands_for(self.score, movement), self.score.held
         if len(held) == 1 and len(hands) == 1:
@@ -170,12 +170,12 @@ class Choreography:
     def perform(
         self, betas: np.ndarray, body: BodyModel | None = None, fps: float = FPS
     ) -> tuple[HumanMotion, tuple[ObjectMotion, ...]]:
-        """The motion of a body, starting at the origin and facing +x, soles at z = 0, and that of the objects.
+        """The motion of a body, from the origin, facing +x, with soles at z = 0, and that of the objects.
 
         Parameters
         ----------
         betas
-            (B,) shape coefficients of the body, which is about as tall as the choreography's ``size`` says.
+            (B,) shape coefficients of the body, which should match the choreography's ``size``.
         body
             The body model; None: the default one.
         fps
@@ -196,13 +196,13 @@ class Choreography:
 def choreograph(
     movements: Sequence[Movement], betas: np.ndarray, body: BodyModel | None = None, fps: float = FPS
 ) -> HumanMotion:
-    """The motion alone of a body that carries out movements; raises as `Choreography`."""
+    """Only the motion of a body that carries out movements; raises as `Choreography`."""
     body, betas = body or BodyModel.load(), np.atleast_1d(np.asarray(betas, dtype=np.float64))
     return Choreography(movements, stature(body, betas) / MEAN_STATURE).perform(betas, body, fps)[0]
 
 
 def _staying_up(movements: Sequence[Movement]) -> frozenset[str]:
-    """Sides of the arms that the first movement raises and that stay up, until a later one lowers them."""
+    """Sides of the arms that the first movement raises and that stay up until a later movement."""
     first, *later = movements
     up = set(arms_used(first)) if first.kind == "raise" else set()
     stay: set[str] = set()
@@ -232,20 +232,20 @@ def _write(score: Score, movement: Movement) -> None:
 
 
 def _lasts(score: Score, movement: Movement) -> float:
-    """How long a movement takes after what the score has, s."""
+    """Duration of a movement after those in the score, s."""
     trial = copy.deepcopy(score)
     _write(trial, movement)
     return trial.now - score.now
 
 
 def _counted(score: Score, movement: Movement, seconds: float) -> Movement:
-    """A walk in as many steps as take about so long."""
+    """A walk with as many steps as take about so long."""
     one, two = (_lasts(score, replace(movement, count=n, seconds=None, meanwhile=None)) for n in (1, 2))
     return replace(movement, count=max(1, 1 + round((seconds - one) / (two - one))), seconds=None)
 
 
 def _timed(score: Score, movement: Movement, seconds: float) -> Movement:
-    """The movement so that it takes about so long after what the score has."""
+    """The movement adapted to take about so long after those in the score."""
     lasts = partial(_lasts, score)
     natural = lasts(movement)
     if abs(natural - seconds) <= _TIME_TOLERANCE:
@@ -253,6 +253,6 @@ def _timed(score: Score, movement: Movement, seconds: float) -> Movement:
     if "seconds" in KINDS[movement.kind].takes and (movement.count or 1) == 1 and movement.kind not in MOVES_FEET:
         stay = seconds - (lasts(replace(movement, seconds=1.0)) - 1.0)
         tries = [replace(movement, seconds=max(0.2, round(stay + more, 2))) for more in (0.0, -0.3, 0.3)]
-        return min(tries, key=lambda a: abs(lasts(a) - seconds))  # a wave lasts whole swings
+        return min(tries, key=lambda a: abs(lasts(a) - seconds))  # a wave consists of whole swings
     slowest, fastest = _PACES
     return replace(movement, pace=min(fastest, max(slowest, natural / seconds)))

@@ -31,7 +31,7 @@ def _travel(score: Score, movement: Movement) -> None:
 
 
 def _march(score: Score, movement: Movement) -> None:
-    """Walk in place, the knees high: a lower step is lost in the estimate, which takes the foot as planted."""
+    """Walk in place with high knees: lower steps are lost in the estimate, which takes the foot as planted."""
     step = 0.9 / movement.pace
     count = movement.count or max(2, round((movement.seconds or 4.0) / step))
     for k in range(count):
@@ -61,16 +61,16 @@ def _back_to_idle(score: Score, sides: tuple[str, ...], pace: float) -> None:
 
 @dataclass(frozen=True)
 class Repeated:
-    """Arms that go to a pose, through a cycle of poses as often as asked, and back."""
+    """Arms that move to a pose, repeat a cycle of poses, and return."""
 
     ready: tuple[float, ...]
     cycle: tuple[tuple[float, ...], ...]
     step_seconds: float
-    """From one pose of the cycle to the next."""
+    """s from one pose of the cycle to the next."""
     seconds: float = 2.0
-    """How long it goes on where it is not said."""
+    """Default duration, s."""
     curl: float = 4.0
-    """Of the fingers, degrees."""
+    """Curl of the fingers, degrees."""
 
 
 _OVERHEAD = (163.0, 6.0, 0.0, 8.0)
@@ -84,7 +84,7 @@ REPEATED = {
     "cheer": Repeated(_OVERHEAD, ((128.0, 20.0, 0.0, 62.0), _OVERHEAD), 0.4, curl=78.0),
     "flap": Repeated((0.0, 72.0, 0.0, 20.0), ((0.0, 30.0, 0.0, 20.0), (0.0, 72.0, 0.0, 20.0)), 0.4),
 }
-"""Gestures of the arms that repeat something."""
+"""Repetitive gestures of the arms."""
 HELD: dict[str, dict[str, tuple[float, ...]]] = {
     "salute": dict.fromkeys(SIDES, (102.0, 57.0, 42.0, 134.0)),
     "high five": dict.fromkeys(SIDES, (100.0, 17.0, 15.0, 76.0)),
@@ -93,7 +93,7 @@ HELD: dict[str, dict[str, tuple[float, ...]]] = {
     "hands on head": dict.fromkeys(SIDES, (172.0, 36.0, 87.0, 98.0)),
     "shrug": dict.fromkeys(SIDES, (1.0, 12.0, -40.0, 102.0)),
 }
-"""Poses that arms are held in, by side."""
+"""Poses in which arms are held, per side."""
 NODS = {"nod": ((0.0, 22.0), (0.0, 0.0)), "shake head": ((25.0, 0.0), (-25.0, 0.0))}
 """Cycles of the head: turn to the left, pitch down; degrees."""
 
@@ -125,7 +125,7 @@ def _hold(
     index: float | None = None,
     hold: float = 1.0,
 ) -> None:
-    """Move the arms (and trunk) to a pose, stay, and come back, as often as asked."""
+    """Move the arms (and trunk) to a pose, hold it, and return, for a number of times."""
     for _ in range(movement.count or 1):
         begin = score.now
         arrive = max([score.arm(s, p, 1.0 / movement.pace) for s, p in poses.items()], default=begin + 1.0)
@@ -140,7 +140,7 @@ def _hold(
 
 
 def _lower(score: Score, movement: Movement) -> None:
-    """Bring arms down that were left up."""
+    """Lower arms that stayed up."""
     _back_to_idle(score, _sides(movement), movement.pace)
 
 
@@ -186,12 +186,12 @@ def _squat(score: Score, movement: Movement) -> None:
     _go_down(score, movement, 1.15, arms, trunk=(24.0, 12.0), head=-14.0, hold=0.3, drop=0.34 * score.scale)
 
 
-_JUMP_HEIGHTS = 0.24, -0.32, -0.03  # m of the soles, and of the pelvis at its lowest and at the take-off
+_JUMP_HEIGHTS = 0.24, -0.32, -0.03  # m of the soles, and of the pelvis at its lowest and at take-off
 _JUMP_TRUNK = (22.0, 12.0, 0.0)
 
 
 def _jump(score: Score, movement: Movement) -> None:
-    """Down with the arms back, up with the arms forward, and down again to land, off and onto both feet."""
+    """Crouch with the arms back, jump with the arms forward, and crouch to land, off and onto both feet."""
     for _ in range(movement.count or 1):
         jump = Jump(score.now, 0.7 / movement.pace, *(score.scale * np.array(_JUMP_HEIGHTS)))
         for side in SIDES:
@@ -215,7 +215,7 @@ _HOP_HEIGHTS = 0.08, -0.14, -0.02
 
 
 def _hop(score: Score, movement: Movement) -> None:
-    """Weight onto one foot, the other one up; jump off the one and onto it; and the other one down again."""
+    """Shift the weight to one foot and raise the other, jump from and onto the one, and lower the other."""
     heights = score.scale * np.array(_HOP_HEIGHTS)
     hop = Jump(0.0, 0.45 / movement.pace, *heights)
     each, count = hop.end + 0.35, movement.count or 1
@@ -240,7 +240,7 @@ def _bow(score: Score, movement: Movement) -> None:
 
 
 def _bend_aside(score: Score, movement: Movement) -> None:
-    """Lean the trunk to the left or right, and straighten up."""
+    """Lean the trunk to the left or right, and return."""
     angle = sign(movement.direction or "left") * (movement.angle or 20.0)
     for _ in range(movement.count or 1):
         for target, stay in ((angle, movement.seconds or 0.6), (0.0, 0.1)):
@@ -249,7 +249,7 @@ def _bend_aside(score: Score, movement: Movement) -> None:
 
 
 def _twist(score: Score, movement: Movement) -> None:
-    """Turn the trunk to the left or right over the hips, and back."""
+    """Turn the trunk to the left or right above the hips, and return."""
     angle = sign(movement.direction or "left") * (movement.angle or 30.0)
     for _ in range(movement.count or 1):
         for target, stay in ((angle, movement.seconds or 0.6), (0.0, 0.1)):
@@ -267,7 +267,7 @@ def _go_down(
     hold: float,
     drop: float = 0.0,
 ) -> None:
-    """Bend the trunk, and the knees by ``drop`` m, and rise again."""
+    """Bend the trunk, and the knees by ``drop`` m, and return."""
     down = seconds / movement.pace
     for _ in range(movement.count or 1):
         begin, end = score.now, score.now + down
@@ -283,7 +283,7 @@ def _go_down(
 
 
 def _kick(score: Score, movement: Movement) -> None:
-    """Weight onto the other foot first; then back, forward, back under the body, and down."""
+    """Shift the weight to the other foot; swing back, forward, back under the body, and down."""
     side = movement.side or "right"
     k = score.scale
     score.arm(side, (30.0, 16.0, 4.0, 30.0), 0.8)
@@ -297,7 +297,7 @@ def _kick(score: Score, movement: Movement) -> None:
 
 
 def _lift_knee(score: Score, movement: Movement) -> None:
-    """Weight onto the other foot, the knee up, and down again; the arms go out for balance."""
+    """Shift the weight to the other foot, raise the knee, and lower it; the arms balance."""
     side = movement.side or "right"
     k = score.scale
     for s in SIDES:
@@ -310,7 +310,7 @@ def _lift_knee(score: Score, movement: Movement) -> None:
 
 
 def _lunge(score: Score, movement: Movement) -> None:
-    """A long step forward, down, up, and the foot back to where it was."""
+    """A long step forward, down, up, and back."""
     side = movement.side or "right"
     home = score.pose.copy()
     for _ in range(movement.count or 1):
@@ -326,7 +326,7 @@ def _lunge(score: Score, movement: Movement) -> None:
 
 
 def _dance(score: Score, movement: Movement) -> None:
-    """Steps in place to a beat, the arms swinging up in turn, the shoulders turning along."""
+    """Steps in place to a beat, with alternating arm swings and turning shoulders."""
     beat = 0.6 / movement.pace
     for k in range(max(4, round((movement.seconds or 6.0) / beat))):
         side = SIDES[k % 2]

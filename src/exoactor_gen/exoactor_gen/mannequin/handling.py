@@ -1,4 +1,4 @@
-"""What hands do to objects: touch, push, pick up, hold, carry and put down."""
+"""Movements of hands with objects: touch, push, pick up, hold, carry and put down."""
 
 from __future__ import annotations
 
@@ -49,57 +49,57 @@ from exoactor_gen.mannequin.score import USUAL_STEP, Score, sides_of, sign
 from exoactor_gen.mannequin.vocabulary import HAND_KINDS
 
 EASY_REACH = 0.45
-"""From the middle of the person to what a hand gets to upright, m."""
+"""m from the middle of the person that a hand reaches when standing upright."""
 SHOVE_GAP, SHOVE_SHARE = 0.08, 0.5
-"""From the toes to what a foot shoves on, m, and the share of `PUSH_LENGTH` by which it does at a time."""
+"""m from the toes to the surface that a foot pushes, and share of `PUSH_LENGTH` per push."""
 SHOVE_HEIGHT = 0.09
-"""m that it is raised: a foot that is lower, and as slow, is seen to stand."""
+"""m that a pushing foot is raised: a lower one that is as slow is estimated as standing."""
 TOE_LENGTH = 0.13
-"""From the middle of the sole to the tip of the shoe, m."""
+"""m from the middle of the sole to the tip of the shoe."""
 FAR_ASIDE = 0.5
-"""So far to the side something is put only after a step there, m."""
+"""m to the side from which an object is put down only after a side step."""
 TRUNK_LENGTH = 0.45
-"""From the hips to the shoulders, m."""
+"""m from the hips to the shoulders."""
 PELVIS_HEIGHT = 0.93
-"""Of who stands, m."""
+"""m, when standing."""
 MIN_LIFT, MAX_CARRY_HEIGHT = 0.12, 0.36
-"""How much higher than where it was taken something is carried at least, and highest over the pelvis, m."""
+"""m: minimum height of carried objects above where they were taken, and maximum above the pelvis."""
 MIN_CARRY_DISTANCE = 0.175
-"""From the middle of the pelvis to what is carried at least, m."""
+"""m, minimum distance of carried objects from the middle of the pelvis."""
 PUSH_LENGTH = 0.22
-"""How far an object is pushed at a time, m."""
+"""m that an object is pushed at a time."""
 OPEN_ANGLE = 1.57
-"""rad that a door is pushed open."""
+"""rad to which a door is pushed open."""
 DOOR_PUSH_HEIGHT = 1.15
-"""m, height at which it is pushed."""
+"""m, height at which a door is pushed."""
 MAX_TOUCH_HEIGHT = 1.3
-"""m: what is higher is touched on its front rather than its top."""
+"""m: higher objects are touched on their front rather than their top."""
 SHOVE_LENGTH = 0.20
-"""m that the hand goes with it."""
+"""m that the hand moves with a door."""
 AJAR_ANGLE, AJAR_DISTANCE = 0.6, 0.3
-"""rad by which a door that is to be closed stands open towards the person, and how much farther away it is, m."""
+"""rad by which an imagined door that is to be closed stands open towards the person, and additional distance, m."""
 DRAWER_HEIGHT, DRAWER_GAP, DRAW_LENGTH = 0.60, 0.01, 0.20
-"""m over the floor of the top of what a drawer is in, from there to the drawer, and by which it is drawn out."""
+"""m: height of the stand of an imagined drawer, gap between them, and length by which it is drawn out."""
 MIN_PUSH_HEIGHT = 0.16
-"""m over the floor, which hands get to and still push forward."""
+"""m above the floor, minimum height at which hands push forward."""
 MIN_SWEEP_HEIGHT = 0.07
-"""m over a table, of a fist that sweeps over it."""
+"""m above a table, of a fist that sweeps over it."""
 LOW_PUSH = 0.55
-"""m: what would have to be pushed lower on the floor is pushed with a foot."""
+"""m: on the floor, objects that would have to be pushed lower are pushed with a foot."""
 KNOCK_WAY, KNOCK_SECONDS = 0.10, (0.4, 0.7)
-"""m that a fist which knocks goes back; s in which it is there, and in which it goes back or forth: a robot's can."""
+"""m that a knocking fist moves back; s that it stays, and that it moves: feasible for a robot."""
 WIPE_STROKE = 0.22, 0.09
-"""To the side of the person to the middle of what a hand wipes, and from there to both sides, m."""
+"""m to the side of the person, centre of wiping, and its amplitude."""
 STILL_HELD = 1e6
-"""s, end of a contact whose end is not known yet."""
+"""s, end of a contact whose end is still unknown."""
 _GRIP = {"bottle": 0.6, "cup": 0.9, "ball": 0.6, "basket": 0.85, "bin": 0.85}
-"""How far up hands hold it, as a share of its height."""
+"""Height at which hands hold an object, relative to its height."""
 CARRY_POSITIONS = {2: (0.36, 0.0, 0.13), 1: (0.30, 0.20, 0.10)}
-"""By the number of hands, where they carry it: ahead, outward and up from the middle of the pelvis, m."""
+"""Positions of carried objects by number of hands: forward, outward and up from the middle of the pelvis, m."""
 
 
 def lean(score: Score, point: np.ndarray, begin: float, end: float) -> None:
-    """Bend for a hand to get to a point, m: over to what is far, and to the floor with the knees too."""
+    """Bend down so that a hand reaches a point, m: over distant points, and with bent knees to the floor."""
     away = float(np.linalg.norm(point[:2] - score.pose[:2])) - EASY_REACH * score.scale
     over = math.degrees(math.asin(min(0.6, max(0.0, away) / (TRUNK_LENGTH * score.size))))
     height = float(point[2])
@@ -109,17 +109,17 @@ def lean(score: Score, point: np.ndarray, begin: float, end: float) -> None:
 
 
 def _lowness(score: Score, height: float) -> float:
-    """0 for what hands reach upright, 1 for the floor."""
+    """0 for heights that hands reach upright, 1 for the floor."""
     return min(1.0, max(0.0, (0.86 - height / score.scale) / 0.7))
 
 
 def bend_seconds(score: Score, height: float, pace: float) -> float:
-    """To get down to a height."""
+    """Time to bend down to a height, s."""
     return (1.25 + 0.55 * _lowness(score, height)) / pace
 
 
 def lower_hands(score: Score, sides: tuple[str, ...], pace: float, seconds: float, lift: float) -> None:
-    """Hands back to where they hang, body upright."""
+    """Move the hands back to where they hang, with an upright body."""
     for side in sides:
         score.reach(side, "free", np.zeros(3), score.now, score.now + seconds, lift)
         score.palms[side].move(score.now, score.now + 0.8 * seconds, [0.0])
@@ -129,7 +129,7 @@ def lower_hands(score: Score, sides: tuple[str, ...], pace: float, seconds: floa
 
 
 def hands_for(score: Score, movement: Movement) -> tuple[str, ...]:
-    """The hands that a movement uses and that must be free: where one does it and none is said, one that is."""
+    """Hands that a movement uses and that must be free; if one suffices and none is specified, a free one."""
     kind = movement.kind
     if kind in ("pick up", "hold", "carry", "place"):
         return () if movement.object in score.held.values() else _taking_hands(score, movement)
@@ -143,12 +143,12 @@ def hands_for(score: Score, movement: Movement) -> tuple[str, ...]:
 
 
 def _free_hand(score: Score) -> str:
-    """The right hand, unless it alone holds something."""
+    """The right hand, unless it is the only one that holds something."""
     return "left" if "right" in score.held and "left" not in score.held else "right"
 
 
 def _taking_hands(score: Score, movement: Movement) -> tuple[str, ...]:
-    """The hands that take an object, or push it."""
+    """Hands that grasp or push an object."""
     return sides_of(movement.side, _free_hand(score) if _is_one_handed(score, movement.object) else "both")
 
 
@@ -158,7 +158,7 @@ def _is_one_handed(score: Score, name: str | None) -> bool:
 
 
 def touch(score: Score, movement: Movement) -> None:
-    """Lay hands on an object; or, reaching for one that can be taken, bring them to where they would take it."""
+    """Lay hands on an object; or, when reaching for a movable one, bring them to where they would grasp it."""
     sides = sides_of(movement.side)
     if movement.direction == "up":
         raise BadInput(f"The {movement.object} does not stand that high: leave 'up' out.")
@@ -167,7 +167,7 @@ def touch(score: Score, movement: Movement) -> None:
         low = movement.direction == "down" and score.low_reach
         on = "floor" if low else None if movement.direction else table_of(score)
     to_table = movement.kind == "reach" and category_of(on or "") == "table"
-    back = 0.14 if to_table else 0.0  # the arm is to be seen going there
+    back = 0.14 if to_table else 0.0  # so that the arm's motion is visible
     obj = object_named(score, movement.name, gap_to(score, movement.name), on, back=back, side=sides[0])
     approach(score, obj, movement.pace)
     for _ in range(movement.count or 1):
@@ -178,7 +178,7 @@ def touch(score: Score, movement: Movement) -> None:
 
 
 def knock(score: Score, movement: Movement) -> None:
-    """Knock on an object with a fist, twice where it is not said how often."""
+    """Knock on an object with a fist, twice by default."""
     side = sides_of(movement.side)[0]
     obj = object_named(score, movement.name, gap_to(score, movement.name), side=side)
     approach(score, obj, movement.pace)
@@ -201,7 +201,7 @@ def knock(score: Score, movement: Movement) -> None:
 def _plan_contacts(
     score: Score, obj: RoomObject, sides: tuple[str, ...], kind: ContactKind, start: float, end: float
 ) -> None:
-    """Contacts of hands where they have just been brought."""
+    """Plan contacts of hands that have just been brought to an object."""
     for side in sides:
         score.contact(f"{side}_hand", obj, kind, start, end, score.hands[side][-1].point)
 
@@ -209,7 +209,7 @@ def _plan_contacts(
 def _lay_on(
     score: Score, obj: RoomObject, sides: tuple[str, ...], pace: float, grasp: bool = False, push: bool = False
 ) -> float:
-    """Hands onto an object, to where they grasp it, or to its side to push it; the seconds that it takes."""
+    """Move hands onto an object, to grasp it, or to its side to push it; returns the duration, s."""
     yaw, begin = score.pose[2], score.now
     distance, bearing = bearing_of(score, obj.pose)
     edge = distance * math.cos(math.radians(bearing)) - obj.extent(yaw)
@@ -220,7 +220,7 @@ def _lay_on(
         inside = 0.03
     elif push:
         top, inside = obj.pose[2] + _push_height(obj, yaw) - PALM_DEPTH, -PALM_DEPTH
-    elif top > MAX_TOUCH_HEIGHT * score.size:  # its front, as high as a door is pushed
+    elif top > MAX_TOUCH_HEIGHT * score.size:  # its front, at the height at which a door is pushed
         top, inside = DOOR_PUSH_HEIGHT * score.size - PALM_DEPTH, obj.extent(yaw) - obj.bulk(yaw) - PALM_DEPTH
     if obj.kind == "chair" and math.cos(yaw - obj.pose[3]) > 0.7:  # its back is in front
         top, inside = top + BACKREST, -0.01
@@ -243,7 +243,7 @@ def _lay_on(
 
 
 def push(score: Score, movement: Movement) -> None:
-    """Slide an object on with hands or a foot, with what stands on it; then go after it, as often as it takes."""
+    """Push an object, and whatever stands on it, with hands or a foot; follow and repeat as necessary."""
     name, kind = movement.name, category_of(movement.name)
     if kind == "bag":
         raise BadInput("The mannequin does not push the bag, which is too heavy: it punches it.")
@@ -264,7 +264,7 @@ def push(score: Score, movement: Movement) -> None:
     if foot and obj.pose[2] > 0.1:
         raise BadInput(f"The {obj.name} stands too high to be pushed with a foot: push it with a hand.")
     if new and kind == "chair":
-        obj.start[3] += math.pi  # it is pushed by its back
+        obj.start[3] += math.pi  # it is pushed at its back
     if movement.direction in SIDES:
         if obj.pose[2] > 0.1:
             raise BadInput(f"The {obj.name} stands on something: there it is pushed forward only.")
@@ -303,13 +303,13 @@ def _is_low(score: Score, obj: RoomObject) -> bool:
 
 
 def toe_gap(score: Score, obj: RoomObject, side: str) -> float:
-    """From the toes of a foot to the front of an object, m, in the direction that the person faces."""
+    """Distance from the toes of a foot to the front of an object, m, in the direction that the person faces."""
     ahead = np.array([math.cos(score.pose[2]), math.sin(score.pose[2])])
     return float((obj.pose[:2] - score.feet[side].value[:2]) @ ahead) - obj.extent(score.pose[2]) - TOE_LENGTH
 
 
 def _shove(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomObject], side: str, pace: float) -> None:
-    """Slide an object on with a foot, with what stands on it."""
+    """Push an object, and whatever stands on it, with a foot."""
     if (more := toe_gap(score, obj, side) - SHOVE_GAP) > 0.03:
         score.walk_distance("forward", more, pace)
     gap, far = toe_gap(score, obj, side), float(np.linalg.norm(ahead)) - 0.01
@@ -323,7 +323,7 @@ def _shove(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomOb
 
 
 def wipe(score: Score, movement: Movement) -> None:
-    """Lay a hand on a table, where it is emptiest, and rub from side to side."""
+    """Lay a hand on the emptiest part of a table, and rub from side to side."""
     table = object_named(score, movement.name, gap_to(score, movement.name))
     if not table.item.supports or table.loose:
         raise BadInput(f"The mannequin does not wipe the {table.name}: it wipes what things stand on.")
@@ -355,7 +355,7 @@ def wipe(score: Score, movement: Movement) -> None:
 
 
 def sweep_off(score: Score, movement: Movement) -> None:
-    """Draw an object off the near edge of what it stands on, with a hand behind it."""
+    """Draw an object off the near edge of its support, with a hand behind it."""
     side = "left" if movement.side == "left" else "right"
     obj = object_named(score, movement.name, gap_to(score, movement.name), movement.at or table_of(score), side=side)
     if not obj.one_handed:
@@ -393,7 +393,7 @@ def open_up(score: Score, movement: Movement) -> None:
 
 
 def close(score: Score, movement: Movement) -> None:
-    """Push a door or a drawer shut that stands open; where it is imagined, it does."""
+    """Push an open door or drawer shut; imagined ones stand open."""
     kind = category_of(movement.name)
     if kind not in ("door", "drawer"):
         raise BadInput(f"The mannequin does not close the {movement.name}: it closes doors and drawers.")
@@ -409,21 +409,21 @@ def close(score: Score, movement: Movement) -> None:
     door = score.objects[movement.name] = _standing_open(shut, -AJAR_ANGLE, (-OPEN_ANGLE, AJAR_ANGLE))
     hinge = _hinge(door)
     aside = door.pose[:2] - hinge
-    way = np.array([-aside[1], aside[0]]) / np.linalg.norm(aside)  # of the leaf's middle as it turns to the left
+    way = np.array([-aside[1], aside[0]]) / np.linalg.norm(aside)  # of the leaf's middle when turning to the left
     walk_route(score, door.pose[:2] - gap_to(score, kind) * way, movement.pace, door)
     face(score, math.atan2(way[1], way[0]), movement.pace)
     _swing(score, door, AJAR_ANGLE, movement)
 
 
 def _standing_open(shut: RoomObject, value: float, limits: tuple[float, float]) -> RoomObject:
-    """A door or drawer that stands open by ``value`` rad or m, and moves within limits about that."""
+    """A door or drawer that stands open by ``value`` rad or m, with limits about that."""
     assert shut.item.articulation
     joint = shut.item.articulation.model_copy(update={"limits": limits})
     return RoomObject(shut.item.model_copy(update={"articulation": joint}), shut.turned(value))
 
 
 def _hinge(door: RoomObject) -> np.ndarray:
-    """(2,) m, where the axis of a door is on the floor."""
+    """(2,) m, position of a door's axis on the floor."""
     item = door.scene_object
     assert item.articulation
     hinge: np.ndarray = item.rotation.apply(item.articulation.pos)[:2] + item.pos[:2]
@@ -431,7 +431,7 @@ def _hinge(door: RoomObject) -> np.ndarray:
 
 
 def open_door(score: Score, movement: Movement) -> None:
-    """Shove the free side of a door's leaf with a hand, and wait until it has swung open."""
+    """Push the free side of a door's leaf with a hand, and wait until it has swung open."""
     door = object_named(score, movement.name, gap_to(score, movement.name))
     joint = door.item.articulation
     if joint is None or joint.kind != "hinge" or abs(joint.axis[2]) < 0.9 * np.linalg.norm(joint.axis):
@@ -444,13 +444,13 @@ def open_door(score: Score, movement: Movement) -> None:
 
 
 def _free_side(score: Score, door: RoomObject) -> float:
-    """How far to the left of the person's heading, seen from the hinge, the leaf's middle is, m."""
+    """Distance from the hinge to the middle of the leaf, m, to the left of the person's heading."""
     ahead, aside = score.ahead(1.0) - score.pose[:2], door.pose[:2] - _hinge(door)
     return float(ahead[0] * aside[1] - ahead[1] * aside[0])
 
 
 def _swing(score: Score, door: RoomObject, angle: float, movement: Movement) -> None:
-    """Shove the free side of a leaf that the person faces, and wait until it has swung by an angle, rad."""
+    """Push the free side of a leaf that the person faces, and wait until it has swung by an angle, rad."""
     ahead, aside = score.ahead(1.0) - score.pose[:2], _free_side(score, door)
     free = 0.5 * (door.pose[:2] - _hinge(door))  # from the leaf's middle halfway to its free edge
     side = movement.side if movement.side in SIDES else "left" if aside > 0.0 else "right"
@@ -468,7 +468,7 @@ def _swing(score: Score, door: RoomObject, angle: float, movement: Movement) -> 
 
 
 def _drawer(score: Score, movement: Movement) -> RoomObject:
-    """The drawer; where it is imagined, it is on a stand, its front towards the person, as far as it is drawn out."""
+    """The drawer; an imagined one is on a stand, its front towards the person, at its maximum opening."""
     if movement.object not in score.objects and score.imagines:
         size = np.array(EVERYDAY["drawer"].size)
         stand = object_named(score, "stand", gap_to(score, "drawer"), size=(*size[:2], DRAWER_HEIGHT * score.scale))
@@ -484,7 +484,7 @@ def _drawer(score: Score, movement: Movement) -> RoomObject:
 
 
 def _draw(score: Score, movement: Movement) -> None:
-    """Draw a drawer out, a hand behind its front."""
+    """Draw a drawer out with a hand behind its front."""
     drawer = _drawer(score, movement)
     _slide(score, drawer, DRAW_LENGTH, movement)
 
@@ -499,9 +499,9 @@ def _push_in(score: Score, movement: Movement) -> None:
 
 
 def _slide(score: Score, drawer: RoomObject, far: float, movement: Movement) -> None:
-    """Slide a drawer by its front: out with the hand behind it, or in with the hand before it."""
+    """Slide a drawer by its front: out with the hand behind it, or in with the hand in front of it."""
     side = movement.side if movement.side in SIDES else _free_hand(score)
-    front = drawer.item.shapes[1]  # of the walls, the one
+    front = drawer.item.shapes[1]  # the front wall
     turn = Rotation.from_euler("z", drawer.pose[3])
     out = turn.apply([1.0, 0.0, 0.0])
     half = min(front.size) / 2.0 + PALM_DEPTH
@@ -519,7 +519,7 @@ def _slide(score: Score, drawer: RoomObject, far: float, movement: Movement) -> 
 
 
 def _push_height(obj: RoomObject, yaw: float) -> float:
-    """How far up an object is pushed so that it slides rather than tips, m."""
+    """m, height at which an object slides when pushed rather than tips."""
     tips = obj.extent(yaw) / max(obj.item.friction, 0.1)
     return float(min(max(tips, MIN_PUSH_HEIGHT), (0.5 if obj.round else 0.65) * obj.size[2]))
 
@@ -538,7 +538,7 @@ def _slides(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomO
 
 
 def hold(score: Score, movement: Movement) -> None:
-    """Pick an object up if it is not held, and stay."""
+    """Pick an object up unless it is held, and stay."""
     if movement.object not in score.held.values():
         pick_up(
             score, Movement("pick up", object=movement.object, side=movement.side, at=movement.at, pace=movement.pace)
@@ -551,14 +551,14 @@ def _grip_height(obj: RoomObject) -> float:
 
 
 def _grasp(obj: RoomObject, side: str, yaw: float) -> np.ndarray:
-    """(3,) from the middle of an object's underside to a hand that holds it."""
+    """(3,) from the centre of an object's underside to a hand that holds it."""
     s = sign(side)
     out = obj.edge(yaw + math.pi / 2.0) + PALM_DEPTH
     return np.array([-s * out * math.sin(yaw), s * out * math.cos(yaw), _grip_height(obj)])
 
 
 def pick_up(score: Score, movement: Movement) -> None:
-    """Take an object and lift it to where it is carried."""
+    """Grasp an object and lift it to its carrying position."""
     kind = category_of(movement.name)
     known = score.objects.get(movement.name)
     if known and known.item.movable and known.item.mass > MAX_CARRIED:
@@ -589,7 +589,7 @@ def pick_up(score: Score, movement: Movement) -> None:
         for side in sides:
             out = obj.edge(yaw + math.pi / 2.0) + PALM_DEPTH if len(sides) == 2 else out
             carried = [ahead, sign(side) * out, up]
-            score.reach(side, "body", carried, hold, hold + 0.85 * (score.now - hold))  # arms lead
+            score.reach(side, "body", carried, hold, hold + 0.85 * (score.now - hold))  # the arms lead
             score.held[side] = movement.name
         score.bend(hold, score.now)
         score.turned[movement.name] = obj.pose[3] - yaw
@@ -598,7 +598,7 @@ def pick_up(score: Score, movement: Movement) -> None:
 
 
 def place(score: Score, movement: Movement) -> None:
-    """Put an object down, on or into another one or on the floor; first it is picked up if it is not held."""
+    """Put an object down, on or into another one or on the floor; it is picked up first unless it is held."""
     name = movement.object or ""
     if name not in score.held.values():
         if not is_known(score, name):
@@ -648,7 +648,7 @@ def place(score: Score, movement: Movement) -> None:
 
 
 def _step_aside(score: Score, spot: np.ndarray, pace: float) -> None:
-    """Step to the side of what is too far aside to be reached."""
+    """Step to the side towards a target that is too far aside to be reached."""
     left = float((spot[:2] - score.pose[:2]) @ (score.ahead(0.0, 1.0) - score.pose[:2]))
     if abs(left) > FAR_ASIDE:
         score.walk_distance("left" if left > 0.0 else "right", abs(left), pace)
@@ -661,7 +661,7 @@ def _support(score: Score, name: str) -> RoomObject:
 
 
 def carry(score: Score, movement: Movement) -> None:
-    """Bring an object to another one, or walk with it: straight on, or the first way that is free."""
+    """Bring an object to another one, or walk with it: straight ahead, or in the first free direction."""
     if movement.object not in score.held.values():
         pick_up(score, Movement("pick up", object=movement.object, side=movement.side, pace=movement.pace))
     if movement.at == "floor":
@@ -671,7 +671,7 @@ def carry(score: Score, movement: Movement) -> None:
     else:
         distance = movement.distance or 4 * USUAL_STEP["forward"]
         way = np.linspace(0.0, distance, math.ceil(distance / 0.05) + 1)
-        for turn in (0.0, 90.0, -90.0, 180.0):  # not sideways past the table from which it was taken
+        for turn in (0.0, 90.0, -90.0, 180.0):  # not sideways past the table that it was taken from
             c, s = math.cos(math.radians(turn)), math.sin(math.radians(turn))
             if is_clear(score, [score.ahead(c * x, s * x) for x in way]):
                 if turn:

@@ -1,4 +1,4 @@
-"""Where the person stands to objects, and paths on the floor: straight, past what stands in the way, and in arcs."""
+"""Positions relative to objects, and paths on the floor: straight, around obstacles, and in arcs."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ _GAP = {
     "drawer": 0.48,
     "bar": 0.35,
 }
-"""From the middle of the person who uses it to the edge of an object, m; 0.31 for others."""
+"""m from the middle of a person who uses an object to its edge; 0.31 for others."""
 
 CORNER_GAP = 0.36
-"""From the middle of the person who walks past an object to its corners, m."""
+"""m from the middle of a person who walks past an object to its corners."""
 _STEP_ASIDE = 0.4
-"""m up to which one who faces the right way steps to a point, forward, back or aside, instead of turning to it."""
+"""m up to which a person with the right heading steps to a point, forward, back or sideways, instead of turning."""
 
 
 def gap_to(score: Score, name: str) -> float:
-    """From the middle of the person who uses it to the edge of an object, m; a whole arm is as long as one is tall."""
+    """Distance from a person who uses an object to its edge, m; arm lengths scale with stature."""
     kind = category_of(name)
     return _GAP.get(kind, 0.31) * (score.size if kind == "bag" else score.scale)
 
 
 def bearing_of(score: Score, point: np.ndarray) -> tuple[float, float]:
-    """Distance in m, and degrees to the left, of a point of the floor."""
+    """Distance in m, and direction in degrees to the left, of a point on the floor."""
     dx, dy = point[:2] - score.pose[:2]
     angle = math.atan2(dy, dx) - score.pose[2]
     return math.hypot(dx, dy), math.degrees(wrap(angle))
 
 
 def turn_to(score: Score, obj: RoomObject, pace: float, beyond: float) -> tuple[float, float]:
-    """Turn to an object if it is more than some degrees aside; distance and bearing then."""
+    """Turn to an object if it is more than some degrees aside; returns its distance and direction then."""
     distance, bearing = bearing_of(score, obj.pose)
     if abs(bearing) > beyond:
         score.turn(bearing, pace)
@@ -68,7 +68,7 @@ def face(score: Score, yaw: float, pace: float) -> None:
 
 
 def _step_to(score: Score, point: np.ndarray, yaw: float, pace: float) -> None:
-    """Turn a little, then step forward or back, and aside."""
+    """Turn a little, then step forward or back, and sideways."""
     face(score, yaw, pace)
     away, bearing = bearing_of(score, point)
     ahead, left = away * math.cos(math.radians(bearing)), away * math.sin(math.radians(bearing))
@@ -78,7 +78,7 @@ def _step_to(score: Score, point: np.ndarray, yaw: float, pace: float) -> None:
 
 
 def approach(score: Score, obj: RoomObject, pace: float) -> None:
-    """Turn to an object and go where it can be reached."""
+    """Turn to an object and walk to where it can be reached."""
     distance, bearing = bearing_of(score, obj.pose)
     if not score.imagines:
         under = [t for t in score.objects.values() if t is not obj and t.distance(obj.pose) == 0.0]
@@ -99,7 +99,7 @@ def approach(score: Score, obj: RoomObject, pace: float) -> None:
             if distance > 0.75 or abs(bearing) > 30.0:
                 approach(score, under[0], pace)
             return
-    for _ in range(3):  # past what stands in the way one may come out beside it
+    for _ in range(3):  # after an obstacle the person may arrive beside it
         distance, bearing = bearing_of(score, obj.pose)
         if abs(bearing) > 3.0:
             score.turn(bearing, pace)
@@ -116,7 +116,7 @@ def approach(score: Score, obj: RoomObject, pace: float) -> None:
 
 
 def go_behind(score: Score, obj: RoomObject, side: str, pace: float) -> None:
-    """Go where an object is straight ahead to the left or right of how the person faces now, and face it."""
+    """Walk to where an object is straight ahead, to the left or right of the present heading, and face it."""
     yaw = score.pose[2] + sign(side) * math.pi / 2.0
     way = np.array([math.cos(yaw), math.sin(yaw)])
     away = obj.extent(yaw) + max(gap_to(score, obj.kind), CORNER_GAP)
@@ -128,7 +128,7 @@ _LEFT_OF = {"forward": "left", "left": "backward", "backward": "right", "right":
 
 
 def walk_along(score: Score, direction: str, distance: float, pace: float, goal: RoomObject | None = None) -> None:
-    """Walk straight on; past what stands in the way, one step aside."""
+    """Walk straight ahead; around an obstacle with one step aside."""
     aside = detour_width(score, direction, distance, goal)
     if not aside:
         score.walk_distance(direction, distance, pace)
@@ -144,14 +144,14 @@ def walk_along(score: Score, direction: str, distance: float, pace: float, goal:
 
 
 def is_clear(score: Score, points: ArrayLike, goal: RoomObject | None = None, end: np.ndarray | None = None) -> bool:
-    """Whether nothing but the goal stands where the person would walk, points (N, 2).
+    """Whether nothing but the goal is on the person's path, points (N, 2).
 
-    The person may get as near to an object as it stands now, or stood at ``end``, to which it goes back.
+    The person may come as close to an object as now, or as at ``end``, to which it returns.
     """
     others = [t for n, t in score.objects.items() if t is not goal and n not in score.held.values()]
     if goal is not None and goal.kind == "table":
         others = [t for t in others if t.pose[2] < 0.1]
-    room = [(t, 0.34 if t.size[2] > TALL_HEIGHT else 0.24) for t in others]  # hands hang beside what is tall
+    room = [(t, 0.34 if t.size[2] > TALL_HEIGHT else 0.24) for t in others]  # hands hang beside tall objects
     path, stands = np.asarray(points), np.array([score.pose[:2], score.pose[:2] if end is None else end])
     return all(np.all(t.distance(path) > min(away, *(t.distance(stands) - 1e-6))) for t, away in room)
 
@@ -159,9 +159,9 @@ def is_clear(score: Score, points: ArrayLike, goal: RoomObject | None = None, en
 def route(
     score: Score, target: np.ndarray, goal: RoomObject | None = None, end: np.ndarray | None = None
 ) -> list[np.ndarray]:
-    """Corners (2,) of the shortest path to a point of the floor past all objects but the goal; empty: there is none.
+    """Corners (2,) of the shortest path to a point on the floor around all objects but the goal; empty: there is none.
 
-    ``end`` as of `is_clear`.
+    ``end`` is as for `is_clear`.
     """
 
     def clear(a: np.ndarray, b: np.ndarray) -> bool:
@@ -195,9 +195,9 @@ def route(
 def walk_route(
     score: Score, target: np.ndarray, pace: float, goal: RoomObject | None = None, past: bool = False
 ) -> None:
-    """Walk to a point of the floor on the shortest path past all objects but the goal, turning at its corners.
+    """Walk to a point on the floor on the shortest path around all objects but the goal, turning at its corners.
 
-    ``past``: the goal is walked round, too. Without a goal the point is where the person began.
+    ``past``: also walk around the goal. Without a goal the point is where the person began.
     """
     corners = route(score, target, None if past else goal, None if goal else target)
     if not corners:
@@ -212,7 +212,7 @@ def walk_route(
 
 
 def _stand_before(score: Score, obj: RoomObject, support: RoomObject) -> tuple[np.ndarray, float]:
-    """Where, x and y, and facing which way, rad, an object on a support is best used: near to it and to the person."""
+    """Best position, x and y, and heading, rad, to use an object on a support: near to it and to the person."""
     best: tuple[float, np.ndarray, float] | None = None
     ahead = math.atan2(*(obj.pose[:2] - score.pose[:2])[::-1])
     first, count = (ahead, 8) if support.round else (support.pose[3], 4)
@@ -232,7 +232,7 @@ def _stand_before(score: Score, obj: RoomObject, support: RoomObject) -> tuple[n
 
 
 def detour_width(score: Score, direction: str, distance: float, goal: RoomObject | None = None) -> float:
-    """How far to the left of its path the person has to walk to get past what is on it; 0: it is free, or none is."""
+    """Deviation of the path around an obstacle, m to the left; 0: the path is free, or there is no way."""
     ahead, left = np.array(AHEAD[direction]), np.array(AHEAD[_LEFT_OF[direction]])
 
     def free(aside: float) -> bool:
@@ -244,7 +244,7 @@ def detour_width(score: Score, direction: str, distance: float, goal: RoomObject
 
 
 def step_away(score: Score, distance: float) -> None:
-    """Step back, or aside where something stands behind."""
+    """Step back, or aside if something stands behind."""
     for direction in ("backward", "left", "right"):
         path = [score.ahead(*np.multiply(AHEAD[direction], s)) for s in np.linspace(0.1, distance, 8)]
         if all(t.distance(p) > 0.24 for n, t in score.objects.items() if n not in score.held.values() for p in path):
@@ -253,7 +253,7 @@ def step_away(score: Score, distance: float) -> None:
 
 
 def walk_arc(score: Score, middle: np.ndarray, radius: float, s: float, pace: float) -> None:
-    """Walk once around a point that is on the right (s = 1) or on the left (-1)."""
+    """Walk once around a point on the right (s = 1) or on the left (-1)."""
     begin = math.atan2(*(score.pose[:2] - middle)[::-1])
     count = math.ceil(2.0 * math.pi * radius / (0.34 * score.scale))
     foot = "left" if s < 0.0 else "right"  # the outer one

@@ -1,4 +1,4 @@
-"""The default generator: a person of simple shapes who does what the sentence says. No weights, no network."""
+"""The default generator: a person of simple shapes who follows the instruction. No weights, no network."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from exoactor_gen.mannequin.whole_body import MEAN_STATURE, stature
 from exoactor_gen.plan import Plan
 
 ROBOT_STATURE = 1.32
-"""Height of a person of the G1's proportions, m: what is done with objects is done at the heights that it reaches."""
+"""m, height of a person with the G1's proportions: objects are then used at heights that the robot reaches."""
 BUILDS = {"slim": -1.5, "usual": 0.0, "heavy": 2.0}
-"""Coefficient of girth."""
+"""Shape coefficient of girth."""
 
 
 class Mannequin(Generator):
-    """Imagine the task with a mannequin: a small task language, human motion made from it, and a drawn person."""
+    """Renders the task with a mannequin: a small task language, human motion generated from it, and a simple person."""
 
     class Options(BaseOptions):
-        """What is left open is by the seed."""
+        """Options that are left open are random, by the seed."""
 
         seed: Seed = 0
         """Random seed for everything that the other options leave open, and for small changes of the camera; the number
@@ -78,12 +78,12 @@ class Mannequin(Generator):
 
     @classmethod
     def plan(cls, request: GenerateRequest, **options: Any) -> dict[str, Any]:
-        """The plan alone.
+        """Return the plan alone.
 
         Raises
         ------
         BadInput
-            As when it is called.
+            As the call.
         """
         planned = None if request.plan is None else Plan.read(request.plan)
         movements = movements_in(request.instruction, planned, request.scene)
@@ -102,7 +102,7 @@ class Mannequin(Generator):
         Raises
         ------
         BadInput
-            The instruction is empty or not understood, or the plan is nothing that the mannequin can do.
+            The instruction is empty or not understood, or the mannequin cannot carry out the plan.
         Missing
             The renderer cannot be started.
         """
@@ -143,13 +143,13 @@ class Mannequin(Generator):
             "stature": stature(self.body, motion.betas),
         }
         if camera.pan is not None:
-            metrics["camera_pan"] = (camera.pan - camera.pan[0]).tolist()  # rad to the left of the first frame
+            metrics["camera_pan"] = (camera.pan - camera.pan[0]).tolist()  # rad to the left relative to the first frame
         if notes:
             metrics["note"] = "; ".join(notes)
         return Generation(video, motion, metrics, plan.data(), interaction=interaction)
 
     def first_frame(self, interaction: Interaction) -> tuple[np.ndarray, Intrinsics, float]:
-        """The image (H, W, 3) uint8 RGB of a person who is about to act, its camera, and the person's stature in m.
+        """Image (H, W, 3) uint8 RGB of a person who is about to act, its camera, and the person's height in m.
 
         Raises
         ------
@@ -167,8 +167,8 @@ class Mannequin(Generator):
     def _images(
         self, seed: int, motion: HumanMotion, camera: Camera, objects: tuple[ObjectMotion, ...]
     ) -> Iterator[np.ndarray]:
-        """The drawn frames; each option's random stream is its own, so that it leaves the others alone."""
-        from exoactor_gen.mannequin.rendering.render import render  # MuJoCo and its off-screen renderer load here
+        """The rendered frames; each option has its own random stream, so that it does not affect the others."""
+        from exoactor_gen.mannequin.rendering.render import render  # imports MuJoCo and its off-screen renderer
 
         given = self.options
         look = Look.draw(np.random.default_rng([seed, 0]), given.clothes, given.room, given.light)
@@ -197,7 +197,7 @@ class Mannequin(Generator):
         return view, camera_of(view)
 
     def motion(self, instruction: str) -> HumanMotion:
-        """What the person in the video would do, without drawing it: quick, for making many references.
+        """The person's motion without rendering it, for generating many references quickly.
 
         Raises
         ------
@@ -211,7 +211,7 @@ class Mannequin(Generator):
     def _shape(self, seed: int, usual: float = 0.0) -> np.ndarray:
         """Shape coefficients (10,) of the body; 0, 3 and the others mean stature, girth and proportions.
 
-        ``usual`` is the stature in m where the option leaves it open; 0: by the seed.
+        ``usual`` is the height in m unless the option sets one; 0: random.
         """
         drawn = np.random.default_rng(seed).normal(size=6)
         betas = np.zeros(10)

@@ -1,4 +1,4 @@
-"""Movements done to objects: the table of all, and those of the whole body, which looks, strikes, sits or sweeps."""
+"""Movements with objects: the table of all, and those of the whole body (looking, striking, sitting, sweeping)."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ from exoactor_gen.mannequin.score import GUARD, IDLE, Score, Seat, sides_of, sig
 from exoactor_gen.mannequin.walking import turn_to_face, walk_around, walk_back_to, walk_circle, walk_past, walk_to
 
 SEAT_DISTANCE = 0.26
-"""From the middle of the standing person back to the middle of the chair, m."""
+"""m from the middle of the standing person back to the middle of the chair."""
 TURN_DISTANCE = 0.30
-"""So much farther from a seat one turns round before it, m: knees and hands pass it."""
+"""m of additional distance from a seat for turning round, so that knees and hands clear it."""
 SEAT_CLEARANCE = 0.38
-"""From the edge of a seat to the middle of the person who stands before it, m."""
+"""m from the edge of a seat to the middle of a person standing in front of it."""
 FIST_LENGTH = 0.05
-"""From the middle of the hand to the knuckles of a fist, m."""
+"""m from the centre of the hand to the knuckles of a fist."""
 MAX_AIM_ANGLE = 60.0
-"""So far aside, in degrees, arm and head get to what is pointed or looked at; beyond it the person turns."""
+"""Degrees to the side that arm and head reach when pointing or looking; beyond it the person turns."""
 _SEEN = {"walk": " to", "turn": " to", "look": " at", "knock": " on"} | dict.fromkeys(
     ("touch", "nudge", "carry", "hold", "open", "close", "wipe"), ""
 )
-"""Actions that are not mimed."""
+"""Actions that are never mimed."""
 
 
 def handle(score: Score, movement: Movement) -> bool:
-    """Do a movement if it is done to an object that can be shown; False: it is not."""
+    """Carry out a movement with an object; False: it has none that can be shown."""
     begin = score.now
     if movement.kind == "walk" and movement.object == START and movement.direction == "backward":
         walk_back_to(score, np.zeros(2), movement.pace)
@@ -65,12 +65,12 @@ def handle(score: Score, movement: Movement) -> bool:
         return walk_past(score, movement)
     else:
         return False
-    score.now = max(score.now, begin + 0.3)  # where one is there already
+    score.now = max(score.now, begin + 0.3)  # if the hands are already there
     return True
 
 
 def _seen(score: Score, movement: Movement) -> tuple[RoomObject, float, float]:
-    """What is pointed or looked at, where it can be: its distance and bearing too."""
+    """Object that is pointed or looked at, with distance and direction, if possible."""
     if movement.direction == "up":
         raise BadInput(f"The {movement.object} does not stand that high: leave 'up' out.")
     aside = {"left": 45.0, "right": -45.0}.get(movement.direction or "", 0.0)
@@ -96,7 +96,7 @@ def _look(score: Score, movement: Movement) -> None:
 
 
 def _point(score: Score, movement: Movement) -> None:
-    """The straight arm aims at the object's middle, and the eyes follow."""
+    """Point with a straight arm at the object's centre, and look at it."""
     obj, _, bearing = _seen(score, movement)
     sides = sides_of(movement.side, "left" if bearing > 15.0 else "right")
     point = obj.pose[:3] + np.array([0.0, 0.0, 0.6 * obj.size[2]])
@@ -112,7 +112,7 @@ def _point(score: Score, movement: Movement) -> None:
 
 
 def _punch(score: Score, movement: Movement) -> None:
-    """From the guard to the surface of the bag and back."""
+    """Punch from the guard to the surface of the bag and back."""
     if category_of(movement.name) != "bag":
         raise BadInput(f"The mannequin does not punch the {movement.object}: it punches a punching bag.")
     bag = object_named(score, movement.name, gap_to(score, "bag"))
@@ -138,7 +138,7 @@ def _punch(score: Score, movement: Movement) -> None:
 
 
 def _chair(score: Score, name: str | None, seat: float) -> RoomObject:
-    """The chair to sit on; where it is imagined, it stands right behind the person if it can."""
+    """The chair to sit on; an imagined one stands right behind the person if possible."""
     seats = [id_ for id_, obj in score.objects.items() if obj.kind in ("chair", "stool")]
     if name is None and not score.imagines and len(seats) != 1:
         raise BadInput(f"The scene has {'no chair' if not seats else 'several chairs'}: say what to sit on.")
@@ -151,21 +151,21 @@ def _chair(score: Score, name: str | None, seat: float) -> RoomObject:
 
 
 def _sit(score: Score, movement: Movement) -> None:
-    """Sit down on a chair and rise again; one that was pushed away shows its back, and is walked around."""
+    """Sit down on a chair and rise again; one that was pushed away faces away, and is walked around."""
     seat = SEAT_DISTANCE * score.scale
     chair = _chair(score, movement.object, seat)
     if objects_on(score, chair):
         raise BadInput(f"The person cannot sit down: the {objects_on(score, chair)[0].name} is on the {chair.name}.")
     yaw = score.pose[2] + math.radians(bearing_of(score, chair.pose)[1])
     faces = chair.pose[3]
-    if chair.kind != "chair" and not score.imagines:  # it has no back: its nearest side is its front
+    if chair.kind != "chair" and not score.imagines:  # it has no back: its closest side is its front
         faces += round((yaw + math.pi - faces) / (math.pi / 2.0)) * math.pi / 2.0
     turn = math.degrees(math.remainder(faces - score.pose[2], 2.0 * math.pi))
     ahead, aside = Rotation.from_euler("z", -faces).apply([*(score.pose - chair.pose[:3])[:2], 0.0])[:2]
     if chair.pose[3] == score.pose[2] and np.allclose(score.ahead(-seat), chair.pose[:2], atol=0.03):
         pass  # it stands right behind
     elif not score.imagines and abs(turn) < 10.0 and 0.0 < ahead < 0.6 and abs(aside) < 0.06:
-        score.walk_distance("backward", ahead - seat, movement.pace)  # the person stands before it already
+        score.walk_distance("backward", ahead - seat, movement.pace)  # the person already stands in front of it
     elif not score.imagines:
         before = (chair.extent(faces) + SEAT_CLEARANCE) * np.array([math.cos(faces), math.sin(faces)])
         walk_route(score, chair.pose[:2] + before, movement.pace, chair, past=True)
@@ -198,7 +198,7 @@ def _sit(score: Score, movement: Movement) -> None:
 
 
 def _sweep(score: Score, movement: Movement) -> None:
-    """Sweep something off what it stands on, or the floor: take the broom in both hands, draw it, stand it up again."""
+    """Sweep something off its support, or the floor: take the broom in both hands, sweep, put it back."""
     if movement.object:
         sweep_off(score, movement)
         return
@@ -239,7 +239,7 @@ def _sweep(score: Score, movement: Movement) -> None:
 
 
 def _kick(score: Score, movement: Movement) -> None:
-    """Low and gentle: the foot meets the object in front of it, which slides or rolls away."""
+    """Kick low and gently: the foot meets the object in front of it, which slides or rolls away."""
     side = movement.side or "right"
     s = sign(side)
     obj = object_named(score, movement.name, 0.34, "floor")

@@ -1,4 +1,4 @@
-"""The objects around the person: where they stand, and when hands or feet move them."""
+"""Objects around the person: their poses, and how hands or feet move them."""
 
 from __future__ import annotations
 
@@ -18,74 +18,74 @@ from exoactor_gen.mannequin.movement import KINDS, SHOWN, Movement, category_of,
 from exoactor_gen.plan import Side
 
 BROOM = "broom"
-"""What the mannequin sweeps with; it is no object of the task."""
+"""Tool for sweeping, which is not an object of the task."""
 MAX_CARRIED = 3.0
-"""kg that hands carry."""
+"""kg that hands can carry."""
 ONE_HANDED_WIDTH = 0.105
-"""m, of what one hand takes."""
+"""m, maximum width of objects for one hand."""
 TALL_HEIGHT = 0.4
-"""m, height of what reaches up to the hands of who stands beside it."""
+"""m: objects at least this high reach the hanging hands of a person beside them."""
 BACKREST = CHAIR_BACK
-"""How far the back of the chair rises above its seat, m."""
+"""m, height of a chair's back above its seat."""
 TOECAP_LENGTH = 0.015
-"""The shoe reaches so far beyond the tip of the sole, m."""
+"""m that the shoe extends beyond the tip of the sole."""
 PALM_DEPTH = 0.02
-"""From the middle of the hand to what the palm lies on, m."""
+"""m from the centre of the hand to the surface on which the palm lies."""
 
 
 _IMAGINED_SIZE = {"shelf": (0.30, 0.80, 0.74)}
-"""m, of what is imagined otherwise than usual: a shelf that arms reach the top of."""
+"""m, sizes of imagined objects that differ from the usual ones: the top of a shelf within arm's reach."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """Hands hold it for a while, and leave it somewhere."""
+    """An interval in which hands hold an object, and the pose at which they leave it."""
 
     begin: float
     end: float
     sides: tuple[str, ...]
     after: np.ndarray
-    """(4,) where it is left: x, y, z of its underside's middle, yaw."""
+    """(4,) final pose: x, y, z of its underside's centre, yaw."""
     slides: bool = False
-    """It is pushed over what it stands on, and not lifted."""
+    """Whether it is pushed over its support rather than lifted."""
 
 
 @dataclass(frozen=True)
 class Kicked:
-    """From when a foot meets it, it slides or rolls away, slower and slower."""
+    """A kick, after which the object slides or rolls away with decreasing speed."""
 
     side: str
     begin: float
-    """The foot is behind it yet."""
+    """The foot is still behind it."""
     end: float
     after: np.ndarray
-    """(4,) where it comes to rest."""
+    """(4,) final pose."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """It turns or slides in its articulation, pushed or drawn by a hand."""
+    """A motion in its articulation, pushed or drawn by a hand."""
 
     begin: float
     end: float
     angle: float
-    """rad, or m of a drawer."""
+    """rad, or m for a drawer."""
     after: np.ndarray
-    """(4,) where it is then."""
+    """(4,) final pose."""
 
 
 @dataclass(eq=False)
 class RoomObject:
-    """An object of the scene, and what happens to it."""
+    """An object of the scene, and its motions."""
 
     item: SceneObject
     start: np.ndarray
-    """(4,) x, y, z of its underside's middle in m, yaw in rad."""
+    """(4,) x, y, z of its underside's centre in m, yaw in rad."""
     events: list[Held | Kicked | Opened] = field(default_factory=list)
 
     @classmethod
     def imagined(cls, name: str, pose: np.ndarray, size: tuple[float, ...] | None = None) -> RoomObject:
-        """An everyday object such as cup or red_cup, of its usual size or (3,) m, or the broom, at a pose (4,)."""
+        """Create an everyday object such as cup or red_cup, of usual size or (3,) m, or the broom, at a pose (4,)."""
         if name == BROOM:
             return cls(_broom(), pose)
         given: dict[str, Any] = {"color": COLORS[color]} if (color := color_of(name)) else {}
@@ -94,16 +94,16 @@ class RoomObject:
 
     @classmethod
     def given(cls, item: SceneObject) -> RoomObject:
-        """An object of a scene where it is; where it is tilted, it counts as upright."""
+        """An object of a given scene; tilted ones count as upright."""
         x, y, z = item.rotation.apply(_underside(item)) + item.pos
         return cls(item, np.array([x, y, z, float(yaw_from_quat(item.quat_wxyz))]))
 
     def at(self, pose: np.ndarray) -> RoomObject:
-        """The same at another pose (4,)."""
+        """The same object at another pose (4,)."""
         return RoomObject(self.item, pose)
 
     def turned(self, angle: float) -> np.ndarray:
-        """(4,) its pose when it is turned in its articulation from the start, rad."""
+        """(4,) its pose when rotated in its articulation from the start, rad."""
         return RoomObject.given(articulated(self.scene_object, angle)).start
 
     @property
@@ -113,12 +113,12 @@ class RoomObject:
 
     @property
     def name(self) -> str:
-        """Its id in words."""
+        """Its id as words."""
         return self.item.id.replace("_", " ")
 
     @property
     def size(self) -> np.ndarray:
-        """(3,) depth, width, height, m; of a chair the height of its seat."""
+        """(3,) depth, width, height, m; for a chair, the height of its seat."""
         low, high = self.item.bounds
         size = high - low
         if self.kind == "chair":
@@ -138,17 +138,17 @@ class RoomObject:
 
     @property
     def one_handed(self) -> bool:
-        """Whether one hand takes it."""
+        """Whether one hand suffices for it."""
         return self.loose and float(min(self.size[:2])) <= ONE_HANDED_WIDTH and self.kind != BROOM
 
     @property
     def underside(self) -> np.ndarray:
-        """(3,) m, the middle of its underside in the frame of the scene's object."""
+        """(3,) m, centre of its underside in the frame of the scene's object."""
         return _underside(self.item)
 
     @property
     def scene_object(self) -> SceneObject:
-        """As it is at the start."""
+        """The scene's object at the start."""
         turn = Rotation.from_euler("z", self.start[3])
         return self.item.at(
             np.concatenate([self.start[:3] - turn.apply(self.underside), turn.as_quat(scalar_first=True)])
@@ -156,18 +156,18 @@ class RoomObject:
 
     @property
     def pose(self) -> np.ndarray:
-        """(4,) where it is in the end, or was when it was last put down."""
+        """(4,) final pose, or the one at which it was last put down."""
         return self.events[-1].after if self.events else self.start
 
     def distance(self, points: np.ndarray) -> Any:
-        """From points x, y (..., 2 or more) of the floor to what it covers of it, m; 0 inside."""
+        """Distance of points x, y (..., 2 or more) on the floor from the area that it covers, m; 0 inside."""
         x, y, _, yaw = self.pose
         dx, dy = np.moveaxis(np.asarray(points)[..., :2] - (x, y), -1, 0)
         across = np.stack([math.cos(yaw) * dx + math.sin(yaw) * dy, math.cos(yaw) * dy - math.sin(yaw) * dx], axis=-1)
         return np.linalg.norm(np.maximum(np.abs(across) - self.size[:2] / 2.0, 0.0), axis=-1)
 
     def edge(self, yaw: float) -> float:
-        """From its middle along ``yaw`` to its edge, m."""
+        """Distance from its centre along ``yaw`` to its edge, m."""
         turn = yaw - self.pose[3]
         if self.round:
             return float(self.size[0] / 2.0)
@@ -175,11 +175,11 @@ class RoomObject:
         return float(np.min(self.size[:2] / 2.0 / np.maximum(along, 1e-9)))
 
     def extent(self, yaw: float) -> float:
-        """From its middle to the line across ``yaw`` that it ends at, m."""
+        """Distance from its centre to the supporting line in direction ``yaw``, m."""
         return self._half(self.size, yaw)
 
     def bulk(self, yaw: float) -> float:
-        """Likewise of its largest shape: the leaf of a door, from which handles stand out."""
+        """As `extent`, for its largest shape: for example the leaf of a door without its handles."""
         return self._half(self.item.largest_shape.size, yaw)
 
     def _half(self, size: np.ndarray | tuple[float, ...], yaw: float) -> float:
@@ -194,11 +194,11 @@ def _underside(item: SceneObject) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ObjectMotion:
-    """An object and its way."""
+    """An object and its path."""
 
     object: RoomObject
     position: np.ndarray
-    """(T, 3) m, of its underside's middle."""
+    """(T, 3) m, of its underside's centre."""
     rotation: np.ndarray
     """(T, 3, 3) from its own axes (depth forward, width left, height up) to the world."""
 
@@ -206,20 +206,20 @@ class ObjectMotion:
 def object_motion(
     obj: RoomObject, times: np.ndarray, hands: dict[str, np.ndarray], toes: dict[str, np.ndarray], heading: np.ndarray
 ) -> ObjectMotion:
-    """Where an object is while a person moves.
+    """Poses of an object while a person moves.
 
     Parameters
     ----------
     object
-        With what happens to it.
+        With its motions.
     times
         (T,) s.
     hands
-        By side, (T, 3) m: the middles of the hands.
+        By side, (T, 3) m: centres of the hands.
     toes
-        By side, (T, 3) m: the tips of the soles.
+        By side, (T, 3) m: tips of the soles.
     heading
-        (T,) rad, where the person faces.
+        (T,) rad, the person's heading.
     """
     poses = np.tile(obj.start, (len(times), 1))
     tilt = np.tile(np.eye(3), (len(times), 1, 1))
@@ -257,14 +257,14 @@ def object_motion(
 
 
 def corners(obj: ObjectMotion) -> np.ndarray:
-    """Corners of what an object takes up, (T, 8, 3) m."""
+    """Corners of an object's bounding box, (T, 8, 3) m."""
     low, high = obj.object.item.bounds - obj.object.underside
     signs = np.array([(x, y, z) for x in (0, 1) for y in (0, 1) for z in (0, 1)])
     return obj.position[:, None] + (low + signs * (high - low)) @ obj.rotation.transpose(0, 2, 1)
 
 
 def surface_distance(obj: ObjectMotion, points: np.ndarray) -> np.ndarray:
-    """From points (T, ..., 3) to the surface of an object, m; negative inside. A mesh counts as the box around it."""
+    """Distance of points (T, ..., 3) from the surface of an object, m; negative inside. Meshes count as their boxes."""
     flat = points.reshape(len(points), -1, 3)
     local = np.einsum("tji,tnj->tni", obj.rotation, flat - obj.position[:, None]) + obj.object.underside
     distances = []
@@ -285,11 +285,11 @@ def _kinds(wanted: str) -> tuple[str, ...]:
 
 
 LOOSE = _kinds("loose")
-"""Kinds that the mannequin imagines and that hands can carry."""
+"""Kinds of objects that the mannequin imagines and that hands can carry."""
 ONE_HANDED = _kinds("one_handed")
-"""Those that one hand takes."""
+"""Kinds for which one hand suffices."""
 
 
 def usual_side(movement: Movement) -> Side:
-    """Which hand, arm or foot does a movement where it is not said otherwise."""
+    """Default side of the hand, arm or foot of a movement."""
     return movement.side or ("right" if category_of(movement.object or "") in ONE_HANDED else KINDS[movement.kind].side)

@@ -1,7 +1,7 @@
-"""Where objects of the mannequin's room are put: what is first spoken of is put where it is needed.
+"""Placement of objects in the mannequin's room: a new object is placed where it is needed.
 
-That is within reach, or some steps ahead if it is walked to, unless the person has walked there before; then it stands
-in another direction, and the person turns to it.
+That is within reach, or some steps ahead if it is walked to, unless the person has walked there before; then it is
+placed in another direction, and the person turns to it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from exoactor_gen.mannequin.objects import BROOM, LOOSE, ONE_HANDED, RoomObject
 from exoactor_gen.mannequin.score import Score, sign
 
 BESIDE_GAP = 0.10
-"""Between an object and what is put beside it, for a hand between them, m."""
+"""m between objects beside each other, enough for a hand."""
 WALK_DISTANCE = 1.2
-"""So far ahead stands what is walked to, m."""
+"""m to an object that is walked to."""
 TURNING_ROOM = 0.6
-"""m to what is not straight ahead, at least: the person turns to it, with what the hands hold."""
+"""m, minimum distance of objects that are not straight ahead: the person turns to them, with objects in the hands."""
 RIM_HEIGHT = 0.86
-"""m over the floor to the top of what things are put into, for arms that do not get lower: it stands on a stand."""
+"""m from the floor to the top of containers, for arms that do not reach lower: they stand on a stand."""
 
 
 def shown() -> str:
@@ -41,7 +41,7 @@ def is_known(score: Score, name: str | None) -> bool:
 
 
 def table_of(score: Score) -> str:
-    """The name of the table in the room, or of the one that can be imagined there."""
+    """Name of the table in the room, or of one that can be imagined there."""
     return next((name for name, obj in score.objects.items() if obj.kind == "table"), "table")
 
 
@@ -55,10 +55,10 @@ def object_named(
     side: str | None = None,
     size: tuple[float, ...] | None = None,
 ) -> RoomObject:
-    """An object by name; if it is new, its edge stands ``away`` m from the person, ``aside`` degrees to the left.
+    """An object by name; the edge of a new one is ``away`` m from the person, ``aside`` degrees to the left.
 
-    It has its usual size, or that of (3,) m. ``on`` another object, it stands ``back`` m farther from the edge than
-    needed, before the hand of a side.
+    It has its usual size, or that of (3,) m. ``on`` another object, it is ``back`` m farther from the edge than
+    necessary, in front of the hand of a side.
     """
     if name in score.objects:
         return score.objects[name]
@@ -72,7 +72,7 @@ def object_named(
     taken = kind in ONE_HANDED or (kind == "ball" and name in score.taken)
     if on is None and (into or (score.low_reach and taken)):
         on = "stand"
-    if on == "stand" and on in score.objects:  # each object has a stand of its own
+    if on == "stand" and on in score.objects:  # each object has its own stand
         on = next(stand for n in count(2) if (stand := f"stand_{n}") not in score.objects)
     if on and on != "floor":
         on_stand = category_of(on) == "stand"
@@ -81,7 +81,7 @@ def object_named(
         size = None
         if on_stand and into:
             size = (0.4, 0.4, RIM_HEIGHT - new.size[2])
-        elif on_stand and not new.one_handed:  # arms that reach about it do not reach far over the edge
+        elif on_stand and not new.one_handed:  # arms that reach around it do not reach far over the edge
             size = (0.24, 0.4, 0.6)
         there = away if on_stand else max(away + gap_to(score, on) - gap_to(score, name), gap_to(score, on))
         under = object_named(score, on, there, size=size)
@@ -94,7 +94,7 @@ def object_named(
         off = away if turn == 0.0 else max(away, TURNING_ROOM)
         yaw = score.pose[2] + turn + math.radians(aside)
         middle = score.pose[:2] + (off + farther + new.size[0] / 2.0) * np.array([math.cos(yaw), math.sin(yaw)])
-        facing = yaw + math.pi if kind == "chair" else yaw  # its seat faces one
+        facing = yaw + math.pi if kind == "chair" else yaw  # its seat faces the person
         new = new.at(np.array([*middle, 0.0, facing]))
         if is_free(score, new):
             break
@@ -127,7 +127,7 @@ def is_free(score: Score, new: RoomObject) -> bool:
 
 
 def spot_on(score: Score, support: RoomObject, obj: RoomObject, side: str | None) -> np.ndarray:
-    """(3,) where something is put on a table or into a basket that the person stands at: small objects aside."""
+    """(3,) position on a table or in a container at which the person stands; small objects aside."""
     depth = obj.size[0]
     distance = float(np.linalg.norm(support.pose[:2] - score.pose[:2]))
     if support.item.contains:
@@ -158,7 +158,7 @@ def spot_on(score: Score, support: RoomObject, obj: RoomObject, side: str | None
 
 
 def spot_beside(score: Score, neighbour: RoomObject, obj: RoomObject, way: str) -> np.ndarray:
-    """(3,) where something is put to the "left" or "right" of an object; or "side", the nearer of both."""
+    """(3,) position to the "left" or "right" of an object, or "side": the closer of both."""
     yaw = score.pose[2]
     ahead, across = np.array([[math.cos(yaw), math.sin(yaw)], [-math.sin(yaw), math.cos(yaw)]])
     nearest = neighbour.pose[:2] - max(neighbour.extent(yaw) - max(obj.size[:2]) / 2.0, 0.0) * ahead
@@ -178,13 +178,13 @@ def spot_beside(score: Score, neighbour: RoomObject, obj: RoomObject, way: str) 
 
 
 def support_of(objects: Iterable[RoomObject], obj: RoomObject) -> RoomObject | None:
-    """What an object stands on; None: the floor."""
+    """Support of an object; None: the floor."""
     under = [t for t in objects if t is not obj and t.pose[2] < obj.pose[2] - 0.01 and t.distance(obj.pose) == 0.0]
     return max(under, key=lambda t: float(t.pose[2] + t.size[2]), default=None)
 
 
 def objects_on(score: Score, support: RoomObject, but: RoomObject | None = None) -> list[RoomObject]:
-    """What stands on an object, or in it."""
+    """Objects on or in another one."""
     return [
         t
         for n, t in score.objects.items()

@@ -1,4 +1,4 @@
-"""The score of a performance: tracks of feet, weight, trunk, arms and hands, which the actions write."""
+"""The score of a performance: tracks of feet, weight, trunk, arms and hands, written by the movements."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ from exoactor_gen.mannequin.objects import RoomObject
 from exoactor_gen.mannequin.timeline import Track
 
 AHEAD = {"forward": (1, 0), "left": (0, 1), "backward": (-1, 0), "right": (0, -1)}
-"""m forward and to the left, for each m in a direction."""
+"""m forward and to the left, per m in a direction."""
 STAND_SECONDS = 0.7
-"""Seconds of standing at the start and at the end."""
+"""s of standing at the start and at the end."""
 MAX_STEP = {"forward": 0.40, "backward": 0.30, "left": 0.26, "right": 0.26}
-"""Longest step, m."""
+"""m, maximum step length."""
 USUAL_STEP = {"forward": 0.38, "backward": 0.26, "left": 0.24, "right": 0.24}
-"""Step of whom no distance is given, m."""
+"""m, default step length."""
 MAX_TURN_STEP = 30.0
-"""Largest turn per step, degrees."""
+"""Degrees, maximum turn per step."""
 SHORTEST_ADULT = 1.5 / 1.7
-"""Size of the shortest person who moves as far as everybody else does."""
+"""Relative size of the shortest person whose movements have adult lengths."""
 HALF_STANCE = 0.09
 TOE_OUT = math.radians(5.0)
 SOLE_CENTRE = 0.045
-"""From the ankle forward to the point of the sole that carries the weight, m."""
+"""m from the ankle forward to the point of the sole that carries the weight."""
 ARM_SPEED = 4.2
-"""Peak speed that arm moves are stretched to, rad/s."""
+"""rad/s, maximum speed of arm movements, which are slowed accordingly."""
 HEEL_OFF_SECONDS = 0.18
-"""Walking forward, the heel leaves the floor this long before the toe, s."""
+"""s by which the heel leaves the floor before the toe when walking forward."""
 
 CLEARANCE = {"chair": 0.02, "stool": 0.02, "bar": 0.0}
-"""How near the middle of the person may get to what an object covers of the floor, m; 0.2 for the others."""
+"""m by which the middle of the person may approach an object's area on the floor; 0.2 for others."""
 
 # Arm pose: flexion (forward and up), abduction (to the side), inward twist of the upper arm, elbow; degrees.
 IDLE = (2.0, 14.0, 4.0, 16.0)
 GUARD = (28.0, 8.0, 18.0, 112.0)
-"""Fists before the chest."""
+"""Fists in front of the chest."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """A hand goes to a point, and stays there until the next one."""
+    """A hand moves to a point, and stays there until the next one."""
 
     begin: float
     end: float
     frame: str
-    """'world'; 'body': from the centre of mass at the pelvis' height, turned as the person faces; 'aim': the straight
-    arm points there from the world; 'free': where the arm's own track has it."""
+    """'world'; 'body': relative to the centre of mass at the pelvis' height, with the person's heading; 'aim': a
+    straight arm points at the point; 'free': the arm's own track applies."""
     point: np.ndarray
-    """(3,) m, for the middle of the hand."""
+    """(3,) m, for the centre of the hand."""
     lift: float = 0.0
-    """How far above the straight line the hand goes, m."""
+    """m above the straight line."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ class Seat:
 
     times: tuple[float, float, float, float]
     height: float
-    """Of the seat, m."""
+    """m, of the seat."""
 
 
 @dataclass(frozen=True)
 class Jump:
-    """The person goes down, takes off from both feet and lands on them, the landing as the take-off backwards.
+    """The person crouches, takes off from both feet and lands on them, with a landing that mirrors the take-off.
 
     Forces are constant before and after the flight, so that its times follow from the lengths, all in m.
     """
@@ -82,43 +82,44 @@ class Jump:
     begin: float
     """s."""
     bend_seconds: float
-    """For going down, and for rising after the landing."""
+    """s for crouching, and for rising after the landing."""
     height: float
-    """Of the soles, at most."""
+    """Maximum height of the soles."""
     lowest: float
-    """Of the pelvis, over standing: before the take-off, and after the landing."""
+    """Of the pelvis, relative to standing: before the take-off, and after the landing."""
     take_off_height: float
-    """Likewise as the toes leave the floor, and as they land: of bent legs, whose joints would turn too fast else."""
+    """Likewise when the toes leave the floor, and when they land: with bent legs, whose joints would otherwise turn too
+    fast."""
     heel_off: float = 0.12
-    """By which the pelvis rises from where the heels leave the floor to the take-off."""
+    """Rise of the pelvis from when the heels leave the floor to the take-off."""
 
     @property
     def _speed(self) -> float:
-        """At the take-off and at the landing, m/s."""
+        """m/s at the take-off and at the landing."""
         return math.sqrt(2.0 * GRAVITY * self.height)
 
     @property
     def bottom(self) -> float:
-        """s, before the take-off."""
+        """s, lowest point before the take-off."""
         return self.begin + self.bend_seconds
 
     @property
     def take_off(self) -> float:
-        """s, as the toes leave the floor."""
+        """Time at which the toes leave the floor, s."""
         return self.bottom + 2.0 * (self.take_off_height - self.lowest) / self._speed
 
     @property
     def landing(self) -> float:
-        """s, as the toes are on it again."""
+        """Time at which the toes touch the floor again, s."""
         return self.take_off + 2.0 * self._speed / GRAVITY
 
     @property
     def end(self) -> float:
-        """s, as the person stands again."""
+        """Time at which the person stands again, s."""
         return self.landing + self.take_off - self.begin
 
     def sample(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """At times (T,): m of the pelvis over standing, m of the soles, and how far the heels are raised, in [0, 1]."""
+        """At times (T,): m of the pelvis relative to standing, m of the soles, and lift of the heels in [0, 1]."""
         middle = (self.take_off + self.landing) / 2.0
         t = middle - np.abs(times - middle)
         push, air = np.clip(t - self.bottom, 0.0, self.take_off - self.bottom), np.maximum(t - self.take_off, 0.0)
@@ -145,28 +146,28 @@ def sides_of(side: str | None, default: str = "right") -> tuple[str, ...]:
 
 
 def arms_used(movement: Movement) -> frozenset[str]:
-    """Sides of the arms with which a movement is done; none where it is done without."""
+    """Sides of the arms that a movement uses; empty if it uses none."""
     used = movement.kind in ARMS_USED
     return frozenset(sides_of(movement.side, KINDS[movement.kind].side)) if used else frozenset()
 
 
 def _centre(pose: ArrayLike, side: str, scale: float = 1.0) -> np.ndarray:
-    """Sole centre and yaw (x, y, yaw) of a foot of a person who stands at x, y and faces yaw."""
+    """Sole centre and yaw (x, y, yaw) of a foot of a person who stands at x, y with a yaw."""
     (x, y, yaw), s, half = np.asarray(pose), sign(side), scale * HALF_STANCE
     return np.array([x - s * half * math.sin(yaw), y + s * half * math.cos(yaw), yaw + s * TOE_OUT])
 
 
 @dataclass
 class Score:
-    """Tracks that the actions write; ``now`` is where the next action begins."""
+    """Tracks written by the movements; ``now`` is where the next one begins."""
 
     now: float = STAND_SECONDS
     size: float = 1.0
-    """Of the person, as a share of 1.70 m."""
+    """Height of the person relative to 1.70 m."""
     taken: frozenset[str] = frozenset()
-    """Names of what hands take at some time, but not from the floor."""
+    """Names of objects that hands take at some time, but not from the floor."""
     imagines: bool = True
-    """Objects that are spoken of are put into the room; False: the scene was given, and has all that there is."""
+    """Whether objects that are mentioned are added to the room; False: a scene was given."""
     pose: np.ndarray = field(default_factory=lambda: np.zeros(3))
     """x, y, yaw of the standing person."""
     feet: dict[str, Track] = field(init=False)
@@ -176,48 +177,48 @@ class Score:
     swings: dict[str, list[tuple[float, float, float, float]]] = field(default_factory=lambda: {s: [] for s in SIDES})
     """Begin, end, clearance in m, roll of the foot in rad; clearance 0: the air track lifts it."""
     pressure: Track = field(default_factory=lambda: Track([0.0, 0.0]))
-    """Where the floor carries the person, x, y."""
+    """Centre of pressure, x, y."""
     drop: Track = field(default_factory=lambda: Track([0.0]))
-    """How far the pelvis is lowered, m."""
+    """m by which the pelvis is lowered."""
     trunk: Track = field(default_factory=lambda: Track([0.0, 0.0, 0.0]))
     """Pitch of the pelvis, pitch of the spine, turn of the spine to the left; degrees."""
     side_bend: Track = field(default_factory=lambda: Track([0.0]))
-    """Of the spine to the left; degrees."""
+    """Of the spine, to the left; degrees."""
     head: Track = field(default_factory=lambda: Track([0.0, 0.0]))
     """Turn to the left, pitch down; degrees."""
     arms: dict[str, Track] = field(default_factory=lambda: {s: Track(IDLE) for s in SIDES})
     fingers: dict[str, Track] = field(default_factory=lambda: {s: Track([20.0, 18.0]) for s in SIDES})
     """Curl of each joint of the three outer fingers, and of the index finger; degrees."""
     hands: dict[str, list[Reach]] = field(default_factory=lambda: {s: [] for s in SIDES})
-    """Where hands must be; the arms' own tracks hold elsewhere."""
+    """Hand targets; elsewhere the arms' own tracks apply."""
     palms: dict[str, Track] = field(default_factory=lambda: {s: Track([0.0]) for s in SIDES})
-    """1: the palm lies on what is below it; 0: the wrist is straight."""
+    """1: the palm lies flat on the surface below; 0: the wrist is straight."""
     seats: list[Seat] = field(default_factory=list)
     jumps: list[Jump] = field(default_factory=list)
     objects: dict[str, RoomObject] = field(default_factory=dict)
-    """What stands in the room, by its name."""
+    """Objects in the room, by name."""
     held: dict[str, str] = field(default_factory=dict)
-    """By side, what a hand holds."""
+    """Name of the object held by the hand of each side."""
     turned: dict[str, float] = field(default_factory=dict)
-    """By name, how what is held is turned against the person, rad."""
+    """rad, rotation of held objects relative to the person, by name."""
     contacts: list[Contact] = field(default_factory=list)
-    """Planned ones of the body with objects."""
+    """Planned contacts of the body with objects."""
     stay_up: frozenset[str] = frozenset()
-    """Sides of the arms that what is written next leaves up, since they are lowered later."""
+    """Sides of the arms that the next movement leaves up, since they are lowered later."""
     past: list[np.ndarray] = field(default_factory=lambda: [np.zeros(2)])
-    """x, y where the person has stood."""
+    """x, y of places where the person has stood."""
 
     def __post_init__(self) -> None:
         self.feet = {side: Track(_centre(self.pose, side, self.scale)) for side in SIDES}
 
     @property
     def scale(self) -> float:
-        """Factor on lengths of movements; those of adults of any stature are the same."""
+        """Factor on lengths of movements, which is 1 for adults of any stature."""
         return min(1.0, self.size / SHORTEST_ADULT)
 
     @property
     def low_reach(self) -> bool:
-        """Whether the person is of the robot's size, which hardly gets to the floor with one hand."""
+        """Whether the person has the robot's size, which can hardly reach the floor with one hand."""
         return self.size < 0.8
 
     def arm(self, side: str, target: tuple[float, ...], seconds: float, at: float | None = None) -> float:
@@ -231,13 +232,13 @@ class Score:
     def bend(
         self, begin: float, end: float, drop: float = 0.0, trunk: ArrayLike = (0.0, 0.0, 0.0), head: float = 0.0
     ) -> None:
-        """Lower the pelvis by ``drop`` m, and pitch trunk and head; stand upright again where nothing is said."""
+        """Lower the pelvis by ``drop`` m, and pitch trunk and head; stand upright by default."""
         self.drop.move(begin, end, [drop])
         self.trunk.move(begin, end, trunk)
         self.head.move(begin, end, [0.0, head])
 
     def stand_on(self, side: str | None) -> np.ndarray:
-        """Where the weight goes: a foot's sole, or the middle between both."""
+        """Shift the weight to a foot, or to the middle between both; returns the position."""
         if side:
             return self.feet[side].value[:2]
         return (self.feet["left"].value[:2] + self.feet["right"].value[:2]) / 2.0
@@ -251,7 +252,7 @@ class Score:
         clearance: float = 0.06,
         roll: float = 0.0,
     ) -> None:
-        """Shift the weight to the other foot and put this one where the standing person of ``pose`` has it."""
+        """Shift the weight to the other foot and move this one to its place for a standing person at ``pose``."""
         swing, double = swing / pace, double / pace
         lift = self.now + double
         self.pressure.move(self.now, lift, self.stand_on(other(side)))
@@ -266,9 +267,10 @@ class Score:
     def swing_foot(
         self, side: str, ways: Sequence[tuple[float, float, float, float]], pace: float
     ) -> list[tuple[float, float]]:
-        """Stand on the other foot, move this one, and put it down where it was; begin and end of each way, s.
+        """Stand on the other foot, move this one, and put it back down; returns begin and end of each way, s.
 
-        Each of ``ways`` is how far ahead and how high the foot goes, m, its pitch, degrees, and s at an everyday pace.
+        Each of ``ways`` is the foot's position forward and up, m, its pitch, degrees, and the duration in s at the
+        usual pace.
         """
         foot, air, home = self.feet[side], self.air[side], self.feet[side].value.copy()
         ahead = np.array([math.cos(self.pose[2]), math.sin(self.pose[2]), 0.0])
@@ -289,7 +291,7 @@ class Score:
         self.now += seconds
 
     def walk(self, direction: str, count: int, length: float, pace: float = 1.0, first: str = "right") -> None:
-        """Take equal steps, then bring the feet together; sideways each step is closed by the other foot."""
+        """Walk with equal steps, then bring the feet together; sideways each step is closed by the other foot."""
         dx, dy = AHEAD[direction]
         ahead = self.ahead(length * dx, length * dy) - self.pose[:2]
         side = direction if direction in SIDES else first
@@ -307,7 +309,7 @@ class Score:
         self.settle()
 
     def walk_distance(self, direction: str, distance: float, pace: float = 1.0) -> None:
-        """Walk a distance in as many steps as it takes."""
+        """Walk a distance with as many steps as necessary."""
         count = max(1, math.ceil(distance / (self.scale * MAX_STEP[direction]) - 1e-9))
         self.walk(direction, count, distance / count, pace)
 
@@ -322,7 +324,7 @@ class Score:
         self.settle()
 
     def ahead(self, forward: float, left: float = 0.0) -> np.ndarray:
-        """x, y of a point as the standing person sees it."""
+        """x, y of a point relative to the standing person."""
         c, s = math.cos(self.pose[2]), math.sin(self.pose[2])
         x, y, _ = self.pose
         return np.array([x + c * forward - s * left, y + s * forward + c * left])
@@ -337,15 +339,15 @@ class Score:
         point: ArrayLike | None = None,
         normal: tuple[float, float, float] | None = None,
     ) -> None:
-        """Plan a contact; ``point`` (3,) m is where in the world the object is touched at the start.
+        """Plan a contact; ``point`` (3,) m is the contact point in the world at the start.
 
-        ``normal`` is that of the surface there, in the object's frame, where it is not the nearest one.
+        ``normal`` is that of the surface there, in the object's frame, if it is not the closest one.
         """
         pos = None
         if point is not None:
             turn = Rotation.from_euler("z", -obj.pose[3])
             local = turn.apply(np.asarray(point) - obj.pose[:3]) + obj.underside
-            at = np.clip(local, *obj.item.nearest_box(local))  # the palm is before the middle of the hand
+            at = np.clip(local, *obj.item.nearest_box(local))  # the palm is in front of the hand's centre
             pos = tuple(at.tolist())
         self.contacts.append(
             Contact(
@@ -360,18 +362,18 @@ class Score:
         )
 
     def gesture(self, begin: float) -> None:
-        """Plan that the arms which have moved since then are seen to do so, and touch nothing."""
+        """Plan a gesture of the arms that have moved since then: they must be visible, and touch nothing."""
         for side, body in zip(SIDES, HANDS, strict=True):
             moved = [*(start for start, *_ in self.arms[side].moves), *(reach.begin for reach in self.hands[side])]
             if max(moved, default=-math.inf) >= begin:
                 self.contacts.append(Contact(body=body, object=FLOOR, kind="gesture", start=begin, end=self.now))
 
     def end_contacts(self, obj: RoomObject, end: float) -> None:
-        """End the contacts with an object that go on."""
+        """End the ongoing contacts with an object."""
         for k, contact in enumerate(self.contacts):
             if contact.object == obj.item.id and contact.end > end:
                 self.contacts[k] = contact.model_copy(update={"end": end})
 
     def reach(self, side: str, frame: str, point: ArrayLike, begin: float, end: float, lift: float = 0.0) -> None:
-        """Bring a hand to a point."""
+        """Move a hand to a point."""
         self.hands[side].append(Reach(begin, end, frame, np.asarray(point, dtype=float), lift))

@@ -1,4 +1,4 @@
-"""What a task is to bring about: checks that its movements imply."""
+"""Checks of a task that its movements imply."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from exoactor_gen.mannequin.walking import BEHIND_BAR_DISTANCE, BEHIND_DOOR_DIST
 from exoactor_gen.plan import Plan
 
 BESIDE_DISTANCE = 0.20
-"""m between an object and what is put beside it, at most."""
+"""m, maximum distance between objects beside each other."""
 PUSH_TOLERANCE = 0.25
-"""Share of a push by which it may be shorter."""
+"""Share by which a push may be too short."""
 CLOSED_SHARE = 0.6
-"""Share of the way that a drawer is slid, or a door swings shut, at least."""
+"""Minimum share of the way that a drawer slides, or a door swings shut."""
 CIRCLE_ANGLE, PAST_ANGLE = 5.5, 1.5
-"""rad about what is walked around: all the way, and on the way to something that need not be right behind it."""
+"""rad about an object that is walked around: all the way, and on the way to something behind it."""
 
 _Checks = dict[tuple[str, ...], Check]
-"""By what they are about, so that a later one replaces an earlier one of the same kind."""
+"""Checks by topic, so that a later one replaces an earlier one of the same kind."""
 
 
 def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> tuple[Check, ...]:
-    """The checks that movements imply for the objects that they were done to; none where they were done to none.
+    """Checks that movements imply for their objects; empty if they have none.
 
-    What is said later about the same object counts: where it is put last, where the person walks to last.
+    The last movement with an object counts: where it is put last, where the person walks to last.
     """
     checks: _Checks = {}
     for movement in movements:
@@ -66,7 +66,7 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
 
 
 def _walked(movement: Movement, obj: RoomObject, target: RoomObject | None) -> _Checks:
-    """Of a walk to an object, around it, through it, over or under it."""
+    """Checks of a walk to an object, around it, through it, over or under it."""
     name, start = obj.item.id, obj.start
     if movement.direction == "around":
         least = CIRCLE_ANGLE if movement.angle else PAST_ANGLE if target else None
@@ -98,7 +98,7 @@ def _walked(movement: Movement, obj: RoomObject, target: RoomObject | None) -> _
 
 
 def _put_beside(obj: RoomObject, target: RoomObject, under: RoomObject | None) -> _Checks:
-    """Of what is put beside an object, which stays upright, on what that stands on."""
+    """Checks of an object put beside another one: it stays upright, on the same support."""
     name, other = obj.item.id, target.item.id
     far = (max(obj.size[:2]) + max(target.size[:2])) / 2.0 + BESIDE_DISTANCE
     return {
@@ -110,7 +110,7 @@ def _put_beside(obj: RoomObject, target: RoomObject, under: RoomObject | None) -
 
 
 def _set_down(obj: RoomObject) -> _Checks:
-    """Of what hands put down rather than drop: it comes down slowly, and stands where it can."""
+    """Checks of an object that is put down rather than dropped: it comes down slowly, and stands if it can."""
     name = obj.item.id
     checks: _Checks = {("set down", name): Check(kind="set_down", object=name)}
     if obj.kind != "ball":
@@ -119,7 +119,7 @@ def _set_down(obj: RoomObject) -> _Checks:
 
 
 def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> _Checks:
-    """Of what hands or feet do to an object."""
+    """Checks of hands or feet acting on an object."""
     kind, name = movement.kind, obj.item.id
     checks: _Checks = {}
     if kind in ("pick up", "hold", "carry"):
@@ -158,13 +158,13 @@ def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> 
 
 
 def _slid(obj: RoomObject) -> float | None:
-    """By how much, m, a drawer is slid at least; None: it is no drawer."""
+    """Minimum slide of a drawer, m; None: it is not a drawer."""
     joint = obj.item.articulation
     return CLOSED_SHARE * DRAW_LENGTH if joint and joint.kind == "slide" else None
 
 
 def _way_of(obj: RoomObject) -> tuple[float, float] | None:
-    """x, y in m by which an object is pushed or kicked in all; None: it is not."""
+    """x, y in m by which an object is pushed or kicked in total; None: it is not."""
     slid = [
         event.after for event in obj.events if isinstance(event, Kicked) or (isinstance(event, Held) and event.slides)
     ]
@@ -185,7 +185,7 @@ def _pushed(movement: Movement, obj: RoomObject) -> Check:
 
 
 def interaction_of(plan: Plan, scene: Scene | None) -> Interaction | None:
-    """What a plan that somebody else carries out has to do with a scene; no checks where it is not understood."""
+    """Interaction of a plan that is not carried out by the mannequin; without checks if it is not understood."""
     if scene is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Numbers that move in time: minimum-jerk between keys, still elsewhere."""
+"""Values over time: minimum-jerk segments between keys, constant elsewhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def bump(s: np.ndarray) -> np.ndarray:
 
 
 class Track:
-    """A vector that rests, and moves along minimum-jerk segments that follow one another."""
+    """A vector that is constant except in consecutive minimum-jerk segments."""
 
     def __init__(self, start: ArrayLike) -> None:
         self.start = np.asarray(start, dtype=np.float64)
@@ -24,11 +24,11 @@ class Track:
 
     @property
     def value(self) -> np.ndarray:
-        """Where the last move ends."""
+        """Value after the last move."""
         return self.start + sum((change for _, _, change in self.moves), np.zeros_like(self.start))
 
     def move(self, begin: float, end: float, target: ArrayLike) -> None:
-        """Go to ``target`` between two times."""
+        """Move to ``target`` between two times."""
         change = np.asarray(target, dtype=np.float64) - self.value
         if np.any(change):
             self.moves.append((begin, end, change))

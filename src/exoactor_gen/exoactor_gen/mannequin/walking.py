@@ -1,4 +1,4 @@
-"""Movements over the floor with objects in the room: to them, around them, past them, and back to the start."""
+"""Walking relative to objects: to them, around them, past them, and back to the start."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ from exoactor_gen.mannequin.score import USUAL_STEP, Score, other
 from exoactor_gen.mannequin.whole_body import MEAN_STATURE
 
 BEHIND_DISTANCE, BEHIND_DOOR_DISTANCE = 0.4, 0.7
-"""So far behind what is walked around stands what is walked to then, and goes who walks through a door, m."""
+"""m behind an object that is walked around to a subsequent goal; and m walked on behind a door."""
 GATE_SIZE = (0.3, 1.2, 1.24)
-"""m, of a bar that is imagined to be walked under."""
+"""m, of an imagined bar to walk under."""
 MAX_DUCK = 0.30
-"""m by which the head is lowered at most."""
+"""m, maximum lowering of the head."""
 STEP_OVER_DISTANCE = 0.20
-"""From the middle of the foot that steps over a bar to the middle of the bar, before and after, m."""
+"""m between the middle of the foot that steps over a bar and the middle of the bar, before and after."""
 BALANCE_SECONDS = 0.6
-"""Of standing still before it."""
+"""s of standing still before it."""
 HEADROOM, BACK_LENGTH = 0.05, 0.80
-"""m: above who walks under something, and from the hips to the top of the head."""
+"""m: clearance above the head, and length from the hips to the top of the head."""
 MIN_BACKWARD_BEARING = 170.0
-"""Degrees off straight ahead of where somebody walks backward to, at least."""
+"""Degrees off straight ahead from which a goal is walked to backward."""
 SIDE_ANGLE = 50.0
-"""Degrees off straight ahead of what is imagined on a side."""
+"""Degrees off straight ahead of objects imagined on a side."""
 BEHIND_BAR_DISTANCE = 0.7
-"""From a bar to where who walks over or under it ends, m."""
+"""m from a bar to the end of the walk over or under it."""
 PASSAGE, MIN_PASSAGE = 1.1, 0.7
-"""m between two objects that are imagined to be walked between, and at least between those of a scene."""
+"""m between two imagined objects to walk between, and minimum in given scenes."""
 CIRCLE_RADIUS = 0.9
-"""Radius of the circle that is walked about nothing, m."""
+"""m, radius of a circle that is walked about nothing."""
 
 
 def walk_to(score: Score, movement: Movement) -> None:
@@ -91,7 +91,7 @@ def walk_through(score: Score, movement: Movement) -> None:
 
 
 def walk_across(score: Score, movement: Movement) -> None:
-    """Step over a bar that lies low, or walk bent under one that is as high as the shoulders."""
+    """Step over a low bar, or walk bent under one at shoulder height."""
     over = movement.direction == "over"
     bar = object_named(score, movement.name, WALK_DISTANCE, size=None if over else GATE_SIZE)
     approach(score, bar, movement.pace)
@@ -123,7 +123,7 @@ def walk_across(score: Score, movement: Movement) -> None:
 
 
 def walk_between(score: Score, movement: Movement) -> None:
-    """Walk through between two objects, and on behind them."""
+    """Walk between two objects, and on behind them."""
     one, two = (_beside_the_way(score, name or "", s) for name, s in ((movement.object, 1.0), (movement.at, -1.0)))
     across = unit(two.pose[:2] - one.pose[:2])
     yaw = math.atan2(across[1], across[0])
@@ -139,7 +139,7 @@ def walk_between(score: Score, movement: Movement) -> None:
 
 
 def _beside_the_way(score: Score, name: str, s: float) -> RoomObject:
-    """One of two objects to walk between; where it is new, it stands to the left (s = 1) or right (-1) of the way."""
+    """One of two objects to walk between; a new one stands to the left (s = 1) or right (-1) of the path."""
     new = name not in score.objects and score.imagines and is_known(score, name)
     if new:
         imagined = RoomObject.imagined(name, np.zeros(4))
@@ -152,7 +152,7 @@ def _beside_the_way(score: Score, name: str, s: float) -> RoomObject:
 
 
 def walk_back_to(score: Score, point: np.ndarray, pace: float) -> None:
-    """Walk backward, straight to a point (2,) of the floor behind the person."""
+    """Walk backward, straight to a point (2,) on the floor behind the person."""
     distance, bearing = bearing_of(score, point)
     if distance > 0.1 and abs(bearing) < MIN_BACKWARD_BEARING:
         raise BadInput("The start is not right behind the person: say 'walk back to the start'.")
@@ -160,7 +160,7 @@ def walk_back_to(score: Score, point: np.ndarray, pace: float) -> None:
 
 
 def walk_around(score: Score, movement: Movement) -> None:
-    """Walk past an object in an arc, and go on behind it in the same direction."""
+    """Walk past an object in an arc, and continue behind it in the same direction."""
     obj = object_named(score, movement.name, 0.75, "floor")
     if movement.at in score.objects:
         _walk_past_to(score, obj, score.objects[movement.at], movement)
@@ -197,7 +197,7 @@ def walk_around(score: Score, movement: Movement) -> None:
 
 
 def _walk_past_to(score: Score, obj: RoomObject, goal: RoomObject, movement: Movement) -> None:
-    """Walk to a goal, an object being between the way and the straight line there."""
+    """Walk around an object to a goal behind it."""
     (x, y), (gx, gy) = obj.pose[:2] - score.pose[:2], goal.pose[:2] - score.pose[:2]
     far = math.copysign(1.0, gx * y - gy * x)
     _walk_beside(score, obj, goal.pose, {"left": 1.0, "right": -1.0}.get(movement.side or "", far), movement.pace)
@@ -205,14 +205,14 @@ def _walk_past_to(score: Score, obj: RoomObject, goal: RoomObject, movement: Mov
 
 
 def _walk_beside(score: Score, obj: RoomObject, ahead: np.ndarray, s: float, pace: float) -> None:
-    """Walk to where an object is on the right (s = 1) or on the left (-1) of who looks from here to a point ahead."""
+    """Walk to where an object is on the right (s = 1) or left (-1) when looking from here to a point ahead."""
     yaw = math.atan2(*(ahead[:2] - score.pose[:2])[::-1])
     left = np.array([-math.sin(yaw), math.cos(yaw)])
     walk_route(score, obj.pose[:2] + s * (obj.extent(yaw + math.pi / 2.0) + 0.36) * left, pace, obj, past=True)
 
 
 def _circle(score: Score, obj: RoomObject, s: float, pace: float) -> None:
-    """Walk all the way around an object, past its left (s = 1) or right (-1) first, and end where the circle began."""
+    """Walk all the way around an object, first past its left (s = 1) or right (-1), back to the start of the circle."""
     distance, _ = bearing_of(score, obj.pose)
     radius = math.hypot(*obj.size[:2]) / 2.0 + 0.42
     if distance - radius > 0.03:
@@ -224,7 +224,7 @@ def _circle(score: Score, obj: RoomObject, s: float, pace: float) -> None:
 
 
 def walk_circle(score: Score, movement: Movement) -> None:
-    """Walk a circle about nothing, to the left if not asked otherwise, and end where it began."""
+    """Walk a circle about nothing, by default to the left, back to its start."""
     s = 1.0 if movement.side == "right" else -1.0
     middle = score.ahead(0.0, -s * CIRCLE_RADIUS)
     around = score.pose[2] + np.linspace(0.0, 2.0 * math.pi, 24)
@@ -235,7 +235,7 @@ def walk_circle(score: Score, movement: Movement) -> None:
 
 
 def walk_past(score: Score, movement: Movement) -> bool:
-    """Walk past what stands in the way; False: nothing does."""
+    """Walk past an obstacle; False: there is none."""
     direction = movement.direction or "forward"
     count = movement.count or (1 if movement.kind == "step" else 4)
     length = movement.distance or count * score.scale * USUAL_STEP[direction]
@@ -246,7 +246,7 @@ def walk_past(score: Score, movement: Movement) -> bool:
 
 
 def turn_to_face(score: Score, movement: Movement) -> None:
-    """Turn to an object; one that is new stands aside."""
+    """Turn to an object; a new one stands aside."""
     way = {"right": -1.0, "around": 2.0}.get(movement.direction or "", 1.0)
     away = WALK_DISTANCE + gap_to(score, movement.name)
     obj = object_named(score, movement.name, away, aside=way * (movement.angle or 90.0))

@@ -1,11 +1,11 @@
 """From a score to a person's motion: one solution for the whole body.
 
-It takes the feet as they are, lets the centre of mass follow the pressure as a linear inverted pendulum does, puts the
-pelvis where that centre of mass needs it, closes the legs analytically, so that planted feet stay where they are, and
-likewise the arms whose hands must be somewhere.
+The feet follow the score, the centre of mass follows the pressure like a linear inverted pendulum, the pelvis follows
+from the centre of mass, and the legs are closed analytically, so that planted feet stay in place; likewise the arms
+whose hands have targets.
 
-Sources: linear inverted pendulum, Kajita et al., ICRA 2001; masses and centres of the body's segments, de Leva,
-J. Biomech. 29 (1996), table 4, men.
+Sources: linear inverted pendulum, Kajita et al., ICRA 2001; masses and centres of the body's segments, de Leva, J.
+Biomech. 29 (1996), table 4, men.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from exoactor_gen.mannequin.score import HEEL_OFF_SECONDS, SOLE_CENTRE, Score, S
 from exoactor_gen.mannequin.timeline import bump
 
 LEG_REACH = 0.985
-"""Straightest leg, as a share of thigh plus shank."""
+"""Maximum extension of a leg, as a share of thigh plus shank."""
 ARM_REACH = 0.96
-"""The body goes down until an arm need not be straighter to reach its point, likewise."""
+"""Extension of an arm, likewise, from which the body bends down to reach a point."""
 ARM_STRAIGHT, SOFT_LENGTH = 0.995, 0.008
-"""Straightest arm of all, and how early it slows down, m."""
+"""Absolute maximum extension of an arm, and m over which it slows down before that."""
 FINGER_LENGTH = 0.16
-"""From the middle of the hand to a little beyond the tip of a straight finger, m."""
+"""m from the centre of the hand to slightly beyond the tip of a straight finger."""
 _TIPTOE_PITCH = math.radians(22.0)
-"""Of the feet that push off."""
+"""Pitch of feet that push off."""
 MEAN_STATURE = 1.70
-"""m, of the person for whom the lengths in this package are given."""
+"""m, height of the person to whom the lengths in this package refer."""
 
 _HIP, _KNEE, _ANKLE = {"left": 1, "right": 2}, {"left": 4, "right": 5}, {"left": 7, "right": 8}
 _SHOULDER, _ELBOW, _WRIST = {"left": 16, "right": 17}, {"left": 18, "right": 19}, {"left": 20, "right": 21}
@@ -60,7 +60,7 @@ class _Foot(NamedTuple):
     contact: np.ndarray
     """(T, 2) of heel and toe."""
     ball: np.ndarray
-    """(3,) m, the sole's point under the toes from the ankle at rest."""
+    """(3,) m, the sole's point under the toes, relative to the ankle at rest."""
 
     @property
     def toe(self) -> np.ndarray:
@@ -69,7 +69,7 @@ class _Foot(NamedTuple):
 
 
 def pendulum(pressure: np.ndarray, height: float, fps: float) -> np.ndarray:
-    """Centre of mass (T, 2) m over a centre of ``pressure`` (T, 2) m: c - (h/g) c'' = p, at rest at both ends.
+    """Centre of mass (T, 2) m above a centre of ``pressure`` (T, 2) m: c - (h/g) c'' = p, at rest at both ends.
 
     h, its ``height``, is in m.
     """
@@ -99,7 +99,7 @@ def _arm_rotations(pose: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]
 
 
 def _leg(hip: np.ndarray, ankle: np.ndarray, thigh: np.ndarray, shank: np.ndarray, left_way: np.ndarray) -> Pair:
-    """Close a leg: world rotations (T, 3, 3) of thigh and shank so that the ankle is reached; knees bend forward.
+    """Close a leg: world rotations (T, 3, 3) of thigh and shank with which the ankle is reached; knees bend forward.
 
     ``left_way`` (T, 3) is the direction of the knee's hinge; ``thigh``, ``shank`` (3,) are the bones at rest.
     """
@@ -117,7 +117,7 @@ def _leg(hip: np.ndarray, ankle: np.ndarray, thigh: np.ndarray, shank: np.ndarra
 
 
 def _foot(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, side: str) -> _Foot:
-    """The path of a foot; ``heel`` and ``toe`` (3,) are the sole's points from the ankle at rest."""
+    """The path of a foot; ``heel`` and ``toe`` (3,) are the sole's points relative to the ankle at rest."""
     pose, air = score.feet[side].sample(times), score.air[side].sample(times)
     clear, pitch = air[:, 0], air[:, 1].copy()
     contact = np.ones((len(times), 2))
@@ -146,14 +146,14 @@ def _foot(score: Score, times: np.ndarray, heel: np.ndarray, toe: np.ndarray, si
 
 
 def _posture(score: Score, times: np.ndarray, heading: np.ndarray, lead: np.ndarray) -> np.ndarray:
-    """Local rotations (T, 55, 3, 3) of the joints, legs and reaching arms left out.
+    """Local rotations (T, 55, 3, 3) of the joints, without legs and reaching arms.
 
     ``heading`` (T,) rad is the body's; ``lead`` (T,) m is how far the left foot is ahead of the middle of both.
     """
     trunk, head, side_bend = (track.sample(times) for track in (score.trunk, score.head, score.side_bend))
     posture = np.tile(np.eye(3), (len(times), 55, 1, 1))
     posture[:, 0] = _about("z", heading) @ FROM_Y_UP @ _about_deg("x", trunk[:, 0] + 1.5)
-    turn = trunk[:, 2] + np.degrees(0.30 * lead)  # shoulders turn against the legs
+    turn = trunk[:, 2] + np.degrees(0.30 * lead)  # shoulders turn opposite to the legs
     for joint in _SPINE:
         posture[:, joint] = (
             _about_deg("y", turn / 3.0) @ _about_deg("x", trunk[:, 1] / 3.0) @ _about_deg("z", -side_bend[:, 0] / 3.0)
@@ -180,7 +180,7 @@ def _posture(score: Score, times: np.ndarray, heading: np.ndarray, lead: np.ndar
 
 
 def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple[HumanMotion, tuple[ObjectMotion, ...]]:
-    """The person's motion, with exact contacts and soles at z = 0, and the ways of the objects around."""
+    """The person's motion, with exact contacts and soles at z = 0, and the paths of the objects around."""
     times = np.arange(math.ceil(score.now * fps) + 1) / fps
     t = len(times)
     rest, sole = body.rest_joints(betas), body.rest_foot_points(betas)
@@ -194,7 +194,7 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
 
     posture = _posture(score, times, heading, lead)
     pelvis = posture[:, 0]
-    # upper body with the pelvis at the origin; it changes only where hands must be somewhere
+    # upper body with the pelvis at the origin; it changes only where hands have targets
     turns, pos = joint_transforms(posture, np.zeros((t, 3)), rest)
     local = posture
     height = float(np.mean([foot.ankle[0, 2] for foot in feet.values()]))
@@ -250,10 +250,10 @@ def _balanced(
     heading: np.ndarray,
     fps: float,
 ) -> tuple[np.ndarray, dict[str, Pair]]:
-    """Where the pelvis (T, 3) has the centre of mass over ``mass`` (T, 2), and thigh and shank of the closed legs.
+    """Pelvis (T, 3) with which the centre of mass is above ``mass`` (T, 2), and thigh and shank of the closed legs.
 
-    ``root`` (T, 3) is where it is sought from, ``level`` (T,) its height where the legs reach so far, ``pos`` the
-    joints with the pelvis at the origin.
+    ``root`` (T, 3) is the initial guess, ``level`` (T,) the height if the legs reach, ``pos`` the joints with the
+    pelvis at the origin.
     """
     root, legs = root.copy(), {}
     upper_mass, upper_moment = _upper_mass(pos)
@@ -279,7 +279,7 @@ def _balanced(
 
 
 def stature(body: BodyModel, betas: np.ndarray) -> float:
-    """Height of a standing person in m, from the sole to the top of the head: the head joint lies at 0.9 of it."""
+    """Height of a standing person in m, from the sole to the top of the head: the head joint is at 0.9 of it."""
     return float(body.rest_joints(betas)[_HEAD, 1] - body.rest_foot_points(betas)[0, 1]) / 0.9
 
 
@@ -308,7 +308,7 @@ def _upper_mass(pos: np.ndarray) -> tuple[float, np.ndarray]:
 def _lowering(
     root: np.ndarray, wanted: np.ndarray, pos: np.ndarray, feet: dict[str, _Foot], length: dict[str, Pair], fps: float
 ) -> np.ndarray:
-    """How far the pelvis must go below ``wanted`` (T,) so that both legs reach, smoothly; (T,) m."""
+    """Smooth lowering (T,) m of the pelvis below ``wanted`` (T,) with which both legs reach."""
     need = np.zeros(len(root))
     for side in SIDES:
         hip = root + pos[:, _HIP[side]]
@@ -317,14 +317,14 @@ def _lowering(
         flat = np.sum((hip - ankle)[:, :2] ** 2, axis=1)
         top = ankle[:, 2] + np.sqrt(np.maximum(longest**2 - flat, 0.01))
         need = np.maximum(need, wanted + pos[:, _HIP[side], 2] - top)
-    # a moving maximum, then a smoothing no wider than it, never falls below the need
+    # a moving maximum followed by no wider a smoothing never falls below the need
     width = max(1, round(0.18 * fps))
     envelope = maximum_filter1d(need, 2 * width + 1, mode="nearest")
     return gaussian_filter1d(envelope, width / 2.5, mode="nearest", truncate=2.5)
 
 
 def _sitting(seat: Seat, times: np.ndarray, level: np.ndarray, height: float) -> np.ndarray:
-    """How far below ``level`` (T,) the pelvis has to be for its joint to be at ``height`` on the seat; (T,) m."""
+    """Lowering (T,) m below ``level`` (T,) with which the pelvis joint is at ``height`` on the seat."""
     down, seated, rise, up = seat.times
     share = min_jerk((times - down) / (seated - down)) - min_jerk((times - rise) / (up - rise))
     return share * (level[(times >= seated) & (times <= rise)].mean() - height)
@@ -340,7 +340,7 @@ def _to_palm(side: str, rest: np.ndarray) -> np.ndarray:
 
 
 class Arm:
-    """Closes an arm so that the hand is where the score wants it."""
+    """Closes an arm so that the hand is at its target in the score."""
 
     def __init__(self, score: Score, side: str, times: np.ndarray, rest: np.ndarray) -> None:
         self.side, self.times, self.moves = side, times, score.hands[side]
@@ -364,7 +364,7 @@ class Arm:
         """Write shoulder, elbow and wrist into ``local`` (T, 55, 3, 3), the posture without reaching.
 
         ``turns`` and ``pos`` are those of the posture with the pelvis at the origin, ``root`` (T, 3) its position, and
-        ``mass`` (T, 2) where the centre of mass is.
+        ``mass`` (T, 2) the centre of mass.
         """
         middle = np.column_stack([mass, root[:, 2]])
         side, s = self.side, self.sign
@@ -392,7 +392,7 @@ class Arm:
         distance = np.linalg.norm(way, axis=1)
         lower = self.fore + self.wrist @ self.palm
         longest = ARM_STRAIGHT * (np.linalg.norm(self.upper) + np.linalg.norm(lower, axis=1))
-        # an arm that comes to its end straightens softly
+        # an arm slows down before full extension
         soft = SOFT_LENGTH * share + 1e-4
         distance = longest - soft * np.logaddexp(0.0, (longest - distance) / soft)
         own = perpendicular(elbow - self.shoulder, way)
@@ -413,14 +413,14 @@ class Arm:
         local[:, _WRIST[side]] = self.wrist
 
     def _aim(self, point: np.ndarray) -> np.ndarray:
-        """Where the hand (T, 3) of a straight arm is that points at a point, short of it."""
+        """Position of the hand (T, 3) of a straight arm that points at a point, short of it."""
         way = point - self.shoulder
         away = np.linalg.norm(way, axis=1, keepdims=True)
         straight = ARM_REACH * (np.linalg.norm(self.upper) + np.linalg.norm(self.fore + self.palm))
         return self.shoulder + way / away * np.minimum(straight, away - FINGER_LENGTH)
 
     def _flatten_palm(self, forearm: np.ndarray, facing: np.ndarray) -> None:
-        """Turn the wrist so that the palm faces the floor, as far as the score wants it."""
+        """Turn the wrist so that the palm faces the floor, as required by the score."""
         along = forearm[:, :, 0] * self.sign * [1.0, 1.0, 0.0] + 0.3 * facing[:, :, 0]
         fingers, up = unit(along), np.broadcast_to([0.0, 0.0, 1.0], along.shape)
         flat = np.stack([self.sign * fingers, up, np.cross(self.sign * fingers, up)], axis=2)
@@ -428,7 +428,7 @@ class Arm:
         self.wrist = Rotation.from_rotvec(self.flat[:, None] * turn).as_matrix()
 
     def lowering(self, root: np.ndarray, lower: np.ndarray) -> np.ndarray:
-        """How far the body must go down so that the hand gets there; (T,) m. ``lower`` is what it does already."""
+        """Lowering (T,) m of the body with which the hand reaches its target; ``lower`` is the present one."""
         lower_arm = np.linalg.norm(self.fore + self.wrist @ self.palm, axis=1)
         longest = ARM_REACH * (np.linalg.norm(self.upper) + lower_arm)
         off = self.target - self.shoulder

@@ -1,1 +1,1 @@
-"""Whether a generated video may go on: what is asked of it, and what was found."""
+"""Acceptance of generated videos: requirements and findings."""

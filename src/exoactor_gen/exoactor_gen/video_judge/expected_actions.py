@@ -1,4 +1,4 @@
-"""What a plan's actions ask of a motion, as far as the body can show it."""
+"""Expectations of a motion from a plan's actions, as far as the body can show them."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _VERBS = {
     "unspecified": "return relax recover reset finish end start begin prepare continue repeat adjust rest",
     "moves": "move jump vault hop leap dance climb crawl roll exercise swing shake play",
 }
-"""Verbs by what measures them; one that is not here is measured as moves."""
+"""Measure of each verb; others are measured as moves."""
 UNCHECKED = ("moves", "still", "hands")
-"""Of these, little is measured: that the body moves, that it stays, or that hands move."""
+"""For these, little is measured: that the body moves, that it stays, or that hands move."""
 _WAYS = {
     "forward": "forward forwards ahead",
     "backward": "backward backwards",
@@ -50,50 +50,50 @@ _TAKES = {
     "raise": "forward up side",
     "reach": "forward up down left right",
 }
-"""Directions that are looked for in the description where their field is empty."""
+"""Directions that are searched in the description if their field is empty."""
 _ONE_SIDED = ("wave", "raise", "reach", "punch", "kick")
-"""What is measured of the planned side; hands that push or take something often do it together."""
+"""Verbs that are measured on the planned side only; hands often push or take something together."""
 
 _LIMB = r"(?:hand|arm|fist|elbow|foot|leg|knee)"
 
 
 _FAST = frozenset(form for word in ("run", "jog", "sprint", "rush") for form in verb_forms(word))
-"""Ways in haste are not measured: the estimate makes them far too short where the camera follows."""
+"""Distances in haste are not measured: the estimate makes them far too short if the camera follows."""
 _KIND = by_form(_VERBS)
 _WAY = {word: way for way, words in _WAYS.items() for word in words.split()}
 
 
 @dataclass(frozen=True)
 class ExpectedAction:
-    """An action of a plan, as far as the body can show it; None is what the plan leaves open."""
+    """An action of a plan, as far as the body can show it; None is left open by the plan."""
 
     verb: str
     text: str
     kind: str
-    """What measures it."""
+    """Its measure."""
     share: float
-    """Of the plan's time."""
+    """Share of the plan's time."""
     side: str | None
     direction: str | None
     distance: float | None
     angle: float | None
     count: float | None
     has_object: bool
-    """It is done to something, or to where something is."""
+    """It is done to an object, or at an object."""
     may_be_there: bool
-    """The person may be there already: the object was named before."""
+    """The person may already be there: the object was named before."""
     may_travel: bool
     """The person may go elsewhere: it is expected, or there is an object to go to."""
     may_turn: bool
     """The person may turn."""
     meanwhile: str = ""
-    """A gesture at the same time, which is not measured."""
+    """A simultaneous gesture, which is not measured."""
     verbatim: bool = False
-    """The planner took the words as they stand, and what measures them knows one of them at most."""
+    """The planner took the words verbatim, and its measure knows at most one of them."""
 
 
 def read_plan(plan: Mapping[str, Any]) -> list[ExpectedAction]:
-    """Understand a plan's actions; descriptions give side and direction where their fields are empty."""
+    """Interpret a plan's actions; descriptions provide side and direction if their fields are empty."""
     actions = plan.get("actions")
     actions = [a for a in actions if isinstance(a, Mapping)] if isinstance(actions, list | tuple) else []
     seconds = [_number(action, "seconds") or 3.0 for action in actions]
@@ -141,7 +141,7 @@ def _expected(action: Mapping[str, Any], share: float, obj: bool, may_be_there: 
     distance, count = _number(action, "distance"), _number(action, "count")
     if kind == "travel" and not _FAST.isdisjoint(words):
         distance = None
-    free = obj or kind in ("sit", "hands", "moves", "unspecified")  # one goes to a seat, and turns the back to it
+    free = obj or kind in ("sit", "hands", "moves", "unspecified")  # people go to a seat, and turn their back to it
     travels = "travel" in also
     return ExpectedAction(
         verb=verb,

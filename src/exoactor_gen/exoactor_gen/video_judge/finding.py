@@ -1,4 +1,4 @@
-"""What a judge of a video finds."""
+"""Findings of the judge of a video."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """What was seen of one thing that is asked of a video."""
+    """Finding for one requirement of a video."""
 
     name: str
     score: float
-    """In [0, 1]: how well it is as it should be."""
+    """In [0, 1]; 1 is perfect."""
     passed: bool
-    """Nothing that was looked at speaks against it."""
+    """Whether no evidence speaks against it."""
     text: str
-    """One sentence: what was seen; when failed also what was wanted."""
+    """One sentence: the observation, and if failed, the requirement."""
     unchecked: str = ""
-    """What it would take to call it right, and cannot be seen: such a finding may be bad, but it does not pass."""
+    """Evidence that would be needed to pass, but cannot be seen: such a finding may fail, but does not pass."""
 
     @property
     def open(self) -> bool:
-        """Whether it neither failed nor can be said to have passed."""
+        """Whether it has neither failed nor passed."""
         return self.passed and bool(self.unchecked)

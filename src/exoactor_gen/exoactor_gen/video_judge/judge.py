@@ -1,4 +1,4 @@
-"""Judging generated videos before they go on: a motion is read from each, and the best of several is taken."""
+"""Judging generated videos before they go on: a motion is estimated from each, and the best of several is taken."""
 
 from __future__ import annotations
 
@@ -27,34 +27,34 @@ from exoactor_gen.video_judge.plan_adherence import check_plan_adherence
 from exoactor_gen.video_judge.video_quality import VideoQualityLimits, check_video_quality
 
 _KEPT = ("seed", "job", "cost")
-"""Figures of a generator that are kept also of videos that are not taken."""
+"""Metrics of a generator that are also kept for rejected videos."""
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a judge says of a video."""
+    """Judgement of a video."""
 
     findings: tuple[Finding, ...]
 
     @property
     def passed(self) -> bool:
-        """Nothing is wrong."""
+        """Whether nothing is wrong."""
         return all(finding.passed for finding in self.findings)
 
     @property
     def score(self) -> float:
-        """Mean of the scores, in [0, 1], of what was checked."""
+        """Mean score, in [0, 1], of what was checked."""
         scores = [finding.score for finding in self.findings if not finding.open]
         return sum(scores) / max(len(scores), 1)
 
     @property
     def unchecked(self) -> list[str]:
-        """What of the plan could not be checked."""
+        """Parts of the plan that could not be checked."""
         return [finding.unchecked for finding in self.findings if finding.open]
 
     @property
     def reasons(self) -> str:
-        """What is wrong, in sentences."""
+        """What is wrong, as sentences."""
         return " ".join(finding.text for finding in self.findings if not finding.passed)
 
     def data(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Judgement:
 
 
 class AttemptOptions(BaseOptions):
-    """How many videos are made, and how they are looked at."""
+    """Number of videos, and how they are analysed."""
 
     tries: Annotated[int, Interval(ge=0, le=20)] = 3
     """Videos that are generated for a request, at most; 0: videos are not judged."""
@@ -81,7 +81,7 @@ class Judge(Configurable):
     """Judges whether a video shows one whole person who does what the plan says."""
 
     class Options(VideoQualityLimits, AttemptOptions):
-        """How strict the judge is."""
+        """Strictness of the judge."""
 
     options: Options
 
@@ -94,23 +94,23 @@ class Judge(Configurable):
             self._estimate = load_backend("estimate", given.estimator, **flat)
 
     def __call__(self, video: Video, plan: dict[str, Any] | None, progress: Progress = no_progress) -> Judgement:
-        """Judge a video by what the person was to do, as `Generation.plan` holds it; None: anything will do.
+        """Judge a video by its plan, as in `Generation.plan`; None: any motion is accepted.
 
         Raises
         ------
         Missing
-            What the estimator needs is not installed.
+            Something that the estimator needs is not installed.
         """
         try:
             seen = self._estimate(video.subsampled(self.options.fps), progress)
-        except (BadInput, Refused) as error:  # nothing can be read from it
+        except (BadInput, Refused) as error:  # no motion can be estimated
             return Judgement((Finding("readable", 0.0, False, str(error)),))
         quality = check_video_quality(seen.metrics.get("video", {}), self.options)
         return Judgement((*quality, *check_plan_adherence(seen.motion, plan or {}), *_objects(plan or {})))
 
 
 def _objects(plan: dict[str, Any]) -> tuple[Finding, ...]:
-    """The objects of a plan, which nobody looks for in the video."""
+    """Finding for a plan's objects, which the judge does not look for in the video."""
     names = [name for action in plan.get("actions", ()) for name in action.get("objects", ()) if name != "start"]
     if not names:
         return ()
@@ -132,14 +132,14 @@ class Judged(Generator):
         on_plan: OnPlan | None = None,
         on_job: OnJob | None = None,
     ) -> Generation:
-        """Make videos until one passes, or as many as there are tries; give the best one that passes.
+        """Generate videos until one passes, or until all tries are used; return the best one that passes.
 
         Raises
         ------
         Refused
             None of them passes; ``output`` is the best of them.
         ExoActorError
-            As the generator raises at its first video; later on such a try counts as failed.
+            As raised by the generator for its first video; later errors count as failed tries.
         """
         tries = self.judge.options.tries if self.generator.judged else 0
         if not tries:
@@ -150,7 +150,7 @@ class Judged(Generator):
         best, judgement = max(made, key=lambda each: (each[1].passed, each[1].score))
         unchecked = "; ".join(judgement.unchecked)
         judged = {**judgement.data(), "tries": attempts}
-        del judged["checks"]  # which the tries have
+        del judged["checks"]  # which the tries contain
         best = replace(
             best,
             metrics=best.metrics
@@ -168,7 +168,7 @@ class Judged(Generator):
     def _make(
         self, request: GenerateRequest, tries: int, progress: Progress, on_plan: OnPlan | None, on_job: OnJob | None
     ) -> tuple[list[tuple[Generation, Judgement]], list[dict[str, Any]]]:
-        """The videos that were made until one was good enough, with judgements; and what is to be said of each."""
+        """Videos up to the first good enough one, with judgements; and the record of each."""
         made: list[tuple[Generation, Judgement]] = []
         attempts: list[dict[str, Any]] = []
         for attempt in range(tries):
@@ -187,7 +187,7 @@ class Judged(Generator):
                     raise
                 attempts.append({"attempt": attempt, "passed": False, "error": str(error)})
                 continue
-            if generation.plan is not None:  # it is not planned anew
+            if generation.plan is not None:  # keep the plan
                 request = replace(request, plan=generation.plan)
             judgement = self.judge(generation.video, generation.plan, judging)
             made.append((generation, judgement))

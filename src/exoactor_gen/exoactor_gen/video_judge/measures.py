@@ -1,4 +1,4 @@
-"""How well a stretch of a motion shows an action: one measure for each kind of action."""
+"""How well a segment of a motion shows an action: one measure per kind of action."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from exoactor_gen.video_judge.expected_actions import ExpectedAction
 from exoactor_gen.video_judge.motion_features import FEATURE_RATE, MotionFeatures
 
 PASS_SCORE = 0.5
-"""Score from which an action counts as seen."""
+"""Score from which an action counts as shown."""
 DISTANCE_FACTOR = 1.7
-"""Factor by which a distance may be missed: people of video models do not measure their way, and the estimate knows
-neither their stature nor the camera well; half the distance is still distinguished from all of it."""
+"""Factor by which a distance may be missed: people in generated videos do not measure their way, and their stature and
+the camera are uncertain; half the distance is still distinguished from all of it."""
 ANGLE_TOLERANCE = 0.4
 """Share by which a turn may be missed, for the same reason."""
 GRADES: dict[str, tuple[float, float]] = {
@@ -40,22 +40,22 @@ GRADES: dict[str, tuple[float, float]] = {
     "low": (0.08, 0.28),  # leg lengths that the pelvis goes down: squats and seats are 0.38 to 0.5, steps 0.07
     "too low to bow": (0.2, 0.4),
     "bowing": (8.0, 24.0),  # degrees, where no angle is planned
-    "seen": (0.1, 0.4),  # confidence of an arm; of one that is hidden the pose is a guess
-    "moving": (0.1, 0.3),  # m; estimated joints of somebody who stands wander by up to 0.1
-    # what must not be
-    "fidgeting": (0.4, 0.8),  # m that hands of somebody who is to stand still move
-    "away": (0.4, 0.8),  # m from where one is to stay; seats and kicks take up to 0.3
+    "seen": (0.1, 0.4),  # confidence of an arm; the pose of a hidden one is a guess
+    "moving": (0.1, 0.3),  # m; estimated joints of a standing person drift by up to 0.1
+    # to be avoided
+    "fidgeting": (0.4, 0.8),  # m that hands move while the person should stand still
+    "away": (0.4, 0.8),  # m from where the person should stay; seats and kicks take up to 0.3
     "turned away": (30.0, 70.0),  # degrees; headings are estimated to 15
 }
-"""For figures that are measured: at which the score is 0, and at which it is 1; reversed for what must not be."""
+"""Values at which the score is 0, and at which it is 1; reversed for what is to be avoided."""
 STEP_LENGTH = 0.35
-"""Length of a step, m: careful ones backwards are 0.25, brisk ones 0.7."""
+"""m, step length: careful ones backwards are 0.25, brisk ones 0.7."""
 SIDE_MARGIN = 0.15
-"""Arm lengths, m and the like that the planned arm or foot must do more than the other."""
+"""Arm lengths, m and so on by which the planned arm or foot must exceed the other."""
 
 
 Measured = tuple[float, str]
-"""A score in [0, 1], and what was seen, to follow 'the person'."""
+"""A score in [0, 1], and the observation, to follow 'the person'."""
 
 
 def _grade(x: float, name: str) -> float:
@@ -64,7 +64,7 @@ def _grade(x: float, name: str) -> float:
 
 
 def _near(measured: float, expected: float, factor: float, slack: float) -> float:
-    """How well two amounts agree: passed within a factor, with a slack for small ones."""
+    """Agreement of two amounts: passed within a factor, with a slack for small ones."""
     if measured <= 0.0:
         return 0.0
     return max(0.0, 1.0 - PASS_SCORE * abs(np.log((measured + slack) / (expected + slack))) / np.log(factor))
@@ -76,7 +76,7 @@ def _held(x: np.ndarray, seconds: float) -> np.ndarray:
 
 
 def _of_side(figure: np.ndarray, expected: ExpectedAction, name: str, margin: float = SIDE_MARGIN) -> float:
-    """Grade a figure (2,) of the two arms or feet: of the side that is planned, which must do more than the other."""
+    """Grade a value (2,) of the two arms or feet: the planned side must exceed the other."""
     if expected.side == "both":
         return _grade(figure.min(), name)
     if expected.side is None:
@@ -95,7 +95,7 @@ _BACK = {"forward": "backward", "backward": "forward", "left": "right", "right":
 def _travel(features: MotionFeatures, expected: ExpectedAction) -> Measured:
     ahead, left = features.displacement
     yaw, off = np.radians(features.heading[0]), features.position[-1] - features.position[0]
-    aside = float(off @ [-np.sin(yaw), np.cos(yaw)])  # who is to walk to the left may also turn there
+    aside = float(off @ [-np.sin(yaw), np.cos(yaw)])  # to walk to the left one may also turn there
     way = expected.direction if expected.direction in _BACK else "forward"
     distance = {"forward": ahead, "backward": -ahead, "left": max(left, aside), "right": max(-left, -aside)}[way]
     if expected.has_object or (way == "backward" and "back to" in expected.text):
@@ -120,7 +120,7 @@ def _turn(features: MotionFeatures, expected: ExpectedAction) -> Measured:
     turned = abs(features.turned) if sign is None else sign * features.turned
     text = f"turns {abs(features.turned):.0f} degrees to the {'left' if features.turned > 0 else 'right'}"
     angle = expected.angle or (180.0 if expected.direction == "around" else None)
-    if angle is None:  # who is to turn to something may face it already
+    if angle is None:  # the person may already face the target
         return 1.0 if expected.has_object else _grade(turned, "turning"), text
     return max(0.0, 1.0 - PASS_SCORE * abs(turned - angle) / max(15.0, ANGLE_TOLERANCE * angle)), text
 
@@ -168,7 +168,7 @@ def _reach(features: MotionFeatures, expected: ExpectedAction) -> Measured:
 
 
 def _wave(features: MotionFeatures, expected: ExpectedAction) -> Measured:
-    """The hand's to and fro is not looked for: the wrist may stay."""
+    """The hand's swing is not measured: the wrist may be still."""
     score, text = _up(features, expected, "waving")
     return score * _of_side(_held(features.forearm, 0.2), expected, "upright"), text
 
@@ -188,7 +188,7 @@ def _march(features: MotionFeatures, expected: ExpectedAction) -> Measured:
 def _kick(features: MotionFeatures, expected: ExpectedAction) -> Measured:
     high = features.ankle[..., 2].max(axis=0)
     score = _of_side(high, expected, "foot", SIDE_MARGIN / 3.0)
-    if expected.has_object:  # an estimate may lose a gentle kick, but not that the weight goes onto one foot
+    if expected.has_object:  # an estimate may miss a gentle kick, but not the shift of weight onto one foot
         sway = float(np.ptp(features.ankle[..., 1], axis=0).max())
         score = max(score, _grade(sway, "swaying") * (1.0 - _grade(features.distance, "away")))
     return score, f"lifts the left foot {high[0]:.2f} and the right one {high[1]:.2f} m"
@@ -201,7 +201,7 @@ def _squat(features: MotionFeatures, expected: ExpectedAction) -> Measured:
 
 def _bow(features: MotionFeatures, expected: ExpectedAction) -> Measured:
     lean, drop = float(features.lean.max()), float(features.drop.max())
-    # from pelvis to neck the trunk leans a fifth less than the shoulders do, whose angle is meant
+    # from pelvis to neck the trunk leans a fifth less than the shoulders, whose angle is meant
     score = _near(lean, 0.8 * expected.angle, DISTANCE_FACTOR, 3.0) if expected.angle else _grade(lean, "bowing")
     return score * (1.0 - _grade(drop, "too low to bow")), f"bows {lean:.0f} degrees, {drop:.2f} leg lengths down"
 
@@ -211,7 +211,7 @@ def _bend(features: MotionFeatures, expected: ExpectedAction) -> Measured:
 
 
 def _take(features: MotionFeatures, expected: ExpectedAction) -> Measured:
-    """A hand stays low, or ahead, for longer than a swinging one."""
+    """A hand stays low, or in front, for longer than a swinging one."""
     used = _held(np.maximum(features.low / 0.2, (features.hand[..., 0] - 0.15) / 0.3), 0.7)
     over = _grade(_held(features.hand[..., 2], 0.2).max(), "too high to take")
     far = used.min() if expected.side == "both" else used.max()
@@ -220,7 +220,7 @@ def _take(features: MotionFeatures, expected: ExpectedAction) -> Measured:
 
 def _manual(features: MotionFeatures, expected: ExpectedAction) -> Measured:
     moved = np.ptp(features.wrist, axis=0).max(axis=1)
-    lifted = _grade(_held(features.forearm, 0.3).max(), "working")  # and does not just swing
+    lifted = _grade(_held(features.forearm, 0.3).max(), "working")  # rather than just swinging
     return min(_grade(moved.max(), "moving"), lifted), _hands("moves", moved, "m")
 
 
@@ -264,7 +264,7 @@ _BY_ARMS = frozenset(("wave", "raise", "reach", "push", "punch", "clap", "hands"
 
 
 def _seen(features: MotionFeatures, expected: ExpectedAction) -> float:
-    """How well the arms that act are seen; what hands do to objects shows in what becomes of those."""
+    """Visibility of the acting arms; what hands do to objects shows in the result."""
     touches = expected.has_object and expected.kind != "wave" and expected.verb != "point"
     if touches or expected.kind not in _BY_ARMS:
         return 1.0
@@ -274,7 +274,7 @@ def _seen(features: MotionFeatures, expected: ExpectedAction) -> float:
 
 
 def measure(features: MotionFeatures, expected: ExpectedAction) -> Measured:
-    """How well a stretch of the motion shows an action, and that the person does not go or turn away meanwhile."""
+    """How well a segment of the motion shows an action, and whether the person stays and keeps the heading."""
     score, text = MEASURES[expected.kind](features, expected)
     if (seen := _seen(features, expected)) < PASS_SCORE:
         arms = {"left": "the left arm is", "right": "the right arm is"}.get(expected.side or "", "the arms are")

@@ -1,4 +1,4 @@
-"""Figures of a motion by which actions are recognised: position, heading, hands, feet, posture."""
+"""Features of a motion by which actions are recognised: position, heading, hands, feet, posture."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from exoactor_core.contacts import SIDES
 from exoactor_core.motion import HumanMotion
 
 FEATURE_RATE = 15.0
-"""Hz at which the motion is looked at: a clap takes 0.4 s, and estimates come at 10 frames per second or more."""
+"""Hz, sampling rate of the motion: a clap takes 0.4 s, and estimates come at 10 frames per second or more."""
 _JOINT = {name: k for k, name in enumerate(BODY_JOINT_NAMES)}
 
 
 @dataclass(frozen=True)
 class MotionFeatures:
-    """What is measured of a motion, N times; pairs are left, right, and triples ahead, to the left, up."""
+    """Features at N times; pairs are left, right, and triples forward, left, up."""
 
     position: np.ndarray
     """(N, 2) middle between the ankles in the world, m."""
     heading: np.ndarray
-    """(N,) of the pelvis in the world, degrees, without jumps, positive to the left."""
+    """(N,) of the pelvis in the world, degrees, unwrapped, positive to the left."""
     hand: np.ndarray
     """(N, 2, 3) from shoulder to wrist, arm lengths."""
     forearm: np.ndarray
-    """(N, 2) how steeply it points up: sine."""
+    """(N, 2) sine of its elevation."""
     wrist: np.ndarray
-    """(N, 2, 3) from the middle between the ankles, on the floor, to the wrist, m."""
+    """(N, 2, 3) m from the floor at the middle between the ankles to the wrist."""
     ankle: np.ndarray
-    """(N, 2, 3) from under the hips, where standing ankles are, to the ankle, m."""
+    """(N, 2, 3) m from below the hips, where standing ankles are, to the ankle."""
     low: np.ndarray
-    """(N, 2) how much lower the wrist is than in standing, leg lengths."""
+    """(N, 2) leg lengths by which the wrist is lower than in standing."""
     drop: np.ndarray
-    """(N,) how much lower the pelvis is than in standing, leg lengths."""
+    """(N,) leg lengths by which the pelvis is lower than in standing."""
     lean: np.ndarray
-    """(N,) of the trunk to the front, degrees."""
+    """(N,) forward lean of the trunk, degrees."""
     confidence: np.ndarray
-    """(N, 2) of the arms, in [0, 1]: of one that is hidden, it is low."""
+    """(N, 2) confidence of the arms, in [0, 1]; low if hidden."""
 
     def __getitem__(self, part: slice) -> MotionFeatures:
         return MotionFeatures(**{name: value[part] for name, value in vars(self).items()})
@@ -59,14 +59,14 @@ class MotionFeatures:
 
     @property
     def displacement(self) -> np.ndarray:
-        """(2,) m gone ahead and to the left, each bit of it as the person then faced."""
+        """(2,) m forward and to the left, each increment relative to the heading at that time."""
         step, yaw = np.diff(self.position, axis=0), np.radians(self.heading[:-1])
         ahead, left = np.array([np.cos(yaw), np.sin(yaw)]), np.array([-np.sin(yaw), np.cos(yaw)])
         return np.array([np.sum(step * ahead.T), np.sum(step * left.T)])
 
 
 def measure_motion(motion: HumanMotion) -> MotionFeatures:
-    """Measure a motion at `FEATURE_RATE`, a little smoothed."""
+    """Compute features of a motion at `FEATURE_RATE`, slightly smoothed."""
     body = BodyModel.load()
     rot, pos = body.transforms(motion)
     count = max(2, round(motion.duration * FEATURE_RATE) + 1)
@@ -77,7 +77,7 @@ def measure_motion(motion: HumanMotion) -> MotionFeatures:
         x = np.concatenate([x[:1], x, x[-1:]])
         return (0.25 * x[:-2] + 0.5 * x[1:-1] + 0.25 * x[2:]).reshape(count, *values.shape[1:])
 
-    left = rot[:, 0, :2, 0]  # across the pelvis: it stays level when somebody bows
+    left = rot[:, 0, :2, 0]  # across the pelvis, which stays level in a bow
     heading = sampled(np.unwrap(np.arctan2(-left[:, 0], left[:, 1])))
     joints = sampled(pos[:, : len(BODY_JOINT_NAMES)])
     shoulder, elbow, wrist, hip, ankle = (
@@ -94,7 +94,7 @@ def measure_motion(motion: HumanMotion) -> MotionFeatures:
     arm = np.linalg.norm(bones, axis=1).sum()
     leg = rest[_JOINT["pelvis"], 1] - rest[_JOINT["left_ankle"], 1]
     hanging = rest[_JOINT["left_shoulder"], 1] - arm - rest[_JOINT["left_ankle"], 1]
-    ground = np.percentile(ankle[..., 2].min(axis=1), 10)  # not the lowest: one bad frame would decide it
+    ground = np.percentile(ankle[..., 2].min(axis=1), 10)  # not the minimum, which a single bad frame would determine
 
     def under(points: np.ndarray) -> np.ndarray:
         return np.concatenate([points.mean(axis=1)[:, :2], np.full((count, 1), ground)], axis=1)[:, None]

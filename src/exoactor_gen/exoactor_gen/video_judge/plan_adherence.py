@@ -1,12 +1,12 @@
-"""Whether a person's motion shows what the plan says: did it walk, which arm rose, and in that order.
+"""Plan adherence: whether a person's motion shows the plan's actions, for example walking or raising an arm, in order.
 
-The motion is cut into as many stretches as the plan has actions, in their order, so that as many actions as possible
-are seen each in its own stretch (dynamic programming over the cuts). Times count little: video models keep the order
-of actions, but not their seconds. A verb has a measure, which compares a few figures of the joints with what the
-action asks. Little is expected where joints show little: of verbs that are not known here the body has to move, and of
-looks and nods it has to stay.
+The motion is divided into as many segments as the plan has actions, in order, such that as many actions as possible are
+shown in their own segments (dynamic programming over the boundaries). Times have little weight: video models keep the
+order of actions, but not their durations.
 
-The estimate is what is judged, and not the video: it is what the robot will do.
+Each verb has a measure, which compares a few features with the expectation. Little is expected if joints show little:
+for unknown verbs the body has to move, and for looks and nods it has to stay. The estimate is judged rather than the
+video, since the robot will follow the estimate.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from exoactor_gen.video_judge.measures import MEASURES, PASS_SCORE, measure
 from exoactor_gen.video_judge.motion_features import FEATURE_RATE, MotionFeatures, measure_motion
 
 MAX_CUTS = 40
-"""Parts between which the motion may be cut: of 10 s of video each lasts a quarter of a second. More cost only time."""
+"""Maximum number of parts between which the motion may be divided: for 10 s of video each lasts a quarter of a
+second."""
 DURATION_WEIGHT = 0.2
-"""What an action's score loses where its stretch is longer or shorter than planned by the whole motion: this decides
-only between cuts that show the same."""
+"""Loss of an action's score if its segment deviates from the planned duration by the length of the whole motion: this
+only decides between divisions that show the same."""
 
 
 def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any]) -> list[Finding]:
-    """Check a motion, as estimated from the video, against each action of the plan, in their order.
+    """Check an estimated motion against each action of the plan, in order.
 
     ``plan`` has ``actions``: mappings with verb, description, seconds, side, direction, distance (m), angle (degrees),
     count and objects, as far as the plan has them. Of unknown verbs, and where fields are missing or odd, little is
@@ -64,7 +65,7 @@ def check_plan_adherence(motion: HumanMotion, plan: Mapping[str, Any]) -> list[F
 
 
 def align(features: MotionFeatures, actions: list[ExpectedAction]) -> list[tuple[int, int]]:
-    """Cut the motion into one stretch per action, in order: first and last sample of each, shared by neighbours."""
+    """Divide the motion into one segment per action, in order: first and last sample of each, shared by neighbours."""
     at = np.unique(np.linspace(0, len(features) - 1, max(MAX_CUTS, len(actions)) + 1).round().astype(int))
     n = len(at)
     best, came = np.where(np.arange(n) == 0, 0.0, -np.inf), []
@@ -73,7 +74,7 @@ def align(features: MotionFeatures, actions: list[ExpectedAction]) -> list[tuple
         for i in np.flatnonzero(np.isfinite(best)):
             for j in range(i, n) if k < len(actions) - 1 else [n - 1]:
                 score = measure(features[at[i] : at[j] + 1], expected)[0]
-                # an action that is seen very well does not make up for another that is not
+                # an action that is shown very well does not make up for a missing one
                 total[i, j] = (
                     best[i]
                     + score
@@ -92,7 +93,7 @@ def align(features: MotionFeatures, actions: list[ExpectedAction]) -> list[tuple
 def _beside(
     features: MotionFeatures, actions: list[ExpectedAction], cuts: list[tuple[int, int]], k: int
 ) -> MotionFeatures:
-    """A stretch and those beside it in which nobody is to go, or to turn: no part of a way or turn hides in them."""
+    """A segment with its neighbours without expected walking or turning, in which parts of these may hide."""
     free = [a.may_travel if actions[k].kind == "travel" else a.may_turn for a in actions]
     first = last = k
     while first > 0 and not free[first - 1]:

@@ -1,4 +1,4 @@
-"""Whether a video shows one whole person throughout, in one shot, before a camera whose motion is understood."""
+"""Video quality: one whole person throughout, in one shot, and a camera whose motion is understood."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from exoactor_core.options import BaseOptions, Share
 from exoactor_gen.video_judge.finding import Finding
 
 STILL_CAMERA_DEG = 0.25
-"""A camera that turns less stands still."""
+"""Degrees: a camera that turns less is still."""
 TURNING_CAMERA_SCORE = 0.9
-"""Score of a camera that turns: how far is an estimate."""
+"""Score of a turning camera, whose rotation is estimated."""
 UNKNOWN_SCORE = 0.8
-"""Score of what the video does not show."""
+"""Score if the video does not show it."""
 MAX_LISTED_TIMES = 3
 
 
 class VideoQualityLimits(BaseOptions):
-    """What is asked of a video."""
+    """Requirements of a video."""
 
     min_found: Share = 0.9
     """Minimum share of frames in which the person is found."""
@@ -34,7 +34,7 @@ class VideoQualityLimits(BaseOptions):
 
 
 def check_video_quality(facts: Mapping[str, Any], limits: VideoQualityLimits | None = None) -> list[Finding]:
-    """Judge what an estimator reports of a video (``Estimate.metrics["video"]``); what is not there is not judged."""
+    """Judge an estimator's facts about a video (``Estimate.metrics["video"]``); missing ones are not judged."""
     limits = limits or VideoQualityLimits()
     checks = {
         "found_share": _one_person,
@@ -116,7 +116,7 @@ def _identity(facts: Mapping[str, Any], limits: VideoQualityLimits) -> Finding:
 
 
 def _times(spans: Sequence[Sequence[float]] | None, before: str) -> str:
-    """The first of some stretches in words; nothing where there are none."""
+    """The first of some time spans in words; empty if there are none."""
     if not spans:
         return ""
     listed = " and ".join(f"from {a:.1f} s to {b:.1f} s" for a, b in spans[:MAX_LISTED_TIMES])

@@ -1,1 +1,1 @@
-"""Generators that ask a video model: hosted services and diffusers."""
+"""Generators with video models: hosted services and diffusers."""

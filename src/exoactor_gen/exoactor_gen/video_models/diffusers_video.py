@@ -31,7 +31,7 @@ _SIBLINGS = {
     "LTX2Pipeline": "LTX2ImageToVideoPipeline",
     "WanPipeline": "WanImageToVideoPipeline",
 }
-"""Pipelines without and with an image that share their weights; Wan's only where one model was trained for both."""
+"""Pipelines without and with an image that share their weights; Wan's only if one model was trained for both."""
 _FRAME_RATES = {
     "CogVideoX": 8,
     "ConsisID": 8,
@@ -50,10 +50,10 @@ _FRAME_RATES = {
     "AnimateDiff": 8,
     "Latte": 8,
 }
-"""Frames a second that pipelines were trained for, by the beginning of their names, where the pipeline does not say it:
-from the examples in diffusers' documentation of each; HunyuanVideo's from its own README. Others: 24."""
+"""Frame rates that pipelines were trained for, by the beginning of their names, if the pipeline does not state it: from
+the examples in diffusers' documentation of each; HunyuanVideo's from its own README. Others: 24."""
 _MAX_FRAMES = {"Mochi": 163, "Allegro": 88}
-"""The most frames, where the pipeline does not say it: from their own READMEs."""
+"""Maximum number of frames, if the pipeline does not state it: from their READMEs."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ class VideoFormat:
 
     width: int
     height: int
-    """px; 0: the pipeline knows by itself."""
+    """px; 0: the pipeline's default."""
     frames: int
     fps: float
 
 
 def native_format(pipeline: Pipeline) -> VideoFormat:
-    """What a pipeline's model was made for, by what the pipeline is called with and what its parts state."""
+    """Format that a pipeline's model was trained for, from the pipeline's arguments and configuration."""
     name, takes = pipeline.kind.__name__, pipeline.takes
     width, height, frames = takes.get("width") or 0, takes.get("height") or 0, takes.get(_frames_argument(pipeline))
     fps = next((value for start, value in _FRAME_RATES.items() if name.startswith(start)), 24.0)
@@ -84,12 +84,12 @@ def native_format(pipeline: Pipeline) -> VideoFormat:
 
 
 def _frames_argument(pipeline: Pipeline) -> str:
-    """How the pipeline calls the number of frames; empty where it makes no videos."""
+    """The pipeline's name of the number of frames; empty if it makes no videos."""
     return next((name for name in ("num_frames", "frames", "video_length") if name in pipeline.takes), "")
 
 
 def steps_of(pipe: Any) -> tuple[int, int]:
-    """What a loaded pipeline's frames (but for one) and its images' sides are multiples of."""
+    """Factors of a loaded pipeline's number of frames (minus one) and of the sides of its images."""
     names = ("vae_scale_factor_temporal", "vae_temporal_compression_ratio", "vae_temporal_scale_factor")
     in_time = next((getattr(pipe, name) for name in names if getattr(pipe, name, None)), 1)
     if type(pipe).__name__.startswith("CogVideoX"):  # 8 or, 1.5, 16, as its README has it: it decodes by twos
@@ -103,16 +103,16 @@ def steps_of(pipe: Any) -> tuple[int, int]:
 
 
 def frames_for(seconds: float, fps: float, step: int, max_frames: int) -> int:
-    """The fewest frames that take so long but for 0.25 s: ``max_frames``, or less by a multiple of ``step``."""
+    """The smallest number of frames for a duration minus 0.25 s: ``max_frames``, or less by a multiple of ``step``."""
     rest = max_frames % step
     steps = math.ceil(((seconds - 0.25) * fps - rest) / step)
     return min(rest + step * max(1, steps), max_frames)
 
 
 def size_for(native: VideoFormat, wanted: tuple[int, int], image: np.ndarray | None, step: int) -> tuple[int, int]:
-    """Width and height, px, multiples of ``step``, for an image of the scene (H, W, 3), if there is one.
+    """Width and height, px, multiples of ``step``, for an image of the scene (H, W, 3), if any.
 
-    As ``wanted`` (0: not said), else as large as the model was made for and in the image's shape.
+    As ``wanted`` (0: unspecified), or else the model's own area with the image's aspect ratio.
     """
     width: float
     height: float
@@ -131,10 +131,10 @@ def size_for(native: VideoFormat, wanted: tuple[int, int], image: np.ndarray | N
 
 
 class DiffusersVideo(Generator):
-    """A video model on this machine, by diffusers."""
+    """A video model on this machine, run by diffusers."""
 
     class Options(VideoModelOptions, PipelineOptions):
-        """0 and empty: what the pipeline does by itself, or what its model was made for."""
+        """0 and empty: the default of the pipeline or its model."""
 
         model: str = DEFAULT_MODEL
         """Repository id on the Hugging Face hub, or folder, of a text-to-video or image-to-video pipeline of diffusers:
@@ -159,7 +159,7 @@ class DiffusersVideo(Generator):
 
     @classmethod
     def plan(cls, request: GenerateRequest, **options: Any) -> dict[str, Any]:
-        """The plan alone; raises as `planned`. Without the model's own length, 5 s are its most, as of most models."""
+        """Return the plan alone; raises as `planned`. If the model does not state its length, the maximum is 5 s."""
         given = cls.Options(**options)
         return plan_only(request, given.frames / given.fps if given.frames and given.fps else 5.0, given)
 
@@ -190,7 +190,7 @@ class DiffusersVideo(Generator):
 
     @classmethod
     def ready(cls) -> str:
-        """What `exoactor doctor` says; raises `Missing` where it cannot run, or only too slowly to be of use."""
+        """What `exoactor doctor` shows; raises `Missing` if it cannot run, or only too slowly to be useful."""
         version = library().__version__
         import torch
 
@@ -218,18 +218,18 @@ class DiffusersVideo(Generator):
         Raises
         ------
         BadInput
-            The plan cannot be made or is too long, or the pipeline does not fit what is asked.
+            The plan cannot be made or is too long, or the pipeline does not fit the request.
         Missing
-            Its weights are not there.
+            Its weights are missing.
         ServiceFailed
-            It needs more memory than there is, or makes no images.
+            It needs too much memory, or returns no images.
         """
         status, pipeline, native = ElapsedProgress(progress), self.pipeline, self._native
         notes: list[str] = []
         fps, max_frames = self.options.fps or native.fps, self.options.frames or native.frames
         plan = plan_within(request, self.planner, max_frames / fps, status.tick, progress, on_plan)
         if self.embody and isinstance(self.embody.edit, LocalEditor):
-            pipeline.free()  # one GPU mostly does not hold both models
+            pipeline.free()  # one GPU usually cannot hold both models
         takes_image = "image" in pipeline.takes or bool(_sibling(pipeline))
         image, record = first_image(request, plan, self.embody, self._shape() if takes_image else None, status)
         image = self._choose(image, notes)
@@ -264,7 +264,7 @@ class DiffusersVideo(Generator):
         return Generation(video, None, metrics, plan.data(), image=image, interaction=interaction)
 
     def _unused_options(self) -> list[str]:
-        """Sentences on options that the pipeline has no argument for."""
+        """Sentences on options for which the pipeline has no argument."""
         name, takes = self.pipeline.kind.__name__, self.pipeline.takes
         return [
             f"The option {option} is not used: {name} takes no {argument}."
@@ -273,7 +273,7 @@ class DiffusersVideo(Generator):
         ]
 
     def _format(self, pipe: Any, seconds: float, image: np.ndarray | None, notes: list[str]) -> VideoFormat:
-        """The format nearest to what is asked for that a loaded pipeline makes; what differs is noted."""
+        """The closest format to the request that a loaded pipeline supports; differences are noted."""
         options, native = self.options, self._native
         frame_step, pixel_step = steps_of(pipe)
         fps = options.fps or native.fps
@@ -290,7 +290,7 @@ class DiffusersVideo(Generator):
     def _run(
         self, arguments: dict[str, Any], wanted: VideoFormat, status: ElapsedProgress
     ) -> tuple[list[np.ndarray], int]:
-        """The images that the pipeline makes, and in how many denoising steps."""
+        """The pipeline's images, and the number of denoising steps."""
         default = next((v for n, v in self.pipeline.takes.items() if n == "num_inference_steps" and v), 50)
         steps = self.options.steps or default
         status.set(0.1, f"Step 0 of {steps}")
@@ -310,7 +310,7 @@ class DiffusersVideo(Generator):
         return width or 832, height or 480
 
     def _choose(self, image: np.ndarray | None, notes: list[str]) -> np.ndarray | None:
-        """Take the pipeline that begins as the request does; returns the image that is used."""
+        """Choose the pipeline variant for the request; returns the image that is used."""
         pipeline, name, other = self.pipeline, self.pipeline.kind.__name__, _sibling(self.pipeline)
         if image is None and (pipeline.needs("image") or "ImageToVideo" in name):
             if not other:
@@ -327,7 +327,7 @@ class DiffusersVideo(Generator):
         return image
 
     def _prompt(self, pipe: Any, plan: Plan, seconds: int, with_image: bool, notes: list[str]) -> Prompt:
-        """Say the plan in as many words as the model reads."""
+        """Phrase the plan within the number of words that the model reads."""
         budget = self.extra.get("max_sequence_length") or self.pipeline.takes.get("max_sequence_length")
         for template in self.templates:
             prompt = template.fill(plan, seconds, with_image)
@@ -341,7 +341,7 @@ class DiffusersVideo(Generator):
         return prompt
 
     def _arguments(self, prompt: Prompt, image: np.ndarray | None, seed: int, wanted: VideoFormat) -> dict[str, Any]:
-        """What the pipeline is called with; it leaves out what it does not take."""
+        """Arguments of the pipeline's call, which drops those that it does not support."""
         import torch
         from PIL import Image
 
@@ -368,7 +368,7 @@ class DiffusersVideo(Generator):
 
 
 def _sibling(pipeline: Pipeline) -> str:
-    """The pipeline that begins otherwise, with or without an image, with the same weights; empty: there is none."""
+    """The pipeline with the same weights that starts with an image, or without; empty: there is none."""
     name = pipeline.kind.__name__
     if name.startswith("Wan") and not pipeline.config.get("expand_timesteps"):
         return ""
@@ -381,7 +381,7 @@ def as_images(result: Any, model: str) -> list[np.ndarray]:
     Raises
     ------
     ServiceFailed
-        They are no images.
+        The result has no images.
     """
     videos = next((getattr(result, name) for name in ("frames", "video", "videos") if hasattr(result, name)), None)
     frames = [np.asarray(frame) for frame in (result if videos is None else videos)[0]]

@@ -1,4 +1,4 @@
-"""A generator that plays a video which is already there."""
+"""A generator that returns an existing video."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from exoactor_core.video import Video
 
 
 class FilePlayer(Generator):
-    """Take a given video as the generation, whatever the instruction says."""
+    """Returns a given video as the generation, whatever the instruction."""
 
     class Options(BaseOptions):
-        """What to play."""
+        """The video to return."""
 
         path: str = ""
         """The video file."""
@@ -30,12 +30,12 @@ class FilePlayer(Generator):
         on_plan: OnPlan | None = None,
         on_job: OnJob | None = None,
     ) -> Generation:
-        """Read the video and decode it once, so that damage shows here and not in a later stage.
+        """Read the video and decode it once, so that damage is detected here rather than in a later stage.
 
         Raises
         ------
         BadInput
-            No path is set, or the file is missing, empty, damaged, or no video.
+            No path is set, or the file is missing, empty, damaged, or not a video.
         """
         if not self.options.path:
             raise BadInput("The generator 'file' has no video to play: set its option path.")

@@ -29,18 +29,18 @@ from exoactor_gen.video_models.prompt import Prompt, Template
 from exoactor_gen.waiting import ElapsedProgress, Tick, pause
 
 MAX_DOWNLOADS = 3
-"""How often a video is fetched that arrives damaged."""
+"""Number of attempts to download a video that arrives damaged."""
 DOWNLOAD_TIMEOUT = 600.0
-"""s that the download of one video takes at most."""
+"""s, maximum time for the download of a video."""
 MIN_POLL_SECONDS = 1.0
-"""s between two requests for the state of a job, whatever the service says."""
+"""s, minimum time between two requests for the state of a job."""
 
 
 class Hosted(Generator):
     """A video model behind an HTTP service."""
 
     class Options(VideoModelOptions):
-        """The same for all services."""
+        """Options of all services."""
 
         model: str = ""
         """The model's name at the service; empty: the project's default."""
@@ -68,23 +68,23 @@ class Hosted(Generator):
     home: ClassVar[str]
     """Default base URL."""
     needs_url: ClassVar[str] = ""
-    """Why the option base_url must be given, and to what, where it must."""
+    """Why, and to what, the option base_url must be set; empty: it need not be."""
     key_name: ClassVar[str]
     """Environment variable of the key."""
     key_header: ClassVar[tuple[str, str]] = ("Authorization", "Bearer ")
     key_from: ClassVar[str]
-    """Where one gets a key."""
+    """Where to get a key."""
     default_model: ClassVar[str]
     lengths: ClassVar[tuple[int, ...]]
-    """Seconds that a video can have."""
+    """Available video lengths, s."""
     longest_prompt: ClassVar[int] = 4000
-    """Characters."""
+    """Maximum number of characters."""
     takes_negative = True
     takes_seed = True
     price_list: ClassVar[str]
-    """Where its prices stand."""
+    """URL of the price list."""
     prices: ClassVar[dict[str, float]] = {}
-    """What it said there of models at 720p, without sound where there is a choice, USD per second; as of"""
+    """Its prices of models at 720p, without sound if there is a choice, USD per second; as of"""
     prices_read: ClassVar[str] = ""
 
     def __init__(self, **options: Any) -> None:
@@ -105,11 +105,11 @@ class Hosted(Generator):
         self.template = Template.load(given.template)
         self.embody = load_embodiment(given)
 
-    # --- what a service says of itself ---------------------------------------------------------------------------
+    # --- properties of a service ---------------------------------------------------------------------------------
 
     @classmethod
     def key(cls, base_url: str) -> str:
-        """The key for this address; raises `Missing` where the service wants one and none is set."""
+        """The key for this address; raises `Missing` if the service needs one and none is set."""
         key = os.environ.get(cls.key_name, "").strip()
         if not key:
             raise Missing(f"{cls.title} needs a key: set {cls.key_name} in the environment ({cls.key_from}).")
@@ -117,22 +117,22 @@ class Hosted(Generator):
 
     @classmethod
     def ready(cls) -> str:
-        """What `exoactor doctor` says of it; raises `Missing` where base_url must be given, or the key is not set."""
+        """What `exoactor doctor` shows; raises `Missing` if base_url must be given, or the key is not set."""
         if cls.needs_url:
             raise Missing(cls.needs_url)
         cls.key(cls.home)
         return f"{cls.key_name} is set"
 
     def model_for(self, with_image: bool) -> str:
-        """The model where the user names none."""
+        """The default model."""
         return self.default_model
 
     def is_temporary(self, reason: str) -> bool:
-        """Whether a 429 with this reason passes by waiting."""
+        """Whether a 429 with this reason is temporary."""
         return not any(word in reason.lower() for word in ("insufficient_quota", "billing", "balance", "credit"))
 
     def inputs(self, model: str, tick: Tick) -> Inputs | None:
-        """What this model takes, where the service publishes it of each, and the fields of `submit` are another's.
+        """Inputs of this model, if the service publishes them, and `submit` is written for another model.
 
         Raises
         ------
@@ -142,30 +142,30 @@ class Hosted(Generator):
         return None
 
     def submit(self, request: VideoRequest) -> Request:
-        """The request that begins a job."""
+        """The request that submits a job."""
         raise NotImplementedError
 
     def parse_job(self, answer: Any) -> Job:
-        """The job that the answer names; a KeyError, IndexError or TypeError means that it names none."""
+        """Parse the job in the answer; a KeyError, IndexError or TypeError means that there is none."""
         return Job(answer["id"])
 
     def poll(self, job: Job) -> Request:
-        """The request that asks how far the job is."""
+        """The request for the state of a job."""
         raise NotImplementedError
 
     def parse_status(self, job: Job, answer: Any) -> JobRunning | JobDone:
-        """What the answer says; raises `Refused` or `ServiceFailed` where the job failed."""
+        """Parse the state; raises `Refused` or `ServiceFailed` if the job failed."""
         raise NotImplementedError
 
     def cancel(self, job: Job) -> Request | None:
-        """The request that ends a job early, where the service has one."""
+        """The request that cancels a job, if the service has one."""
         return None
 
     # --- the work ---------------------------------------------------------------------------------------------------
 
     @classmethod
     def plan(cls, request: GenerateRequest, **options: Any) -> dict[str, Any]:
-        """The plan alone; raises as `planned`. Lengths are those of the default model."""
+        """Return the plan alone; raises as `planned`. Lengths are those of the default model."""
         given = cls.Options(**options)
         return plan_only(request, float(given.seconds or cls.lengths[-1]), given)
 
@@ -176,10 +176,10 @@ class Hosted(Generator):
         on_plan: OnPlan | None = None,
         on_job: OnJob | None = None,
     ) -> Generation:
-        """Make the video, or fetch that of the job that the request names.
+        """Generate the video, or fetch that of the job in the request.
 
-        A job is submitted once: none of the services documents an idempotency key. Where it is open whether a service
-        took a job, the error says so.
+        A job is submitted once, since none of the services documents an idempotency key. If it is unclear whether a
+        service accepted a job, the error says so.
 
         Raises
         ------
@@ -190,7 +190,7 @@ class Hosted(Generator):
         Refused
             It refuses the content, or the job would exceed the budget.
         ServiceFailed
-            It fails, or is not done in time.
+            The service fails, or does not finish in time.
         """
         status = ElapsedProgress(progress)
         if request.job is not None:
@@ -220,7 +220,7 @@ class Hosted(Generator):
         return self._collect(job, status, request, image)
 
     def _prompt(self, plan: Plan, seconds: int, with_image: bool, inputs: Inputs | None) -> Prompt:
-        """What is asked for in words; raises `BadInput` where the service does not take as many."""
+        """The prompt; raises `BadInput` if it is too long for the service."""
         prompt = self.template.fill(plan, seconds, with_image)
         takes_negative = bool(inputs.name("negative")) if inputs else self.takes_negative
         length = len(prompt.text if takes_negative else prompt.combined)
@@ -232,7 +232,7 @@ class Hosted(Generator):
         return prompt
 
     def _submit(self, request: VideoRequest, plan: Plan, notes: dict[str, Any], status: ElapsedProgress) -> JobRecord:
-        """Begin a job; returns its record."""
+        """Submit a job; returns its record."""
         cost, inputs = self._cost(request.model, request.prompt.seconds), request.inputs
         status.set(0.02, f"Sending the task to {self.title}" + (f", {cost}" if cost else ""))
         answer = self.web.fetch_json(self.submit(request), status.tick, time.monotonic() + self.options.timeout)
@@ -256,7 +256,7 @@ class Hosted(Generator):
         return JobRecord(self.backend, self.base_url, request.model, job.id, job.links, metrics, plan.data())
 
     def _size(self) -> tuple[int, int]:
-        """Width and height of the video that is asked for, px."""
+        """Width and height of the requested video, px."""
         long, short = {"480p": (832, 480), "720p": (1280, 720), "1080p": (1920, 1080)}[self.options.resolution]
         return (long, short) if self.options.aspect == "16:9" else (short, long)
 
@@ -284,10 +284,10 @@ class Hosted(Generator):
         return Generation(video, None, metrics, record.plan, image=image, interaction=interaction)
 
     def _inputs(self, model: str, tick: Tick, notes: dict[str, Any]) -> Inputs | None:
-        """What the model takes, as far as it can be known."""
+        """Inputs of the model, as far as they can be found."""
         try:
             return self.inputs(model, tick)
-        except (BadInput, Missing, Refused) as error:  # a private model, say
+        except (BadInput, Missing, Refused) as error:  # for example a private model
             reason = str(error)
         except (LookupError, TypeError, AttributeError, StopIteration):
             reason = "it is not in the form that is known"
@@ -309,7 +309,7 @@ class Hosted(Generator):
                 self._end(job)
                 raise ServiceFailed(f"{self.title} answered in a way that is not known for its job.") from None
             except ExoActorError:
-                self._end(job)  # it failed, or the service names a state that is not known here
+                self._end(job)  # it failed, or its state is unknown here
                 raise
             if isinstance(state, JobDone):
                 return state
@@ -325,7 +325,7 @@ class Hosted(Generator):
             pause(MIN_POLL_SECONDS if state.poll_at_once else self.poll_interval, status.tick)
 
     def _download(self, done: JobDone, tick: Tick) -> tuple[Video, int]:
-        """Fetch the video and decode it once, so that damage shows here; returns it and its number of frames."""
+        """Download the video and decode it once to detect damage; returns it and its number of frames."""
         wrong = ""
         for _ in range(MAX_DOWNLOADS):
             data = done.data or self.web.fetch(Request(done.url, limit=DOWNLOAD_TIMEOUT), tick)
@@ -339,7 +339,7 @@ class Hosted(Generator):
         raise ServiceFailed(f"{self.title} delivered no video that can be read: {wrong}")
 
     def _end(self, job: Job) -> None:
-        """Cancel the job, so that nothing more is paid for; waits no longer than the user would."""
+        """Cancel the job, so that it costs no more; waits no longer than the user would."""
         request = self.cancel(job)
         if request is None:
             return
@@ -353,12 +353,12 @@ class Hosted(Generator):
         thread.join(0.8)
 
     def _price(self, model: str) -> float | None:
-        """USD per second of video; None: not known."""
+        """USD per second of video; None: unknown."""
         known = self.base_url == self.home and self.options.resolution == "720p"
         return self.prices.get(model) if known else None
 
     def _check_budget(self, model: str, seconds: int, videos: int) -> None:
-        """Raise `Refused` where this many videos of a task exceed the budget, or may do so."""
+        """Raise `Refused` if so many videos of a task exceed the budget, or might."""
         budget = self.options.budget
         if not budget:
             return
@@ -375,7 +375,7 @@ class Hosted(Generator):
             )
 
     def _cost(self, model: str, seconds: int) -> str:
-        """What the user pays, as far as it is known."""
+        """The user's cost, as far as it is known."""
         if not self.base_url.startswith(self.home):
             return ""
         if (price := self._price(model)) is not None:

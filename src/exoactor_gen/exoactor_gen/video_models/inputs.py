@@ -1,4 +1,4 @@
-"""What a model takes, by the JSON schema that queues of many models publish of each: our wishes under its own names."""
+"""Inputs of a model, by the JSON schema that queues of many models publish for each: our fields under its names."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _NAMES: dict[str, str] = {
     "resolution": "resolution",
     "seed": "seed",
 }
-"""How the models of fal and Replicate call what we ask for, by their schemas; the first that a model has is meant."""
+"""Names of our fields in the schemas of fal's and Replicate's models; the first that a model has is used."""
 _RATES = ("frames_per_second", "fps", "frame_rate")
 _OFF = (
     *("enable_prompt_expansion", "enhance_prompt", "prompt_optimizer", "prompt_extend", "expand_prompt"),
     *("generate_audio", "enable_audio", "audio"),
 )
-"""What would change the prompt, or costs more and is not heard."""
+"""Fields that would change the prompt, or cost more without effect here."""
 
 
 class Inputs:
-    """What a model (its name is for sentences) takes, by the OpenAPI document that holds the schema.
+    """Inputs of a model (its name is for messages), from the OpenAPI document with the schema.
 
     Raises
     ------
     KeyError, StopIteration
-        It holds none.
+        It has no schema.
     """
 
     def __init__(self, document: Mapping[str, Any], model: str) -> None:
         schemas = document["components"]["schemas"]
         bodies = (path["post"]["requestBody"] for path in document.get("paths", {}).values() if "post" in path)
-        named = "Input" in schemas  # so does Replicate; fal names it in the request
+        named = "Input" in schemas  # as in Replicate's; fal's is referenced by the request
         schema = (
             schemas["Input"] if named else _resolved(next(bodies)["content"]["application/json"]["schema"], schemas)
         )
@@ -49,16 +49,16 @@ class Inputs:
         self.fields = {name: _resolved(value, schemas) for name, value in schema["properties"].items()}
 
     def name(self, what: str) -> str:
-        """How the model calls something; empty where it does not take it."""
+        """The model's name of a field; empty if it has none."""
         return next((name for name in _NAMES[what].split() if name in self.fields), "")
 
     @property
     def longest_prompt(self) -> int | None:
-        """Characters, where it says so."""
+        """Maximum number of characters, if stated."""
         return self.fields.get(self.name("prompt"), {}).get("maxLength")
 
     def lengths(self, usual: tuple[int, ...]) -> tuple[int, ...]:
-        """Seconds that a video can have, shortest first; ``usual`` where the schema does not say."""
+        """Available video lengths, s, shortest first; ``usual`` if the schema does not state them."""
         if name := self.name("seconds"):
             field = self.fields[name]
             if choices := [n for n in map(_number, field.get("enum", ())) if n]:
@@ -79,7 +79,7 @@ class Inputs:
         Raises
         ------
         BadInput
-            There is an image, but the model takes none, or it takes no words.
+            There is an image, but the model takes none, or the model takes no prompt.
         """
         if not self.name("prompt") or (image and not self.name("image")):
             what = "image: take one that begins with an image" if self.name("prompt") else "words"
@@ -93,17 +93,17 @@ class Inputs:
         elif aspect in self.fields.get(self.name("aspect"), {}).get("enum", [aspect]):
             wishes["aspect"] = aspect
         if not self.name("seconds") and (name := self.name("frames")):
-            field, frames = self.fields[name], 4 * math.ceil(seconds * self._rate() / 4) + 1  # as most models count
+            field, frames = self.fields[name], 4 * math.ceil(seconds * self._rate() / 4) + 1  # as in most models
             wishes["frames"] = min(max(frames, field.get("minimum", 1)), field.get("maximum", frames))
         filled = {self.name(what): value for what, value in wishes.items() if self.name(what) and value is not None}
         return filled | {name: False for name in _OFF if self.fields.get(name, {}).get("type") == "boolean"}
 
     def lacking(self, filled: Iterable[str]) -> list[str]:
-        """What the model wants besides, and nothing is known to be given for."""
+        """Required fields of the model for which no value is known."""
         return [name for name in self.required if name not in set(filled)]
 
     def _choice(self, what: str, number: float, otherwise: str = "") -> Any:
-        """A number as the model writes it: the next one up of its choices, or the largest; None: it takes none such."""
+        """A number in the model's format: the next larger of its choices, or the largest; None: no such field."""
         field = self.fields.get(self.name(what), {})
         if choices := sorted((n, i) for i, n in enumerate(map(_number, field.get("enum", ()))) if n):
             return field["enum"][next((i for n, i in choices if n >= number), choices[-1][1])]
@@ -119,7 +119,7 @@ class Inputs:
 
 
 def _resolved(value: Mapping[str, Any], schemas: Mapping[str, Any]) -> dict[str, Any]:
-    """A schema with what it refers to and may be, but for null."""
+    """Resolve references and alternatives of a schema, ignoring null."""
     out = {key: v for key, v in value.items() if key not in ("$ref", "allOf", "anyOf", "oneOf")}
     parts = [schemas[value["$ref"].rpartition("/")[2]]] if "$ref" in value else []
     parts += value.get("allOf", []) + value.get("anyOf", []) + value.get("oneOf", [])

@@ -1,4 +1,4 @@
-"""What a hosted video model is asked for, and the job that works on it."""
+"""Requests to hosted video models, and the jobs that carry them out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from exoactor_gen.video_models.prompt import Prompt
 
 @dataclass(frozen=True)
 class VideoRequest:
-    """What a service is asked for."""
+    """Request to a service."""
 
     prompt: Prompt
     model: str
@@ -28,17 +28,17 @@ class VideoRequest:
     image: np.ndarray | None
     """(H, W, 3) RGB, the first frame."""
     extra: dict[str, Any]
-    """Fields that the user adds to the service's own; None takes one away."""
+    """Additional fields of the user; None removes one of ours."""
     inputs: Inputs | None = None
-    """What the model takes, where it is not the one that the service's own fields are meant for."""
+    """Inputs of the model, if it is not the one for which the service's own fields are written."""
 
     def fields(self, **own: Any) -> dict[str, Any]:
-        """The service's fields with the user's over them; "{image}" is the image as a data URL.
+        """The service's fields overridden by the user's; "{image}" is the image as a data URL.
 
         Raises
         ------
         BadInput
-            The model takes no image, or wants something else too.
+            The model takes no image, or requires further fields.
         """
         image = None if self.image is None else data_url(self.image)
         if self.inputs:
@@ -67,7 +67,7 @@ class Job:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """All that is needed to fetch the video of a job later on, by another process; JSON-ready but for the dataclass."""
+    """All that is needed to fetch the video of a job later, in another process; JSON-ready except for the dataclass."""
 
     generator: str
     """Name of the backend."""
@@ -76,28 +76,28 @@ class JobRecord:
     job: str
     links: dict[str, str]
     metrics: dict[str, Any]
-    """Figures of the generation that were known when the job was submitted."""
+    """Metrics of the generation known at submission."""
     plan: dict[str, Any]
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> JobRecord:
-        """Read what was written; raises `BadInput` where it is not a record."""
+        """Read a written record; raises `BadInput` if it is not one."""
         return validated(cls, data, "The record of a video job")
 
 
 @dataclass(frozen=True)
 class JobRunning:
-    """A job that is not done: how far it is, where the service says it, and what it is doing."""
+    """An unfinished job: its progress, if the service reports it, and its activity."""
 
     text: str
     fraction: float | None = None
     poll_at_once: bool = False
-    """There is more to see already."""
+    """Whether to poll again at once."""
 
 
 @dataclass(frozen=True)
 class JobDone:
-    """A job that is done: where its video is, or its bytes."""
+    """A finished job: the URL of its video, or its bytes."""
 
     url: str = ""
     data: bytes = b""

@@ -1,4 +1,4 @@
-"""From a plan to a video model's prompt, by a template: the wording that lets the motion be read afterwards."""
+"""From a plan to a video model's prompt, by a template with wording that makes the motion easy to estimate."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from exoactor_gen.plan import Plan
 
 SHIPPED = Path(__file__).parents[1] / "prompts" / "capture.yaml"
 SHORT = SHIPPED.with_name("short.yaml")
-"""For models that read few words."""
+"""For models with a short text encoder."""
 _AHEAD = "at an angle from the front"
 _BESIDE = "from the side, with nothing between the person and the camera"
-"""Bows and reaches to objects lie across the image then, and not in depth."""
+"""Bows and reaches to objects are then across the image rather than in depth."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,16 @@ class Prompt:
 
     @property
     def combined(self) -> str:
-        """Both in one text, for models that take no negative prompt."""
+        """Both in one text, for models without negative prompts."""
         return f"{self.text} Avoid: {self.negative}." if self.negative else self.text
 
     def record(self) -> dict[str, Any]:
-        """What is kept with the video."""
+        """Record that is stored with the video."""
         return {"prompt": self.text, "negative_prompt": self.negative, "template": self.template}
 
 
 class Template(FrozenModel):
-    """A template's file; its comments say what each field is."""
+    """Content of a template file; its comments explain the fields."""
 
     name: str
     version: int
@@ -56,7 +56,7 @@ class Template(FrozenModel):
 
     @classmethod
     def load(cls, path: str | Path = "") -> Template:
-        """Read a template; empty: the project's own. Raises `BadInput`: as `load_yaml`, or it is not a template."""
+        """Read a template; empty: the project's own. Raises `BadInput` as `load_yaml`, or if it is not a template."""
         path = Path(path).expanduser() if path else SHIPPED
         content = load_yaml(path)
         if not isinstance(content, dict):
@@ -64,7 +64,7 @@ class Template(FrozenModel):
         return validated(cls, content, f"The prompt template {path}")
 
     def fill(self, plan: Plan, seconds: int, with_image: bool = False) -> Prompt:
-        """Say a plan in a video of so many seconds; what the plan leaves of it, the person stands still.
+        """Phrase a plan for a video of so many seconds; for the remaining time the person stands still.
 
         ``with_image``: the video begins with an image of the scene.
 
@@ -100,7 +100,7 @@ class Template(FrozenModel):
         return Prompt(" ".join(text.split()), negative, seconds, f"{self.name} {self.version}")
 
     def _put(self, text: str, **fields: Any) -> str:
-        """Fill fields in, and leave out each [sentence] with an empty one."""
+        """Insert fields, and drop each [sentence] with an empty one."""
 
         def optional(match: re.Match[str]) -> str:
             names = re.findall(r"{(\w+)}", match[1])

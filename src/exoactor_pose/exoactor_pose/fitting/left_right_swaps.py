@@ -45,9 +45,9 @@ _ENDS = {15: (17, 19, 21), 16: (18, 20, 22), 27: (29, 31), 28: (30, 32)}
 def fix_front_back_flips(seen: Landmarks) -> tuple[Landmarks, int]:
     """Landmarks of a body that keeps facing one way when the detector turns it by half a turn at once.
 
-    In an image, a body is hardly distinguishable from one that faces the other way, with mirrored depth. Which of the two
-    readings is right for a whole clip is left open (see `facing_the_other_way`), and a body that turns slowly through
-    the view from the side may be read as one that turns back: so the result is a second reading, not a correction.
+    In an image, a body is hardly distinguishable from one that faces the other way, with mirrored depth. Which of the
+    two readings is right for a whole clip is left open (see `facing_the_other_way`), and a body that turns slowly
+    through the side view may be read as one that turns back: so the result is a second reading, not a correction.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A camera that keeps a moving person in the image: it stands still, and may turn after the person."""
+"""A camera that keeps a moving person in view, fixed or panning."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ VIEWS = {
     "back_three_quarter_left": 140.0,
     "back": 180.0,
 }
-"""Where the camera stands, seen from the person at the start: degrees to the left of straight ahead."""
+"""Position of the camera relative to the person at the start: degrees to the left of straight ahead."""
 
 FIELD_OF_VIEW = 42.0
 """Vertical, degrees."""
 
 PAN_DISTANCE = 3.4
-"""A camera that turns stands at least this far from the person, m, so that it turns slowly."""
+"""m, minimum distance of a panning camera, so that it turns slowly."""
 
 _OUTER = [1, 2, 4, 5, 10, 11, 15, 18, 19, 20, 21, 30, 45]
-"""SMPL-X joints that bound a person: hips, knees, feet, head, elbows, wrists, middle fingers."""
+"""SMPL-X joints at the person's extremities: hips, knees, feet, head, elbows, wrists, middle fingers."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Camera:
     width: int
     height: int
     pan: np.ndarray | None = None
-    """(T,) rad to the left that the camera has turned by in each frame; None: it does not turn."""
+    """(T,) rad to the left by which the camera has turned; None: it does not turn."""
     path: np.ndarray | None = None
-    """(T, 3) m that it has moved by in each frame; None: it stays where it is."""
+    """(T, 3) m by which it has moved; None: it is fixed."""
 
     @property
     def rotations(self) -> np.ndarray:
@@ -57,7 +57,7 @@ class Camera:
 
     @property
     def positions(self) -> np.ndarray:
-        """(T, 3), or (1, 3) for a camera that stays where it is, m in the world."""
+        """(T, 3), or (1, 3) for a fixed camera, m in the world."""
         return self.position + (np.zeros((1, 3)) if self.path is None else self.path)
 
     @property
@@ -98,7 +98,7 @@ def frame_person(
     fps: float = 30.0,
     beside: np.ndarray | None = None,
 ) -> Camera:
-    """Place the nearest camera that sees every joint in every frame.
+    """Place the closest camera that sees every joint in every frame.
 
     Parameters
     ----------
@@ -109,13 +109,13 @@ def frame_person(
     width, height
         Image size in pixels.
     rng
-        Moves the camera a little; or its seed.
+        Random generator, or seed, of small changes of the camera.
     pan
-        The camera turns after the person, and so may stand nearer.
+        The camera turns to follow the person, and so may be closer.
     fps
-        Frames per second: a camera follows the walk, not every step.
+        Frames per second: a panning camera follows the walk, not every step.
     beside
-        (T, N, 3) m, points of objects that are to be seen too; a camera that turns does not look for them.
+        (T, N, 3) m, points of objects that have to be visible, too; ignored by a panning camera.
 
     Raises
     ------
@@ -139,17 +139,17 @@ def frame_person(
 
 @dataclass(frozen=True)
 class _Framing:
-    """A camera but for how far it stands from what it looks at."""
+    """A camera without its distance from the target."""
 
     azimuth: float
     rise: float
     width: int
     height: int
     path: np.ndarray | None
-    """(T, 2) m, over the floor, of what the camera turns after; None: it does not turn."""
+    """(T, 2) m, path on the floor that the camera follows; None: it does not turn."""
 
     def camera(self, distance: float, target: np.ndarray, every: int = 1) -> Camera:
-        """The camera so far from a point (3,), in each frame of the path or ``every`` other."""
+        """The camera at a distance from a target (3,), in each frame of the path or ``every`` n-th one."""
         camera = _at(self.azimuth, self.rise, distance, target, self.width, self.height)
         if self.path is None:
             return camera
@@ -159,7 +159,7 @@ class _Framing:
 
 
 def _nearest_view(framing: _Framing, points: np.ndarray) -> tuple[float, np.ndarray]:
-    """Distance and target (3,) of the nearest camera that sees all points (T, N, 3), those of every other frame.
+    """Distance and target (3,) of the closest camera that sees all points (T, N, 3) of every other frame.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def _nearest_view(framing: _Framing, points: np.ndarray) -> tuple[float, np.ndar
         for _ in range(14):
             middle = (near + far) / 2.0
             near, far = (near, middle) if fits(middle) else (middle, far)
-        # put the middle of what is seen into the middle of the image, then come nearer
+        # centre the visible part in the image, then move closer
         camera = framing.camera(far, target, every=2)
         pixels = camera.project(points)
         off = (pixels.min(axis=(0, 1)) + pixels.max(axis=(0, 1)) - room) / 2.0 / camera.intrinsics[0] * far

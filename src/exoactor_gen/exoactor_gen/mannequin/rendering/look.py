@@ -1,4 +1,4 @@
-"""How a person and a room look: colours, clothes, walls and light, drawn at random or chosen by name."""
+"""Appearance of person and room: colours, clothes, walls and light, random or chosen by name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WOODS = ((0.55, 0.38, 0.24), (0.45, 0.31, 0.20), (0.66, 0.50, 0.34))
 _STONES = ((0.62, 0.61, 0.58), (0.50, 0.52, 0.54), (0.66, 0.58, 0.50))
 
 CLOTHES = {"tshirt": (0.55, 2.0), "long_sleeves": (2.0, 2.0), "shorts": (0.55, 0.72), "vest": (0.0, 0.72)}
-"""How far sleeves and trouser legs reach: 1 is the elbow or knee, 2 the wrist or ankle."""
+"""Length of sleeves and trouser legs: 1 is the elbow or knee, 2 the wrist or ankle."""
 
 ROOMS = {
     "plain": ("paint", ""),
@@ -41,12 +41,12 @@ ROOMS = {
     "brick": ("brick", "picture"),
     "wallpaper": ("stripes", "window"),
 }
-"""What the walls are covered with, and what hangs on them."""
+"""Covering of the walls, and what hangs on them."""
 
 FLOORS = ("planks", "tiles", "carpet")
 
 LIGHTS = {
-    # warmth, strength of the lamp, of the light from everywhere, height of the lamp in degrees, casts a shadow
+    # warmth, intensity of the lamp and of ambient light, height of the lamp in degrees, whether it casts a shadow
     "day": ((1.00, 1.00, 1.00), 0.62, 0.42, 58.0, True),
     "warm": ((1.10, 0.94, 0.74), 0.60, 0.38, 50.0, True),
     "cool": ((0.90, 0.98, 1.08), 0.58, 0.42, 62.0, True),
@@ -57,13 +57,13 @@ LIGHTS = {
 
 @dataclass(frozen=True)
 class Light:
-    """A distant lamp, and light from everywhere."""
+    """A distant lamp, and ambient light."""
 
     colour: Colour
     lamp: float
     ambient: float
     azimuth: float
-    """rad to the left of the way from the person to the camera."""
+    """rad to the left of the direction from the person to the camera."""
     height: float
     """rad above the horizon."""
     shadow: bool
@@ -71,7 +71,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Look:
-    """Everything about the image that is not motion, body shape or camera."""
+    """All properties of the image other than motion, body shape and camera."""
 
     skin: Colour
     hair: Colour
@@ -94,7 +94,7 @@ class Look:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, clothes: str = "", room: str = "", light: str = "") -> Look:
-        """Pick one at random; a name of `CLOTHES`, `ROOMS` or `LIGHTS` fixes that part and leaves the others alone."""
+        """Draw a random one; a name of `CLOTHES`, `ROOMS` or `LIGHTS` fixes that part without affecting the others."""
 
         def pick(choices: Iterable[_T]) -> _T:
             choices = tuple(choices)
@@ -126,6 +126,6 @@ class Look:
 
 
 def add_shape(body: mujoco.MjsBody, kind: str, colour: Colour, **geometry: Any) -> None:
-    """Add a geom of a kind, such as "box", that only shows; ``geometry`` is as `MjsBody.add_geom` takes it."""
+    """Add a visual geom of a kind, such as "box"; ``geometry`` is as for `MjsBody.add_geom`."""
     shape = getattr(mujoco.mjtGeom, f"mjGEOM_{kind.upper()}")
     body.add_geom(type=shape, rgba=[*colour, 1.0], contype=0, conaffinity=0, **geometry)

@@ -13,18 +13,18 @@ from exoactor_gen.mannequin.whole_body import MEAN_STATURE, stature
 
 
 class Person:
-    """Adds the person's parts, each to the joint that carries it, in the coordinates of the rest pose."""
+    """Adds the parts of a person to the joints that move them, in coordinates of the rest pose."""
 
     def __init__(self, spec: mujoco.MjSpec, body: BodyModel, betas: np.ndarray, look: Look) -> None:
         self.spec = spec
         self.rest, self.names, self.look = body.rest_joints(betas), list(body.joint_names), look
         self.sole = body.rest_foot_points(betas)
         self.size = stature(body, betas) / MEAN_STATURE
-        self.girth = 1.0 + 0.08 * float(betas[3])  # what this coefficient means in the project's own body
+        self.girth = 1.0 + 0.08 * float(betas[3])  # meaning of this coefficient in the project's own body
         self.bodies = [spec.worldbody.add_body(name=name, mocap=True) for name in body.joint_names]
 
     def at(self, name: str) -> np.ndarray:
-        """Where a joint is at rest, (3,) m."""
+        """Rest position of a joint, (3,) m."""
         return self.rest[self.names.index(name)]
 
     def ellipsoid(self, joint: str, centre: ArrayLike, half: tuple[float, float, float], colour: Colour) -> None:
@@ -34,7 +34,7 @@ class Person:
         add_shape(self.bodies[index], "ellipsoid", colour, pos=pos, size=size)
 
     def capsule(self, joint: str, start: np.ndarray, end: np.ndarray, radius: float, colour: Colour) -> None:
-        """A round-ended stick."""
+        """A cylinder with round ends."""
         index = self.names.index(joint)
         ends = np.concatenate([start - self.rest[index], end - self.rest[index]])
         add_shape(self.bodies[index], "capsule", colour, fromto=ends, size=[radius * self.size, 0, 0])
@@ -80,7 +80,7 @@ class Person:
         thickness: float,
         back: ArrayLike | None = None,
     ) -> None:
-        """A limb whose bare radii are given, covered by cloth up to the share ``reach`` of it."""
+        """A limb with bare radii, covered by cloth up to a share ``reach`` of its length."""
         reach = float(np.clip(reach, 0.0, 1.0))
         radii = np.asarray(radii)
         at = np.linspace(0.0, 1.0, len(radii))

@@ -1,4 +1,4 @@
-"""How the objects around the person are drawn: a few boxes and capsules each, thin where they would hide the person."""
+"""Drawing of the objects: a few boxes and capsules each, thin where they would hide the person."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PALETTES = {"box": _CARD, **dict.fromkeys(("bottle", "cup", "ball", "bag"), _BR
 
 
 def add_props(spec: mujoco.MjSpec, objects: tuple[ObjectMotion, ...], rng: np.random.Generator) -> None:
-    """Add a moving body for each object, in their order, coloured at random."""
+    """Add a moving body for each object, in order, with random colours."""
     for number, obj in enumerate(objects):
         kind = obj.object.kind
         palette = _PALETTES.get(kind, _WOODS)
@@ -32,7 +32,7 @@ def add_props(spec: mujoco.MjSpec, objects: tuple[ObjectMotion, ...], rng: np.ra
 
 
 def _solids(body: mujoco.MjsBody, obj: RoomObject, colour: Colour) -> None:
-    """The shapes as the scene has them."""
+    """The shapes of the scene's object."""
     for shape in obj.item.shapes:
         size = np.array(shape.size) / 2.0
         if shape.kind in ("cylinder", "capsule"):
@@ -73,7 +73,7 @@ def _legs(
 
 
 def _chair(body: mujoco.MjsBody, depth: float, width: float, height: float, colour: Colour) -> None:
-    """Its back is at the rear: the person who sits looks along x."""
+    """Its back is at the rear: a sitting person faces x."""
     x, y = depth / 2, width / 2
     _box(body, (-x, -y, height - 0.04), (x, y, height), colour)
     _legs(body, x - 0.025, y - 0.025, (0.018, height - 0.04), 0.016, _dark(colour))
@@ -121,7 +121,7 @@ def _bag(body: mujoco.MjsBody, depth: float, width: float, height: float, colour
 
 
 def _basket(body: mujoco.MjsBody, depth: float, width: float, height: float, colour: Colour) -> None:
-    """Rings with gaps: what is inside can be seen."""
+    """Rings with gaps, through which the content is visible."""
     r, around = depth / 2, 14
     _disc(body, 0.0, 0.015, 0.86 * r, _dark(colour))
     ring = [(np.cos(a), np.sin(a)) for a in 2 * np.pi * np.arange(around + 1) / around]

@@ -34,7 +34,7 @@ def _model(
 ) -> mujoco.MjModel:
     spec = mujoco.MjSpec()
     spec.visual.global_.offwidth, spec.visual.global_.offheight = camera.width, camera.height
-    spec.visual.quality.offsamples = 0  # smoothing edges would double the time
+    spec.visual.quality.offsamples = 0  # antialiasing would double the time
     spec.visual.quality.numslices, spec.visual.quality.numstacks = 16, 10
     spec.visual.map.znear, spec.visual.map.zfar = 0.05, 200.0
     spec.stat.extent, spec.stat.center = 1.0, joints.reshape(-1, 3).mean(axis=0)
@@ -46,23 +46,23 @@ def _model(
 
 
 class _Shadow:
-    """The person's shadow on the floor: its parts once more, flattened along the light.
+    """The person's shadow on the floor: a second copy of its parts, flattened along the light.
 
-    A shadow map would have every pixel of the room lit twice, which takes twice the time of all the rest.
+    A shadow map would light every pixel of the room twice, which takes twice the time of everything else.
     """
 
     def __init__(self, model: mujoco.MjModel, look: Look) -> None:
         down = model.light_dir[model.light("lamp").id]
         self.flatten = np.eye(3) - np.outer(down, [0.0, 0.0, 1.0]) / down[2]
         self.stretch = 1.0 / abs(down[2])
-        """A shadow is so much longer than what casts it, at most."""
-        self.flatten[2, 2] = 1e-3  # all but flat, so that the normals are defined
+        """Maximum length of a shadow relative to the object that casts it."""
+        self.flatten[2, 2] = 1e-3  # almost flat, so that the normals are defined
         self.colour = np.array([*(_SHADOW_BRIGHTNESS * c for c in look.ground), 1.0], dtype=np.float32)
-        # faces and fingers are too small to be missed
+        # faces and fingers are too small to matter
         self.parts = np.flatnonzero((model.geom_bodyid > 0) & (model.geom_rbound > 0.03))
 
     def add(self, scene: mujoco.MjvScene) -> None:
-        """Append the shadow to a scene that holds the person."""
+        """Append the shadow to a scene that contains the person."""
         geoms = {g.objid: g for g in scene.geoms[: scene.ngeom] if g.objtype == mujoco.mjtObj.mjOBJ_GEOM}
         for part in self.parts:
             source, copy = geoms[part], scene.geoms[scene.ngeom]
@@ -74,7 +74,7 @@ class _Shadow:
 
 
 class _View:
-    """What the camera sees of the scene, or a part of that image."""
+    """Image of the scene by the camera, or a part of it."""
 
     def __init__(self, model: mujoco.MjModel, renderer: OffscreenRenderer) -> None:
         self.model, self.data, self._renderer = model, mujoco.MjData(model), renderer
@@ -82,7 +82,7 @@ class _View:
         self._camera.type, self._camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, 0
 
     def place(self, pos: np.ndarray, quat: np.ndarray) -> None:
-        """Put the moving bodies where they are."""
+        """Set the poses of the moving bodies."""
         self.data.mocap_pos, self.data.mocap_quat = pos, quat
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_camlight(self.model, self.data)
@@ -104,7 +104,7 @@ class _View:
 
 
 def _moving_part(view: _View, camera: Camera, shadow: _Shadow | None, parts: np.ndarray) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what holds some geoms and their shadows; the whole image where one is close."""
+    """Left, top, right and bottom of the region of some geoms and their shadows; the whole image if one is close."""
     whole = (0, 0, camera.width, camera.height)
     centres, reach = view.data.geom_xpos[parts], view.model.geom_rbound[parts]
     if shadow:
@@ -128,10 +128,10 @@ def render(
     rng: np.random.Generator,
     objects: tuple[ObjectMotion, ...] = (),
 ) -> Iterator[np.ndarray]:
-    """Draw a person and the ``objects`` around frame by frame: (H, W, 3) uint8 RGB.
+    """Render a person and the ``objects`` around frame by frame: (H, W, 3) uint8 RGB.
 
-    What stands still before a camera that stands still is drawn once, which saves a third of the time. ``rng`` gives
-    the grain of the floor, the positions of pictures and the colours of objects.
+    With a fixed camera, static parts are rendered once, which saves a third of the time. ``rng`` determines the grain
+    of the floor, the positions of pictures and the colours of objects.
     """
     rot, pos = body.transforms(motion)
     quat = Rotation.from_matrix(rot.reshape(-1, 3, 3)).as_quat(scalar_first=True).reshape(len(motion), -1, 4)
@@ -153,7 +153,7 @@ def render(
         parts = np.flatnonzero(np.concatenate([[False], moves])[model.geom_bodyid])
         model.cam_quat[0], model.cam_pos[0] = views[0], positions[0]
         view.place(np.where(moves[:, None], 1e4, pos[0]), quat[0])
-        still = view.draw(shadow, whole).copy()  # without what moves
+        still = view.draw(shadow, whole).copy()  # without moving parts
         for frame in range(len(motion)):
             model.cam_quat[0], model.cam_pos[0] = views[frame], positions[frame]
             view.place(pos[frame], quat[frame])

@@ -1,4 +1,4 @@
-"""The room around the person: a floor, four walls with objects on them, and the light."""
+"""The room around the person: a floor, four walls with objects on them, and light."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _TEXTURE = 256
 
 
 def furnish(spec: mujoco.MjSpec, joints: np.ndarray, camera: Camera, look: Look, rng: np.random.Generator) -> None:
-    """Build the room around camera and person, who goes where ``joints`` (T, J, 3) m are.
+    """Build the room around the camera and the person, whose joints are at ``joints`` (T, J, 3) m.
 
-    ``look`` says what floor, walls, what hangs on them, and the light are; ``rng`` gives grain, distances and pictures.
+    ``look`` defines floor, walls, wall objects and light; ``rng`` determines grain, distances and pictures.
     """
     low, high = joints.reshape(-1, 3).min(axis=0)[:2], joints.reshape(-1, 3).max(axis=0)[:2]
     middle = np.array([*(low + high) / 2.0, 0.0])
@@ -84,7 +84,7 @@ def _shine(spec: mujoco.MjSpec, camera: Camera, look: Look, target: np.ndarray) 
 
 
 def _surface(spec: mujoco.MjSpec, name: str, image: np.ndarray, repeat: float = 0.0, emission: float = 0.0) -> None:
-    """Material ``name`` with an image: ``repeat`` times a metre, or stretched once over the surface."""
+    """Add material ``name`` with an image: ``repeat`` times per metre, or stretched once over the surface."""
     texture = spec.add_texture(
         name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=image.shape[1], height=image.shape[0], nchannel=3
     )
@@ -101,7 +101,7 @@ def _surface(spec: mujoco.MjSpec, name: str, image: np.ndarray, repeat: float = 
 
 
 def _plane(spec: mujoco.MjSpec, pos: np.ndarray, frame: np.ndarray, half: tuple, skin: str | Colour) -> None:
-    """A rectangle with the axes ``frame`` (right, up, normal), of a material's name or a colour."""
+    """A rectangle with the axes ``frame`` (right, up, normal), with a material's name or a colour."""
     look = {"material": skin} if isinstance(skin, str) else {"rgba": [*skin, 1.0]}
     quat = Rotation.from_matrix(frame).as_quat(scalar_first=True)
     spec.worldbody.add_geom(
@@ -162,7 +162,7 @@ def _stripes(colour: Colour, rng: np.random.Generator) -> np.ndarray:
 
 
 def _picture(rng: np.random.Generator) -> np.ndarray:
-    """Something abstract: a ground that changes from top to bottom, rectangles and discs."""
+    """An abstract picture: a vertical gradient, rectangles and discs."""
     size = _TEXTURE // 2
     fall = np.linspace(0.0, 1.0, size)[:, None, None]
     image = (1.0 - fall) * rng.uniform(0.3, 0.9, 3) + fall * rng.uniform(0.2, 0.8, 3) * np.ones((1, size, 1))
@@ -175,7 +175,7 @@ def _picture(rng: np.random.Generator) -> np.ndarray:
 
 
 def _window(rng: np.random.Generator) -> np.ndarray:
-    """Sky over hills behind a cross of wood."""
+    """Sky over hills behind a wooden cross."""
     size = _TEXTURE // 2
     y, x = np.mgrid[:size, :size] / size
     image = np.array([0.52, 0.70, 0.92]) + (np.array([0.35, 0.22, 0.06]) * y[..., None])

@@ -1,4 +1,4 @@
-"""From where a person is seen whose objects may stand in the way."""
+"""Choice of views in which objects hide little of the person."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from exoactor_gen.mannequin.objects import ObjectMotion, surface_distance
 from exoactor_gen.mannequin.rendering.camera import Camera
 
 _FRAME_STEP = 10
-"""Frames between two that are looked at."""
+"""Every n-th frame is checked."""
 _CLEAR, _STEP, _REACH = 0.12, 0.04, 4.0
-"""m from a joint along its line of sight: where it begins to be looked at, in steps of, and up to."""
+"""m along the line of sight from a joint: start, step and end of the check."""
 _MAX_HIDDEN_SHARE = 0.05
-"""Share of the joints that may be hidden in a view that is taken without a look at others."""
+"""Share of hidden joints up to which a view is taken without checking others."""
 _MAX_HIDDEN_HAND = 0.5
-"""Likewise of elbow and wrist of a hand that acts, while it does."""
+"""The same for elbow and wrist of an acting hand, while it acts."""
 _REACH_SECONDS = 0.7
-"""Before and after a hand begins to touch an object."""
+"""s before and after a hand touches an object."""
 _TRUNK_RADIUS = 0.12
 """m, from pelvis to head."""
 
@@ -31,7 +31,7 @@ def hidden_share(
 ) -> float:
     """Share of the joints (T, J, 3) m that objects hide from a camera, over all frames.
 
-    So does the person's own trunk from ``trunk`` (T, 2, 3) m, pelvis and head, where it is given.
+    The person's own trunk, ``trunk`` (T, 2, 3) m from pelvis to head, hides as well if given.
     """
     towards = camera.positions[:, None] - joints
     distance = np.linalg.norm(towards, axis=-1)
@@ -46,7 +46,7 @@ def hidden_share(
 
 
 def _distance_from_line(points: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Distance of points (T, ..., 3) from the line between two ends (T, 2, 3)."""
+    """Distance of points (T, ..., 3) from the segment between two ends (T, 2, 3)."""
     start, end = (ends[:, k].reshape(len(ends), *[1] * (points.ndim - 2), 3) for k in range(2))
     way = end - start
     share = np.sum((points - start) * way, axis=-1) / np.sum(way * way, axis=-1)
@@ -61,7 +61,7 @@ def hand_hidden_share(
     ``joints`` (T, 55, 3) m are SMPL-X's in the world.
     """
     begin, end = contact.start, contact.end
-    if contact.kind != "gesture":  # what it holds may hide it for the rest
+    if contact.kind != "gesture":  # a held object may hide it for the rest
         begin, end = begin - _REACH_SECONDS, min(end, begin + _REACH_SECONDS)
     frames = slice(max(0, round(begin * fps)), round(end * fps) + 1, _FRAME_STEP // 2)
     arm = [BODY_JOINT_NAMES.index(f"{SIDES[contact.side]}_{joint}") for joint in ("elbow", "wrist")]
@@ -71,7 +71,7 @@ def hand_hidden_share(
 
 
 def at_frames(obj: ObjectMotion, frames: slice) -> ObjectMotion:
-    """Some frames of an object's motion."""
+    """The object's motion in some frames."""
     return replace(obj, position=obj.position[frames], rotation=obj.rotation[frames])
 
 
@@ -82,11 +82,11 @@ def clear_view(
     contacts: Sequence[Contact],
     fps: float,
 ) -> str:
-    """The view, of which ``camera_of`` gives the camera, in which a person who acts on objects is seen best.
+    """The best of the views, whose cameras ``camera_of`` returns, for a person who acts on objects.
 
-    From the side a bow and a reach are measured across the image and not in depth; from the side of the hand that acts,
-    or else the one where objects hide less, and no hand that acts is hidden most of the time, by the body neither.
-    ``joints`` (T, 55, 3) m are SMPL-X's in the world.
+    From the side a bow and a reach are measured across the image rather than in depth. The side of the acting hand is
+    preferred, or else the one with fewer hidden parts, such that no acting hand is hidden most of the time, not even by
+    the body. ``joints`` (T, 55, 3) m are SMPL-X's in the world.
     """
     left, right = (sum(contact.body.startswith(side) for contact in contacts) for side in SIDES)
     views = ["side", "side_left", "three_quarter", "three_quarter_left"]
