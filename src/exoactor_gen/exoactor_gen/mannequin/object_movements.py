@@ -9,25 +9,14 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput
-from exoactor_gen.mannequin.handling import (
-    carry,
-    close,
-    hold,
-    knock,
-    lower_hands,
-    open_up,
-    pick_up,
-    place,
-    push,
-    sweep_off,
-    toe_gap,
-    touch,
-    wipe,
-)
+from exoactor_gen.mannequin.carrying import carry, hold, pick_up, place
+from exoactor_gen.mannequin.doors_and_drawers import close, open_up
+from exoactor_gen.mannequin.handling import knock, lower_hands, touch, wipe
 from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, go_behind, turn_to, walk_along, walk_route
 from exoactor_gen.mannequin.movement import START, Movement, category_of
 from exoactor_gen.mannequin.objects import LOOSE, Held, Kicked, RoomObject
 from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_free, is_known, object_named, objects_on, shown
+from exoactor_gen.mannequin.pushing import push, sweep_off, toe_gap
 from exoactor_gen.mannequin.score import GUARD, IDLE, Score, Seat, sides_of, sign
 from exoactor_gen.mannequin.walking import turn_to_face, walk_around, walk_back_to, walk_circle, walk_past, walk_to
 

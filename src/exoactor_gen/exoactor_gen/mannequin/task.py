@@ -12,7 +12,7 @@ from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene
 from exoactor_core.task_checks import Check
 from exoactor_gen.mannequin.actions import movements_of
-from exoactor_gen.mannequin.handling import AJAR_ANGLE, DRAW_LENGTH
+from exoactor_gen.mannequin.doors_and_drawers import AJAR_ANGLE, DRAW_LENGTH
 from exoactor_gen.mannequin.movement import BESIDE, START, Movement, category_of
 from exoactor_gen.mannequin.objects import BROOM, Held, Kicked, RoomObject
 from exoactor_gen.mannequin.placement import support_of
