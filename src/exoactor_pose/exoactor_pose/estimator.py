@@ -21,10 +21,11 @@ from exoactor_pose.detection.detectors import Detector, MediapipeDetector
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.detection.people import Follower
 from exoactor_pose.fitting.camera import Camera
-from exoactor_pose.fitting.fit import USUAL_HEIGHT, Fit, Weights, fit
+from exoactor_pose.fitting.fit import USUAL_HEIGHT, Fit, fit
 from exoactor_pose.fitting.focal import focal_ratio
 from exoactor_pose.fitting.hands import HAND_SEARCH_RATE, HandFinder, hand_pose, with_hand_landmarks
 from exoactor_pose.fitting.limbs import guessed_limbs, with_resting_arms
+from exoactor_pose.fitting.terms import Weights
 from exoactor_pose.quality import Limits
 from exoactor_pose.streaming import MotionStream, follow
 from exoactor_pose.stretches import Stretch, good_stretches, whole_stretch
@@ -141,7 +142,7 @@ class VideoEstimator(Estimator):
         good = [stretch for stretch in stretches if not stretch.fault]
         if not good:
             raise Refused(
-                f"The estimated motion is too poor to hand on: {'; '.join(_fault(s) for s in stretches)}. "
+                f"The estimated motion is not good enough: {'; '.join(_fault(s) for s in stretches)}. "
                 "Use a video that shows one whole person clearly, or loosen the limits named."
             )
         best = max(good, key=lambda stretch: len(stretch.motion))
@@ -245,7 +246,7 @@ def _camera(found: Fit) -> list[str]:
     """A sentence on a camera that only seemed to turn."""
     if found.seen is None or not found.seen.camera_travels or found.seen.camera_rotation is not None:
         return []
-    return ["The camera is taken to move along without turning: so the person's motion is the likelier."]
+    return ["The camera is assumed to move along without turning, which makes the person's motion more plausible."]
 
 
 def _coverage(best: Stretch, stretches: list[Stretch], duration: float) -> list[str]:

@@ -22,12 +22,14 @@ from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import Detector
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.camera import Camera
-from exoactor_pose.fitting.fit import USUAL_HEIGHT, Common, Fit, PreviousFit, Weights, fit
+from exoactor_pose.fitting.fit import USUAL_HEIGHT, Fit, PreviousFit, fit
 from exoactor_pose.fitting.hands import hand_pose, with_hand_landmarks
 from exoactor_pose.fitting.limbs import with_resting_arms
+from exoactor_pose.fitting.terms import Common, Weights
 from exoactor_pose.video.camera_motion import CameraMotion
 from exoactor_pose.video.cuts import MAX_GAP_SECONDS
-from exoactor_pose.video.landmark_tracking import HandFinder, Tracker, frame_step
+from exoactor_pose.video.landmark_tracking import frame_step
+from exoactor_pose.video.person_tracker import HandFinder, Tracker
 
 SEGMENT_SECONDS = 1.0
 """s of motion per segment."""

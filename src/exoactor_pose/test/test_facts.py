@@ -14,7 +14,8 @@ from exoactor_pose.detection.detectors import MediapipeDetector, Pose
 from exoactor_pose.detection.people import Person, has_company
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.video.camera_motion import CameraMotion
-from exoactor_pose.video.landmark_tracking import Tracker, detect
+from exoactor_pose.video.landmark_tracking import detect
+from exoactor_pose.video.person_tracker import Tracker
 
 FPS, SIDE = 12.0, 320
 RED, BLUE = (200, 40, 40), (40, 40, 200)

@@ -11,11 +11,12 @@ from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.banded import Banded
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.contacts import contacts_of
-from exoactor_pose.fitting.fit import Common, Weights, _Problem, fit
+from exoactor_pose.fitting.fit import _Problem, fit
 from exoactor_pose.fitting.focal import focal_ratio
 from exoactor_pose.fitting.initial import initial_pose
 from exoactor_pose.fitting.left_right_swaps import fix_front_back_flips, fix_left_right_swaps
 from exoactor_pose.fitting.skeleton import CAMERA, POSE, VARIABLES, Skeleton, State
+from exoactor_pose.fitting.terms import Common, Weights
 
 FPS = 30.0
 JOINT = {name: 3 * (k - 1) for k, name in enumerate(BODY_JOINT_NAMES)}

@@ -12,8 +12,9 @@ from exoactor_pose.detection.people import Follower, Person, bhattacharyya, colo
 from exoactor_pose.detection.people_tracks import Sightings
 from exoactor_pose.video import landmark_tracking
 from exoactor_pose.video.cuts import CERTAIN_CUT, POSSIBLE_CUT, CutFinder, find_stretches
-from exoactor_pose.video.landmark_tracking import Tracker, _follows_most_prominent
+from exoactor_pose.video.landmark_tracking import _follows_most_prominent
 from exoactor_pose.video.landmark_tracking import detect as detect_all
+from exoactor_pose.video.person_tracker import Tracker
 
 FPS = 15.0
 RED, BLUE, GREY = (200, 40, 40), (40, 40, 200), (128, 128, 128)

@@ -11,9 +11,10 @@ from exoactor_pose.detection.anatomy import landmark_points
 from exoactor_pose.detection.detectors import Pose
 from exoactor_pose.detection.people import Person
 from exoactor_pose.fitting.camera import Camera
-from exoactor_pose.fitting.fit import Weights, fit
+from exoactor_pose.fitting.fit import fit
+from exoactor_pose.fitting.terms import Weights
 from exoactor_pose.streaming import MotionStream, joined
-from exoactor_pose.video.landmark_tracking import Tracker
+from exoactor_pose.video.person_tracker import Tracker
 
 FPS = 15.0
 CAMERA = Camera(520, 520, 320, 240, pitch=0.12, height=1.5)

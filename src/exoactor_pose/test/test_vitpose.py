@@ -7,7 +7,7 @@ from exoactor_core.errors import BadInput, Missing
 from exoactor_core.stages import load_backend
 from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.detectors import Person
-from exoactor_pose.video.landmark_tracking import Tracker
+from exoactor_pose.video.person_tracker import Tracker
 from exoactor_pose.vitpose import VitposeDetector, landmarks_of
 
 POSE_SIZE = {"height": 256, "width": 192}

@@ -16,8 +16,9 @@ from exoactor_core.body import BodyModel
 from exoactor_core.stages import Progress, no_progress
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.camera import Camera
-from exoactor_pose.fitting.fit import COMPARISON_ITERATIONS, COMPARISON_RATE, Weights, fit
+from exoactor_pose.fitting.fit import COMPARISON_ITERATIONS, COMPARISON_RATE, fit
 from exoactor_pose.fitting.parallel import in_parallel
+from exoactor_pose.fitting.terms import Weights
 
 RATIOS = np.array([0.6, 1.0, 1.9])
 """Focal lengths that are tried, relative to the assumed one."""
