@@ -1,13 +1,14 @@
-"""Hands that meet objects where they are, rather than where they were when the motion was made.
+"""Correction of the arms so that hands meet objects at their observed poses.
 
-The robot sways, does not stand where the motion has it, and objects are beside where the scene has them. Until a hand
-touches its object, the arm follows the motion as seen from the object's observed pose, by inverse kinematics from where
-pelvis and torso are. From the touch on the correction is held: an arm that went on correcting would pull at what is
-held whenever the body sways, and the body would answer. What is carried goes over to the correction of what it is put
-on, or into, on the way there. How much higher and more upright the body is than the motion has it, as trackers are that
-do not crouch as low, is made up for slowly, and while two hands hold something, too: one arm that is stretched out with
-a load bends the body, and would be drawn back for that. Two hands that carry something are kept as high and as level as
-the motion has them, by where they are measured to be, and higher for what slips down between them.
+The robot sways and deviates from the motion's path, and objects deviate from their poses in the scene. Until a hand
+touches its object, the arm follows the motion relative to the object's observed pose, by inverse kinematics from the
+measured poses of pelvis and torso. From the touch on, the correction is constant: an arm that continued to correct
+would pull at the held object whenever the body sways, and the body would react. On the way to a support or container,
+the correction of a carried object changes to that of the support. Deviations of the body's height and tilt (trackers
+may crouch less deeply than the motion) are compensated slowly, also while two hands hold something, but not for one
+hand: an outstretched arm with a load bends the body, and would be drawn back by the compensation. Two hands that carry
+something are kept at the motion's height and level by feedback of their measured poses, and higher if the object slips
+down between them.
 """
 
 from __future__ import annotations
@@ -28,55 +29,55 @@ from exoactor_core.rotations import about_z, wrap, yaw_from_quat
 from exoactor_core.scene import MAX_STEP_HEIGHT, Scene, SceneObject
 
 MAX_SHIFT, MAX_TURN = 0.15, 0.35
-"""m and rad by which an object may be beside its place in the scene and still be reached for."""
+"""m and rad, maximum deviation of an object from its pose in the scene that is corrected."""
 MAX_JUMP = 0.3
-"""m between two observations of an object: what is farther is taken for another object, or an error."""
+"""m between two observations of an object: beyond it, the second is considered another object, or an error."""
 CONFIRMED = 15
-"""Observations in a row after which an object is believed to be where it jumped to."""
+"""Consecutive observations after which an object's jump is accepted."""
 MAX_SPEED = 0.5
-"""m/s and rad/s with which a correction changes."""
-_LEAD, _RELEASE = 2.0, 0.6  # s before a contact from which its correction is followed, and after it until it ends
-_ADVANCE = 1.4, 0.7  # s before a contact in which the arm goes over to the correction: before, the hand is at the trunk
-_RAISE = 0.8  # s before that in which the hand is raised: a robot with raised arms does not get where it should stand
+"""m/s and rad/s, maximum rate of change of a correction."""
+_LEAD, _RELEASE = 2.0, 0.6  # s before a contact at which its correction starts, and after it at which it ends
+_ADVANCE = 1.4, 0.7  # s before a contact between which the correction is blended in: earlier, the hand is at the trunk
+_RAISE = 0.8  # s before that in which the hand is raised: a robot with raised arms misses its place
 _SMOOTHING, _OBJECT_SMOOTHING = 0.1, 0.2  # s, time constants: the body sways at about 0.5 Hz
-_POSTURE_SMOOTHING = 0.5  # s, likewise, of height and tilts, which answer to the arms
-_POSTURE = [2, 3, 4, 7, 8]  # of the sway: the pelvis' height and tilt, the waist's
-_PLANAR = [0, 1, 5, 6]  # of the sway: the pelvis' position and heading, the waist's yaw
-_FOLLOWING = 0.5  # s, time constant with which the whole motion follows the object in the end
+_POSTURE_SMOOTHING = 0.5  # s, likewise, of height and tilts, which react to the arms
+_POSTURE = [2, 3, 4, 7, 8]  # in the sway: height and tilt of the pelvis, roll and pitch of the waist
+_PLANAR = [0, 1, 5, 6]  # in the sway: position and heading of the pelvis, yaw of the waist
+_FOLLOWING = 0.5  # s, final time constant with which the whole motion follows the object
 _DROOP_GAIN, _MAX_DROOP = 1.5, 0.3
-"""1/s and rad: by what a joint of an arm stays short of its target, by its encoder, it is moved on until the touch."""
+"""1/s and rad, gain and limit of the integral by which an arm's joints reach their targets before the touch."""
 _LEVEL_GAIN, _LEVEL_SHARE, _MAX_LEVEL = 1.0, 0.8, np.array([0.08, 0.4, 0.4])
-"""1/s, a share, and m, rad, rad: by what a hand that carries something with the other is lower, or tilted otherwise,
-than the motion has it, its target is moved on: a load that tips to one side would go on tipping, and slips between
-palms that turn to and fro with the body's steps."""
-_LEVEL_SECONDS = 0.4  # s in which that comes, and goes
+"""1/s, 1, and m, rad, rad: integral and proportional gain and limits of the feedback on height and tilt of two hands
+that carry something: a load that tips to one side would continue to tip, and slips between palms that turn to and fro
+with the body's steps."""
+_LEVEL_SECONDS = 0.4  # s in which it is blended in, and out
 _SLIP_SMOOTHING, _SLIP_TOLERANCE, _MAX_SLIP = 0.5, 0.01, 0.10
-"""s, time constant with which two hands are raised over the motion's for what has slipped down between them; m of slip
-that is not seen for noise, and beyond that, that is made up for."""
-_LOST_DISTANCE = 0.3  # m farther from a hand than it was taken at which, `CONFIRMED` times, what is held is lost
-_LIFTED = 1.0  # s after a touch from which what is held is on its way to where it is put
-_CHASED = 0.4  # s before a contact from which an object is not followed any more: the hand may push it already
-_BODY_LEAD = 1.3  # s before a contact of seat or foot from which the body is on its way to it
-_SWING_LEAD = 0.7  # s before a foot is over something from which the body shifts to the other one
-_MIN_STEP_HEIGHT = 0.02  # m: what is lower is not stepped over, but on
-_STEPS = 3  # of the inverse kinematics in a frame
-_DAMPING, _REST, _TURN_WEIGHT = 1e-3, 0.01, 0.15  # of its least squares: m/rad, m/rad towards the motion, m/rad
+"""s, time constant with which two hands are raised above the motion's to compensate for slip; m of slip that is
+attributed to noise, and maximum compensation beyond it."""
+_LOST_DISTANCE = 0.3  # m from a hand beyond the grip: after `CONFIRMED` such observations an object is lost
+_LIFTED = 1.0  # s after a touch at which a held object is on its way to its support
+_CHASED = 0.4  # s before a contact at which an object is no longer followed: the hand may push it already
+_BODY_LEAD = 1.3  # s before a contact of seat or foot at which the body starts to move towards it
+_SWING_LEAD = 0.7  # s before a foot is above an object at which the body shifts to the other foot
+_MIN_STEP_HEIGHT = 0.02  # m: lower objects are stepped on rather than over
+_STEPS = 3  # of the inverse kinematics per frame
+_DAMPING, _REST, _TURN_WEIGHT = 1e-3, 0.01, 0.15  # of its least squares, m/rad: the second pulls to the motion
 _MAX_STEP = 0.2  # rad
-_MAX_CORRECTION = 1.0  # rad from the motion's joints: beyond is another branch of solutions, where an arm gets stuck
+_MAX_CORRECTION = 1.0  # rad from the motion's joints: beyond lies another branch of solutions, where an arm gets stuck
 _MARGIN = 0.02  # rad from the joints' limits
 
 
 @dataclass(frozen=True)
 class _Target:
-    """What the motion is on its way to."""
+    """An object that the motion meets."""
 
     object: str
     until: int
-    """Frame from which the hand reaches for it, or over it, the body sits down, or the foot is swung at or over it."""
+    """Frame at which the hand starts to reach for it, the body to sit down, or the foot to swing at or over it."""
     pose: np.ndarray
     """(7,) of the object in the scene."""
     turns: bool
-    """It is seen whether it is turned about the vertical: it is not round."""
+    """Its yaw can be observed: it is not round."""
 
 
 @dataclass(frozen=True)
@@ -89,22 +90,22 @@ class _HandContact:
     end: int
     last: int
     holds: bool
-    """The hand takes the object with it."""
+    """The hand grasps the object."""
     together: bool
-    """So does the other hand."""
+    """The other hand grasps it as well."""
     put_on: _Target | None
-    """What the object is put on, or into."""
+    """Object on or into which it is put."""
     pivot: np.ndarray
-    """(T, 3) m, about which the hands are turned: what they hold, or the object in the scene."""
+    """(T, 3) m, point about which the correction turns the hands: the held object, or the object in the scene."""
     grip: np.ndarray
-    """(3,) m from the object's frame to the hand as the motion takes it."""
+    """(3,) m from the object's frame to the hand at the grasp in the motion."""
 
     def _lifted_for(self, frame: int) -> float:
-        """For how many frames what is held has been off what it stood on, or still is, whichever is less."""
+        """Number of frames since the object was lifted off its support, or until it is put down, whichever is less."""
         return min(frame - self.begin - _LIFTED * POLICY_RATE, self.end - _CHASED * POLICY_RATE - frame)
 
     def in_hand(self, frame: int) -> bool:
-        """Whether the hand holds the object, off what it stood on."""
+        """Whether the hand holds the object lifted off its support."""
         return self.holds and self._lifted_for(frame) > 0.0
 
     def carries(self, frame: int) -> bool:
@@ -112,7 +113,7 @@ class _HandContact:
         return self.carried(frame) > 0.0
 
     def carried(self, frame: int) -> float:
-        """How much both hands carry the object, in [0, 1]."""
+        """Degree to which both hands carry the object, in [0, 1]."""
         return self.together * float(smoothstep(self._lifted_for(frame) / (_LEVEL_SECONDS * POLICY_RATE)))
 
     def weight(self, frame: int) -> float:
@@ -123,10 +124,10 @@ class _HandContact:
 
 
 class HandReach:
-    """Corrects the arms of a motion's frames; ``scene`` holds the objects as the motion has them.
+    """Corrects the arms in the frames of a motion; ``scene`` holds the objects at the motion's poses.
 
-    Objects that are not observed, or no longer, count as where they were last seen, at first in the scene. One that
-    jumps is ignored until it was seen there `CONFIRMED` times. Wherever it is, the correction is bounded, and changes
+    Objects without a recent observation are assumed at their last observed poses, initially those of the scene. One
+    that jumps is ignored until it was observed there `CONFIRMED` times. The correction is always bounded, and changes
     no faster than `MAX_SPEED`.
     """
 
@@ -143,22 +144,22 @@ class HandReach:
         starts = [target.until - round(_RAISE * POLICY_RATE) for target in of_hands]
         starts += [target.until for target in others]
         self.stances = frozenset(_standing_frame(reference.motion, start) for start in starts)
-        """Frames of the motion at which the robot must stand in its place, since it meets an object next."""
+        """Frames of the motion at which the robot must stand in its place because it meets an object next."""
         self._observed: dict[str, np.ndarray] = {}
         self.ignored: dict[str, int] = {}
-        """How many observations of each object were too far from the one before to be believed."""
-        self._elsewhere: dict[str, list[np.ndarray]] = {}  # of each object that jumped, what was observed since
+        """Number of observations of each object that were rejected as jumps."""
+        self._elsewhere: dict[str, list[np.ndarray]] = {}  # observations of each object since it jumped
         self._shift = np.zeros((len(self._contacts), 3))
         self._moved = np.zeros(2)
-        self._led = np.zeros(len(self._contacts))  # m by which motion and hand together were moved
+        self._led = np.zeros(len(self._contacts))  # m, total correction of motion and hand
         self._sway = np.zeros(9)  # m, rad, rad: position and rotation vector of the pelvis, joints of the waist
         self._kinematics = ArmKinematics()
         self._arms: dict[str, np.ndarray] = {}
         self._droop = {hand: np.zeros(7) for hand in HAND_LINKS}
-        self._news: set[str] = set()  # objects that were observed since the last frame
-        self._away = np.zeros(len(self._contacts), dtype=int)  # observations in a row of what is far from its hand
-        self._slip = np.zeros(len(self._contacts))  # m by which what is carried is lower between the hands
-        self._level = np.zeros((len(self._contacts), 3))  # m, rad, rad: upwards, about the ways ahead and to the left
+        self._news: set[str] = set()  # objects observed since the last frame
+        self._away = np.zeros(len(self._contacts), dtype=int)  # consecutive observations far from the hand
+        self._slip = np.zeros(len(self._contacts))  # m by which a carried object has slipped down between the hands
+        self._level = np.zeros((len(self._contacts), 3))  # m, rad, rad: up, about the forward and the left direction
 
     def follows(self, object_id: str) -> bool:
         """Whether the motion touches an object, or puts something on it."""
@@ -169,7 +170,7 @@ class HandReach:
         return sum(contact.holds and contact.begin <= index < contact.end for contact in self._contacts) == 1
 
     def observe(self, object_id: str, pose: np.ndarray) -> None:
-        """Take in an object's pose (7,), m and w, x, y, z, in the odometry's frame."""
+        """Update an object's pose (7,), m and w, x, y, z, in the odometry's frame."""
         if object_id not in self._objects:
             return
         if _far(pose, self._observed.get(object_id, pose)):
@@ -183,29 +184,29 @@ class HandReach:
         self._news.add(object_id)
 
     def moved(self, index: int, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
-        """(2,) m by which the motion is moved to meet the object that it goes to next, until the hand reaches for it.
+        """(2,) m by which the motion is moved to meet its next object, until the hand reaches for it.
 
-        ``index`` and ``to_odometry`` are as of `corrected`, the latter without what this returns.
+        ``index`` and ``to_odometry`` are as in `corrected`, the latter without the result of this method.
         """
         holding = any(contact.first <= index < contact.begin for contact in self._contacts)
         target = next((target for target in self._targets if index < target.until), None)
         if target is not None and not holding:
             off = self._displacement(target, to_odometry)[:2]
             ticks = _FOLLOWING * POLICY_RATE
-            if target is not self._targets[0]:  # it still stands before the one before, and goes over on the way
+            if target is not self._targets[0]:  # it still stands at the previous one, and changes on the way
                 ticks = max(ticks, 0.5 * (target.until - index))
             self._moved = self._moved + (off - self._moved) / ticks
         return self._moved
 
     @property
     def lost(self) -> str:
-        """Id of an object that hands should have, and have not; empty: none."""
+        """Id of an object that the hands have lost; empty: none."""
         gone = np.flatnonzero(self._away >= CONFIRMED)
         return self._contacts[gone[0]].target.object if len(gone) else ""
 
     @property
     def notes(self) -> list[str]:
-        """What was done about each object, one sentence each."""
+        """Sentences on the correction for each object."""
         notes = []
         for name in dict.fromkeys(contact.target.object for contact in self._contacts):
             led = max(float(self._led[k]) for k, contact in enumerate(self._contacts) if contact.target.object == name)
@@ -220,11 +221,19 @@ class HandReach:
     def corrected(
         self, index: int, frame: Frame, sway: np.ndarray, to_odometry: tuple[np.ndarray, float], joint_pos: np.ndarray
     ) -> Frame:
-        """The frame, ``index`` of the motion, with the arms moved; ``frame`` is in the odometry's frame.
+        """Correct the arms in a frame of the motion, number ``index``.
 
-        ``sway`` (6,) m, rad is how far the pelvis is from the frame's, and the rotation vector from its orientation, in
-        the odometry's frame, in which ``to_odometry`` says where the motion's origin is, (2,) m, and how far it is
-        turned, rad. ``joint_pos`` (29,) rad is measured.
+        Parameters
+        ----------
+        frame
+            In the odometry's frame.
+        sway
+            (6,) m, rad: position and rotation vector of the measured pelvis relative to the frame's, in the odometry's
+            frame.
+        to_odometry
+            Position (2,) m and yaw, rad, of the motion's origin in the odometry's frame.
+        joint_pos
+            (29,) rad, measured.
         """
         acting = [(k, t) for k, t in enumerate(self._contacts) if t.first <= index < t.last]
         if not acting or frame.position is None:
@@ -238,7 +247,7 @@ class HandReach:
         share = np.full(9, follows if touching else 1.0 / _SMOOTHING)
         share[_POSTURE] = 1.0 / _POSTURE_SMOOTHING
         now = np.concatenate([sway, (joint_pos - frame.joint_pos)[WAIST]])
-        if carries:  # before the body as the motion has it, not where the body stood as the hands took it
+        if carries:  # in front of the motion's body, not of where the body stood at the grasp
             now[_PLANAR] = 0.0
         if touching == 1:
             now[_POSTURE] = 0.0  # the arm's load bends the body
@@ -272,7 +281,7 @@ class HandReach:
         return replace(frame, joint_pos=joints)
 
     def _follow(self, k: int, index: int, at: int, to_odometry: tuple[np.ndarray, float]) -> None:
-        """Take the correction of a contact on to that of what the hand is on its way to; between them it is held."""
+        """Move the correction of a contact towards that of the hand's next object; otherwise it is constant."""
         contact, ticks, chased = self._contacts[k], _OBJECT_SMOOTHING * POLICY_RATE, _CHASED * POLICY_RATE
         if index < contact.begin - chased:
             target = contact.target
@@ -293,7 +302,7 @@ class HandReach:
             self._led[k] = np.linalg.norm(self._moved + self._shift[k, :2])
 
     def _displacement(self, what: _Target, to_odometry: tuple[np.ndarray, float]) -> np.ndarray:
-        """(3,) m, m, rad: of the object from where the scene has it, bounded, in the odometry's frame."""
+        """(3,) m, m, rad: deviation of the object from its pose in the scene, bounded, in the odometry's frame."""
         observed = self._observed.get(what.object)
         if observed is None:
             return np.zeros(3)
@@ -315,7 +324,7 @@ class HandReach:
         return middle + turned @ (point - middle) + (*shift[:2], 0.0), turned @ placed @ self._turns[contact.hand][at]
 
     def _watch(self, k: int, follows: bool) -> None:
-        """Take in how far from the measured hand an object is that it holds, and how far it has slipped down."""
+        """Update whether a held object is far from the measured hand, and how far it has slipped down."""
         contact = self._contacts[k]
         if contact.target.object not in self._news:
             return
@@ -328,19 +337,16 @@ class HandReach:
             self._slip[k] += (slip - self._slip[k]) / (_SLIP_SMOOTHING * POLICY_RATE)
 
     def _off_level(self, hand: str, point: np.ndarray, rotation: np.ndarray, heading: np.ndarray) -> np.ndarray:
-        """(3,) m, rad, rad: how far a measured hand has to rise to its target, and tilt about x and y.
-
-        x is the way ahead that a rotation (3, 3) gives, y that to the left.
-        """
+        """(3,) m, rad, rad: error of a measured hand in height, and in tilt about x and y of ``heading`` (3, 3)."""
         pose, _ = self._kinematics.hand(hand)
         rise = (point - pose.act(np.array(HAND_POINT)))[2]
         tilt = heading.T @ pin.log3(rotation @ pose.rotation.T)
         return np.array([rise, *tilt[:2]])
 
     def _solve(self, hand: str, q: np.ndarray, point: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-        """Joints (7,) of an arm by damped least squares, from those of the last frame on.
+        """Joints (7,) of an arm by damped least squares, starting from those of the last frame.
 
-        The damping grows with the squared error, so that what is out of reach makes no oscillation (T. Sugihara,
+        The damping grows with the squared error, which avoids oscillation at targets out of reach (T. Sugihara,
         "Solvability-unconcerned inverse kinematics by the Levenberg-Marquardt method", IEEE T-RO 27, 2011).
         """
         arm = ARMS[hand]
@@ -371,13 +377,13 @@ class HandReach:
 
 
 def _configuration(frame: Frame, sway: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:
-    """Configuration (36,) with a pelvis that is moved and turned by ``sway`` (6,) m, rad from a frame's."""
+    """Configuration (36,) with the frame's pelvis moved and turned by ``sway`` (6,) m, rad."""
     turn = Rotation.from_rotvec(sway[3:]) * Rotation.from_matrix(frame.rotation)
     return np.concatenate([frame.position + sway[:3], turn.as_quat(), joint_pos])
 
 
 def _hand_contacts(reference: Reference, scene: Scene, points: dict[str, np.ndarray]) -> Iterator[_HandContact]:
-    """The hands' contacts; ``points`` (T, 3) m are where each hand is."""
+    """The hands' contacts; ``points`` (T, 3) m are the positions of each hand."""
     contacts = [contact for contact in reference.motion.object_contacts if contact.body in HAND_LINKS]
     for contact in contacts:
         begin, end = reference.frame_at(contact.start), reference.frame_at(contact.end)
@@ -398,7 +404,7 @@ def _hand_contacts(reference: Reference, scene: Scene, points: dict[str, np.ndar
 
 
 def _met_otherwise(reference: Reference, scene: Scene) -> Iterator[_Target]:
-    """What other parts than hands meet: what is sat on, kicked, and stepped over."""
+    """Objects that other parts than hands meet: those sat on, kicked, and stepped over."""
     for contact in reference.motion.object_contacts:
         if contact.body not in HAND_LINKS:
             yield _target_of(scene[contact.object], reference.frame_at(contact.start) - round(_BODY_LEAD * POLICY_RATE))
