@@ -50,7 +50,7 @@ def plan(inputs: Sequence[Path], output: Path, format_: str) -> dict[Path, Path]
         else:
             files[given] = Path(given.name)
     if not files:
-        raise BadInput(f"There is no .npz or .bvh in {', '.join(str(p) for p in inputs)}.")
+        raise BadInput(f"There is no .npz or .bvh file in {', '.join(str(p) for p in inputs)}.")
     out: dict[Path, Path] = {}
     source: dict[Path, Path] = {}
     for path, name in files.items():

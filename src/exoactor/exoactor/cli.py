@@ -254,7 +254,7 @@ def estimate(
         try:
             clip = Video.load(file)
         except BadInput as error:
-            others = f" Motions that are read: {SUPPORTED_FORMATS}." if file.exists() else ""
+            others = f" Supported motion files: {SUPPORTED_FORMATS}." if file.exists() else ""
             raise BadInput(f"{error}{others}") from None
         backends = Backends(settings, estimate=estimator)
     with progress_bars(json_) as bars:
@@ -303,7 +303,7 @@ def retarget(
         retarget_many(human, output, format_ or "npz", jobs, backends, json_)
         return
     if len(human) > 1 or human[0].is_dir():
-        raise BadInput(f"There may be many motions, but {output} is one file: name a folder with -o.")
+        raise BadInput(f"Several motions cannot be written to one file, {output}: name a folder with -o.")
     format_ = format_ or robot_format(output)
     check_file(output, f".{ROBOT_FORMATS[format_].rpartition('.')[2]}")  # .beyondmimic.npz is an .npz, too
     motion = load_human(human[0])

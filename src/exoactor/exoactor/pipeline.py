@@ -140,7 +140,7 @@ class InProcessStages:
 
     def track(self, motion: RobotMotion, progress: Progress, context: MotionContext) -> Tracking:
         """No robot is driven from here."""
-        raise BadInput("A robot is driven by the graph alone: start it ('exoactor up') and send the task.")
+        raise BadInput("Only the ROS graph drives a robot: start it ('exoactor up') and send the task.")
 
 
 def instruction_of(text: str, plan: dict[str, Any] | None) -> str:

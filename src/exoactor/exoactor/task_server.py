@@ -291,7 +291,7 @@ class _Task:
         while late := self._late(execute):
             if self._cancelled():
                 raise Cancelled("The task was cancelled.")
-            self._feedback(self.report.failed_stage, 0.0, f"no sign of life of '{late}' yet", period=1.0)
+            self._feedback(self.report.failed_stage, 0.0, f"waiting for the node '{late}'", period=1.0)
             time.sleep(TICK)
         asked = GenerateRequest(self.report.instruction, image, plan, scene=convert.scene_from_message(request.scene))
         return Task(asked, execute, self._parameter("tries"), request.require_approval)

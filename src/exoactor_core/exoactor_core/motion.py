@@ -198,7 +198,7 @@ class RobotMotion:
         set_ = object.__setattr__
         names = tuple(str(n) for n in self.joint_names)
         if names != JOINT_NAMES:
-            wrong = [f"'{a}' stands where '{b}' should" for a, b in zip(names, JOINT_NAMES, strict=False) if a != b]
+            wrong = [f"'{a}' in place of '{b}'" for a, b in zip(names, JOINT_NAMES, strict=False) if a != b]
             first = wrong[0] if wrong else f"there are {len(names)} names"
             raise BadInput(f"joint_names are not the G1's 29 joints in Unitree's motor order: {first}.")
         set_(self, "joint_names", names)

@@ -364,7 +364,9 @@ def _collisions(scene: Scene) -> list[str]:
             elif not names[1]:
                 found.append(f"The {names[0]} is where the robot starts: move it {_ROBOT_RADIUS:g} m away.")
             else:
-                found.append(f"The {names[0]} and the {names[1]} stand {100 * depth:.1f} cm in each other: move one.")
+                found.append(
+                    f"The {names[0]} and the {names[1]} stand {100 * depth:.1f} cm inside each other: move one."
+                )
     if found:
         return found
     for i, obj in enumerate(scene.objects):

@@ -75,7 +75,7 @@ class Video:
                 f"{name} cannot be read as a video ({reason(error)}): it is not one, or it is cut off."
             ) from None
         if not 0 < fps <= MAX_FPS:
-            raise BadInput(f"{name} states a rate of {fps:.5g} frames a second: up to {MAX_FPS:.0f} are read.")
+            raise BadInput(f"{name} claims {fps:.5g} frames per second, but at most {MAX_FPS:.0f} are supported.")
         return cls(data, fps, width, height, _read_intrinsics(metadata, width, height), _read_height(metadata), notes)
 
     @classmethod

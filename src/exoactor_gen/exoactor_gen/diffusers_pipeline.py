@@ -94,7 +94,7 @@ class Pipeline:
         if on_cpu and offload != "none":
             raise BadInput(f"The option offload={offload} moves parts to a GPU, but the device is the CPU: leave it.")
         if on_cpu and dtype == "float16":
-            raise BadInput("CPUs do not calculate in float16: take bfloat16 or float32.")
+            raise BadInput("CPUs do not compute in float16: use bfloat16 or float32.")
         self.dtype = dtype if dtype != "auto" else "float32" if on_cpu else "bfloat16"
         folder = Path(model).expanduser()
         self.where = str(folder) if folder.is_dir() else model

@@ -33,7 +33,7 @@ class VideoModelOptions(BaseOptions):
     embody_url: str = ""
     """Base URL of a server with OpenAI's or Gemini's protocol; its key is read from EXOACTOR_IMAGE_KEY."""
     embody_tries: Annotated[int, Interval(ge=1, le=20)] = 4
-    """Images that are generated, at most, until one whole person stands where the robot stood."""
+    """Maximum number of images generated until one whole person stands where the robot stood."""
     robot: str = ""
     """Bounding box of the robot in the image: left,top,right,bottom in px; empty: it is detected."""
     extra: str = ""

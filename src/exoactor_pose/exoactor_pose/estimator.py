@@ -80,7 +80,7 @@ class VideoEstimator(Estimator):
         super().__init__(**options)
         given = self.options
         if 0.0 < given.person_height < 0.5:
-            raise BadInput(f"A person is not {given.person_height:g} m tall: give 0.5 to 2.5 m (or 0: left open).")
+            raise BadInput(f"A person is not {given.person_height:g} m tall: give 0.5 to 2.5 m (or 0: unknown).")
         self.body = BodyModel.load(given.body_model or None)
         self.person = Follower(given.person).choice
         coarse = given.iterations * 2 // 5

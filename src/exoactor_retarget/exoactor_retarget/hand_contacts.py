@@ -225,7 +225,7 @@ def check_one_hand(obj: SceneObject, bottom: float, does: str) -> None:
     if height < _MIN_ONE_HAND_HEIGHT:
         raise Refused(
             f"The robot cannot {does.format(obj.category)} with one hand: it would hold it {100 * height:.0f} cm over "
-            f"the floor, and one hand gets down to {100 * _MIN_ONE_HAND_HEIGHT:.0f} cm. A table or a stand will do."
+            f"the floor, and one hand gets down to {100 * _MIN_ONE_HAND_HEIGHT:.0f} cm. Put it on a table or a stand."
         )
 
 

@@ -269,7 +269,7 @@ def interaction_from_message(message: Any) -> Interaction | None:
     if scene is not None:
         return Interaction(scene, contacts, checks)
     if contacts or checks:
-        raise BadInput("There are contacts or checks, but no scene with objects that they are of: give the scene, too.")
+        raise BadInput("There are contacts or checks, but no scene with their objects: give the scene, too.")
     return None
 
 
@@ -290,9 +290,9 @@ def _object_from_message(message: msg.SceneObject) -> dict[str, Any]:
     shapes = []
     kinds = {number: kind for kind, number in _PRIMITIVES.items()}
     if len(message.primitives) != len(message.primitive_poses):
-        raise BadInput(f"The object '{message.id}' has not as many primitive_poses as primitives.")
+        raise BadInput(f"The object '{message.id}' needs one of primitive_poses for each of its primitives.")
     if not len(message.meshes) == len(message.mesh_sizes) == len(message.mesh_poses):
-        raise BadInput(f"The object '{message.id}' has not as many mesh_sizes and mesh_poses as meshes.")
+        raise BadInput(f"The object '{message.id}' needs one of mesh_sizes and mesh_poses for each of its meshes.")
     for primitive, pose in zip(message.primitives, message.primitive_poses, strict=True):
         kind, d = kinds.get(primitive.type, ""), list(primitive.dimensions)
         wanted = {"box": 3, "sphere": 1, "cylinder": 2}.get(kind)

@@ -72,7 +72,7 @@ class Mannequin(Generator):
         super().__init__(**options)
         if 0.0 < self.options.stature < 1.2:
             raise BadInput(
-                f"The stature is {self.options.stature} m, but it must lie between 1.2 and 2.1 (or be 0: left open)."
+                f"The stature is {self.options.stature} m, but it must lie between 1.2 and 2.1 (or be 0: random)."
             )
         self.body = BodyModel.load(self.options.body or None)
 

@@ -179,7 +179,7 @@ class DiffusersVideo(Generator):
         lacking = sorted(set(lacking) - {"prompt", "image", *self.extra})
         if lacking:
             raise BadInput(
-                f"The pipeline {self.pipeline.kind.__name__} of {model} makes videos of more than words and an image: "
+                f"The pipeline {self.pipeline.kind.__name__} of {model} needs more than a text and an image: "
                 f"it wants {', '.join(lacking)}."
             )
         unknown = set(self.extra) - set(self.pipeline.takes)
@@ -337,7 +337,9 @@ class DiffusersVideo(Generator):
             count = len(pipe.tokenizer(prompt.text).input_ids) if getattr(pipe, "tokenizer", None) else 0
             if not budget or count <= budget:
                 return prompt
-        notes.append(f"The model reads {budget} tokens, but the prompt has {count}: its end is lost. Shorten the plan.")
+        notes.append(
+            f"The model reads {budget} tokens, but the prompt has {count}: its end is cut off. Shorten the plan."
+        )
         return prompt
 
     def _arguments(self, prompt: Prompt, image: np.ndarray | None, seed: int, wanted: VideoFormat) -> dict[str, Any]:

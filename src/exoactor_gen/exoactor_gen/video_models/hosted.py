@@ -291,7 +291,9 @@ class Hosted(Generator):
             reason = str(error)
         except (LookupError, TypeError, AttributeError, StopIteration):
             reason = "it is not in the form that is known"
-        notes["note"] = f"What {model} takes could not be read ({reason}): it was asked as {self.default_model} is."
+        notes["note"] = (
+            f"What {model} takes could not be read ({reason}): the fields of {self.default_model} were sent."
+        )
         return None
 
     def _check_seconds(self, lengths: tuple[int, ...]) -> None:

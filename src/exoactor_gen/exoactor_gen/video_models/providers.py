@@ -219,18 +219,18 @@ class Sora(Hosted):
     title = "Sora"
     home = "https://api.openai.com/v1"
     needs_url = (
-        "OpenAI closed its Videos API on 2026-09-24: set the option base_url to a server of one's own that speaks it, "
+        "OpenAI closed its Videos API on 2026-09-24: set the option base_url to your own server with the same API, "
         "such as vLLM-Omni."
     )
     key_name = "OPENAI_API_KEY"
-    key_from = "from platform.openai.com; a server of one's own, in base_url, may want none"
+    key_from = "from platform.openai.com; your own server, in base_url, may need none"
     default_model = "sora-2"
     lengths = (4, 8, 12, 16, 20)
     price_list = "openai.com/api/pricing"
 
     @classmethod
     def key(cls, base_url: str) -> str:
-        """A server of one's own may want none, and gets none without https, where it could be read on the way."""
+        """Your own server may need none, and gets none without https, where others could read it."""
         if base_url == cls.home:
             return super().key(base_url)
         return "" if is_unencrypted(base_url) else os.environ.get(cls.key_name, "").strip()
@@ -250,7 +250,7 @@ class Sora(Hosted):
         return self._own
 
     def model_for(self, with_image: bool) -> str:
-        """A server of one's own knows its one model."""
+        """Your own server has a single model."""
         return "" if self._own else self.default_model
 
     def submit(self, request: VideoRequest) -> Request:

@@ -189,7 +189,7 @@ def _follow_most_prominent(tracker: Tracker, sightings: Sightings) -> None:
     """Let a tracker follow the person to follow by the whole video, with a note."""
     tracker.follower.eligible = sightings.most_prominent
     tracker.follower.notes.append(
-        "Several people are in the video: the one followed is the largest and there for the longest time, or gets "
+        "Several people are in the video: the one followed is the largest and there for the longest time, or moves "
         "about most; the option person chooses another."
     )
 
@@ -218,7 +218,7 @@ def survey(video: Video, step: int, detector: Detector, progress: Progress) -> S
             if number % every:
                 continue
             time, people = number / fps, detector.find_people([frame])[0]
-            progress(0.0, f"Looking who is there: {time:.1f} s of {video.duration:.1f} s")
+            progress(0.0, f"Looking for all people: {time:.1f} s of {video.duration:.1f} s")
             chosen = follower.find(frame, people, time)
             if chosen is not None:
                 follower.update(frame, chosen, time)
