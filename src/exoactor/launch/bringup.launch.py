@@ -9,11 +9,11 @@ from exoactor.graph import ARGUMENTS, RESPAWN_DELAY, environment, launch_key, pr
 from exoactor.graph_lock import lock_graph
 
 LOCKS = []
-"""Held for as long as the launch lasts."""
+"""Held while the launch runs."""
 
 
 def start(context):
-    """Start the processes of the graph with the arguments that were given."""
+    """Start the processes of the graph with the given arguments."""
     values = resolve({a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS})
     LOCKS.extend(lock_graph(values))
     key = launch_key()

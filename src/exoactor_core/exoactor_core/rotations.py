@@ -34,7 +34,7 @@ def roll_pitch_yaw(quat_wxyz: np.ndarray) -> np.ndarray:
 
 
 def shortest_turn(start: ArrayLike, end: ArrayLike) -> np.ndarray:
-    """Rotation vectors (..., 3) in rad that take unit vectors (..., 3) to others the shortest way."""
+    """Shortest rotation vectors (..., 3) in rad from unit vectors (..., 3) to others."""
     start, end = np.asarray(start), np.asarray(end)
     axis = np.cross(start, end)
     sine = np.linalg.norm(axis, axis=-1, keepdims=True)
@@ -42,13 +42,13 @@ def shortest_turn(start: ArrayLike, end: ArrayLike) -> np.ndarray:
 
 
 def about_z(angle: float) -> np.ndarray:
-    """(3, 3), turning to the left by so many rad."""
+    """Rotation (3, 3) about z by an angle in rad."""
     c, s = cos(angle), sin(angle)
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
 def from_quat(quat_wxyz: Sequence[float] | np.ndarray) -> np.ndarray:
-    """(3, 3) of a unit quaternion, whose norm may be a little off."""
+    """Rotation (3, 3) of a quaternion of about unit norm."""
     w, x, y, z = (float(v) for v in quat_wxyz)
     k = 2.0 / (w * w + x * x + y * y + z * z)
     return np.array(

@@ -1,4 +1,4 @@
-"""Waiting for what takes minutes, so that it can be reported and broken off."""
+"""Waiting for operations that take minutes, with progress reports and cancellation."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from exoactor_core.stages import Progress
 _Result = TypeVar("_Result")
 
 Tick = Callable[[], None]
-"""Called several times a second while something is waited for; raises to break it off."""
+"""Called several times a second while waiting; raises to cancel."""
 
 
 class Abandoned(BaseException):
-    """Nobody waits for this work any more."""
+    """The work was cancelled."""
 
 
 class ElapsedProgress:
-    """Reports how far some work is, with the seconds since it began; its ``tick`` reports again."""
+    """Reports progress with the elapsed time; ``tick`` repeats the last report."""
 
     def __init__(self, report: Progress) -> None:
         self._report, self._start = report, time.monotonic()
@@ -29,20 +29,20 @@ class ElapsedProgress:
 
     @property
     def seconds(self) -> float:
-        """Since the beginning."""
+        """Elapsed time, s."""
         return time.monotonic() - self._start
 
     def set(self, fraction: float, text: str) -> None:
-        """Say how far it is, from the next ``tick`` on."""
+        """Set the progress that the next ``tick`` reports."""
         self.fraction, self.text = fraction, text
 
     def tick(self) -> None:
-        """Report; raises `Cancelled` when the user cancelled."""
+        """Report; raises `Cancelled` if the user cancelled."""
         self._report(self.fraction, f"{self.text} ({self.seconds:.0f} s)")
 
 
 def pause(seconds: float, tick: Tick) -> None:
-    """Wait, calling ``tick`` meanwhile."""
+    """Wait, and call ``tick`` meanwhile."""
     end = time.monotonic() + seconds
     tick()
     while (left := end - time.monotonic()) > 0:
@@ -53,23 +53,23 @@ def pause(seconds: float, tick: Tick) -> None:
 def run_in_thread(
     work: Callable[[Callable[[], None]], _Result], tick: Tick, patience: float = 0.0, limit: float = math.inf
 ) -> _Result:
-    """Do ``work`` in a thread while ``tick`` is called; when ``tick`` raises, the work is to end.
+    """Run ``work`` in a thread while calling ``tick``; the work is cancelled if ``tick`` raises.
 
     Parameters
     ----------
     work
-        Called with a function that it may call often, and that raises `Abandoned` when it shall end.
+        Called with a function that it should call often, which raises `Abandoned` once the work is cancelled.
     tick
         Called five times a second.
     patience
-        s to wait for the work to end after ``tick`` raised, so that it holds no memory afterwards.
+        s to wait for the cancelled work to end, so that it frees its memory.
     limit
-        s that it may take.
+        Maximum time, s.
 
     Raises
     ------
     TimeoutError
-        It takes longer.
+        The work takes longer than ``limit``.
     """
     outcome: list[Any] = []
     done, abandoned = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""Unitree's Python SDK and its DDS messages, as the robot link and the simulator both need them.
+"""Unitree's Python SDK and its DDS messages, for the robot link and the simulator.
 
 Two editions of ``unitree_sdk2py`` exist. The one on the package index (1.0.1) lacks the ``b2`` module that its own
 ``__init__`` imports, the native CRC library and the motion-switcher client; Unitree's git tree has all of them. This
@@ -32,15 +32,15 @@ log = logging.getLogger("exoactor.control")
 LOW_CMD_TOPIC = "rt/lowcmd"
 LOW_STATE_TOPIC = "rt/lowstate"
 TRUTH_TOPIC = "rt/sportmodestate"
-"""Where Unitree's simulators publish the true position and velocity of the base."""
+"""Topic on which Unitree's simulators publish the true position and velocity of the base."""
 
 HAND_COMMAND_TOPICS = ("rt/dex3/left/cmd", "rt/dex3/right/cmd")
 HAND_STATE_TOPICS = ("rt/dex3/left/state", "rt/dex3/right/state")
-"""Of the Dex3 hands, left and right; the robot's own service publishes there when hands are fitted."""
+"""Topics of the left and right Dex3 hand; the robot's own service publishes there if hands are fitted."""
 
 
 def _import_sdk() -> None:
-    """Import unitree_sdk2py, standing in for the ``b2`` module where the installed edition lacks it."""
+    """Import unitree_sdk2py, with an empty ``b2`` module if the installed edition lacks it."""
     spec = find_spec("unitree_sdk2py")
     if spec is None or spec.submodule_search_locations is None:
         raise Missing("Unitree's SDK (Python module unitree_sdk2py) is not installed: run 'make env'.")
@@ -172,20 +172,20 @@ class Publisher:
         self._writer: DataWriter[Any] = DataWriter(participant, Topic(participant, topic, message_type))
 
     def write(self, message: Any) -> None:
-        """Send a message; nobody listening is no error."""
+        """Send a message; having no readers is not an error."""
         self._writer.write(message)
 
     def write_bytes(self, serialised: bytes | bytearray) -> None:
-        """Send a message that is serialised already (`exoactor_unitree.wire`). Raises `OSError`: DDS cannot send it."""
+        """Send a serialised message (see `exoactor_unitree.wire`). Raises `OSError`: DDS cannot send it."""
         code = ddspy_write(self._writer._ref, serialised)
         if code < 0:
             raise OSError(f"DDS cannot send a message: error {code}.")
 
 
 class RawReader:
-    """The newest message of a topic as bytes, when asked: no thread, no Python object made of it.
+    """Reads the newest message of a topic as bytes on request, without a thread or deserialisation.
 
-    ``ignore_own``: do not hear what this process sends.
+    ``ignore_own``: ignore messages that this process sends.
     """
 
     def __init__(self, topic: str, message_type: type, ignore_own: bool = False) -> None:
@@ -197,21 +197,21 @@ class RawReader:
         self._waitset.attach(self._new)
 
     def take(self) -> bytes | None:
-        """Return the newest message, once; None when none has come since."""
+        """Return the newest message, once; None if there is no new one."""
         taken = ddspy_take(self._reader._ref, 1)
         if isinstance(taken, int) or not taken or not taken[0][1].valid_data:
             return None
         return taken[0][0]
 
     def wait(self, seconds: float) -> bool:
-        """Return when there is a message to `take`, or False after ``seconds``."""
+        """Wait for a message to `take`; returns False after ``seconds`` without one."""
         return self._waitset.wait(duration(nanoseconds=int(1e9 * seconds))) > 0
 
 
 # --- motion switcher ------------------------------------------------------------------------------------------------
 
 # Names and numbers of the service that turns the robot's own walking controller on and off, from Unitree's SDK
-# (unitree_sdk2py/comm/motion_switcher), which the edition on the package index does not carry.
+# (unitree_sdk2py/comm/motion_switcher), which the edition on the package index lacks.
 _SERVICE = "motion_switcher"
 _SERVICE_VERSION = "1.0.0.1"
 _CHECK_MODE, _SELECT_MODE, _RELEASE_MODE = 1001, 1002, 1003
@@ -219,17 +219,17 @@ _DEBUG_MODE = "put the robot in debug mode (L2 + R2)"
 
 
 class MotionSwitcherClient(Client):
-    """Asks which of the robot's own controllers is active, and releases it so that LowCmd rules the motors."""
+    """Tells which of the robot's own controllers is active, and releases it so that LowCmd drives the motors."""
 
     def __init__(self) -> None:
         super().__init__(_SERVICE, False)
         self._SetApiVerson(_SERVICE_VERSION)
         for api in (_CHECK_MODE, _SELECT_MODE, _RELEASE_MODE):
             self._RegistApi(api, 0)
-        self._asking = threading.Lock()  # one question at a time
+        self._asking = threading.Lock()  # one request at a time
 
     def check(self, timeout: float = 1.0) -> str | None:
-        """Name of the active controller; '' when none is, None without an answer within ``timeout`` s."""
+        """Name of the active controller; empty if none is, None without an answer within ``timeout`` s."""
         code, data = self._ask(_CHECK_MODE, timeout=timeout)
         return None if code != 0 else str(json.loads(data).get("name", ""))
 
@@ -243,12 +243,12 @@ class MotionSwitcherClient(Client):
         return name
 
     def release(self, timeout: float) -> str:
-        """Make the active controller release the motors; return its name, '' when none was active.
+        """Make the active controller release the motors; return its name, empty if none was active.
 
         Raises
         ------
         Missing
-            The service does not answer, or its controller does not let go, within ``timeout`` s.
+            The service does not answer, or does not release the controller, within ``timeout`` s.
         """
         end = time.monotonic() + timeout
         first = active = self.active(timeout)
@@ -264,7 +264,7 @@ class MotionSwitcherClient(Client):
         return first
 
     def give_back(self, name: str) -> None:
-        """Have a controller take the motors back that `release` took from it; '': there was none."""
+        """Return the motors to the controller that `release` named; empty: there was none."""
         if name and self._ask(_SELECT_MODE, json.dumps({"name": name}))[0] != 0:
             log.warning("The robot's own controller '%s' did not take the motors back: use its remote.", name)
 
@@ -275,12 +275,12 @@ class MotionSwitcherClient(Client):
 
 
 class MotionSwitcherServer(Server):
-    """The robot's side of the service, for the simulator: begins in ``mode``, and lets go when asked."""
+    """The robot's side of the service, for the simulator; ``mode`` is active until it is released."""
 
     def __init__(self, mode: str = "ai") -> None:
         super().__init__(_SERVICE)
         self.mode = mode
-        with contextlib.redirect_stdout(io.StringIO()):  # the SDK announces itself
+        with contextlib.redirect_stdout(io.StringIO()):  # the SDK prints a message
             self._SetApiVersion(_SERVICE_VERSION)
             self._RegistHandler(_CHECK_MODE, lambda _: (0, json.dumps({"form": "0", "name": self.mode})), False)
             self._RegistHandler(_SELECT_MODE, self._select, False)

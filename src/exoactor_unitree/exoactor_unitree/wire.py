@@ -1,9 +1,9 @@
 """LowCmd and LowState as the bytes that DDS carries, read and written in place.
 
-The SDK's generated classes build and take apart some 250 to 500 Python objects a message: 0.2 to 0.4 ms of one core,
-500 times a second. Both messages are of fixed size, so that every field has its place in the serialised bytes, and
-numpy reads and writes them all at once in some microseconds. The bytes are those of the SDK's own serialisation: plain
-CDR, little-endian, of the structures in its ``unitree_hg`` IDL; the robot cannot tell the difference.
+The SDK's generated classes create 250 to 500 Python objects per message, which takes 0.2 to 0.4 ms, 500 times a second.
+Both messages have a fixed size, so that every field has a fixed offset in the serialised bytes, and numpy reads and
+writes all of them in a few microseconds. The bytes are identical to the SDK's own serialisation: plain CDR,
+little-endian, of the structures in its ``unitree_hg`` IDL.
 
 Layout, after the 4 bytes that name the encoding, everything else 4-byte words::
 
@@ -31,12 +31,12 @@ NUM_SLOTS = 35
 """Motor entries in a unitree_hg message; the G1 uses the first 29."""
 
 MOTOR_TIMEOUT = 0x40000000
-"""Bit of `LowStateBytes.motor_errors`: the motor receives no commands any more ("Motor determines that PC connection
+"""Bit of `LowStateBytes.motor_errors`: the motor no longer receives commands ("Motor determines that PC connection
 timeout" in Unitree's table of errors, support.unitree.com/home/en/G1_developer/common_istakes_and_definitions)."""
 
 _ENCODINGS = (b"\x00\x01", b"\x00\x07")  # little-endian plain CDR of either version: the same bytes for these types
 _CMD_SIZE, _STATE_SIZE = 1004, 2092
-_CMD_MOTORS = 8  # where the first motor's q lies
+_CMD_MOTORS = 8  # offset of the first motor's q
 
 
 def checksum(words: bytes) -> int:
@@ -63,7 +63,7 @@ def _writable(data: bytes | bytearray) -> bytearray:
 
 
 class LowCmdBytes:
-    """A LowCmd, its fields as views: all zeros, to be assigned to and `sealed`; or as it came, read-only.
+    """A LowCmd with its fields as views: all zeros, to be filled and `sealed`; or a received one, read-only.
 
     Raises
     ------
@@ -80,7 +80,7 @@ class LowCmdBytes:
         self._words = np.frombuffer(data, "<u4", offset=_CMD_MOTORS)
         motors = self._words[: 7 * NUM_SLOTS].reshape(NUM_SLOTS, 7)  # the last column is the next motor's mode
         self.gains = motors.view("<f4")[:, :5]
-        """(35, 5) q rad, dq rad/s, tau N m, kp N m/rad, kd N m s/rad, a row each motor."""
+        """(35, 5) q rad, dq rad/s, tau N m, kp N m/rad, kd N m s/rad, one row per motor."""
         self._modes = motors[: NUM_SLOTS - 1, 6]
         self._checked = np.zeros(2 + len(self._words) - 1, ">u4")  # the robot's C structure without its crc
 
@@ -96,11 +96,11 @@ class LowCmdBytes:
 
     @property
     def intact(self) -> bool:
-        """The checksum that came with it belongs to its content, padding counted as zeros."""
+        """The received checksum matches the content, padding counted as zeros."""
         return self._computed_crc() == self._words[-1]
 
     def set_modes(self, mode_pr: int, mode_machine: int, enabled: np.ndarray) -> None:
-        """Set the message's two mode bytes, and the modes of motors: 1 where they are ``enabled`` (N,), 0 elsewhere."""
+        """Set the message's two mode bytes, and the motors' modes: 1 for those ``enabled`` (N,), 0 for the others."""
         _writable(self._bytes)[4:7] = bytes((mode_pr, mode_machine, bool(enabled[0])))
         self._modes[:] = 0
         self._modes[: len(enabled) - 1] = enabled[1:]
@@ -127,7 +127,7 @@ class LowCmdBytes:
 
 
 class LowStateBytes:
-    """A LowState as it came, its fields as views; read-only unless given a bytearray.
+    """A received LowState with its fields as views; read-only unless given a bytearray.
 
     Raises
     ------
@@ -143,7 +143,7 @@ class LowStateBytes:
         self._head, self._words = self._all[:17], self._all[18:]
         motors = self._words[: 14 * NUM_SLOTS].reshape(NUM_SLOTS, 14)
         self.motors = motors.view("<f4")[:, :4]
-        """(35, 4) q rad, dq rad/s, ddq, tau_est N m, a row each motor."""
+        """(35, 4) q rad, dq rad/s, ddq, tau_est N m, one row per motor."""
         self.temperatures = motors[:, 4:5].view("<i2")
         """(35, 2) degrees Celsius."""
         self.voltages = motors[:, 5].view("<f4")
@@ -156,7 +156,7 @@ class LowStateBytes:
 
     @classmethod
     def zeros(cls) -> LowStateBytes:
-        """Return a message of zeros that can be written to."""
+        """Return a writable message of zeros."""
         return cls(_zeros(_STATE_SIZE))
 
     @property
@@ -181,11 +181,11 @@ class LowStateBytes:
 
     @property
     def crc(self) -> int:
-        """The checksum that came with it."""
+        """The received checksum."""
         return int(self._words[-1])
 
     def computed_crc(self) -> int:
-        """Return the checksum that belongs to its content, padding counted as zeros."""
+        """Return the checksum of the content, padding counted as zeros."""
         swapped = self._all.byteswap()
         swapped[2] &= 0xFFFF0000
         swapped[18 : 18 + 14 * (NUM_SLOTS - 1)].reshape(NUM_SLOTS - 1, 14)[:, 13] &= 0xFF000000
@@ -193,12 +193,12 @@ class LowStateBytes:
 
     @property
     def intact(self) -> bool:
-        """The checksum that came with it belongs to its content."""
-        # padding is zeros as a rule, and then need not be masked
+        """The received checksum matches the content."""
+        # padding is usually zero, and then need not be masked
         return self._checksum(self._all.byteswap().tobytes()) == self.crc or self.computed_crc() == self.crc
 
     def _checksum(self, swapped: bytes) -> int:
-        """Of the message's words, high byte first: the robot's C structure parts the two halves of the 18th."""
+        """Checksum of the words, high byte first; the robot's C structure separates the two halves of the 18th."""
         temperature, mode = self.data[73:71:-1], self.data[74]
         return checksum(b"".join((swapped[:68], b"\0\0", temperature, b"\0\0\0", bytes((mode,)), swapped[72:-4])))
 
@@ -213,7 +213,7 @@ class LowStateBytes:
         self._modes[: len(modes) - 1] = modes[1:]
 
     def seal(self, mode_machine: int, tick: int) -> bytearray:
-        """Set what changes with every message, and the checksum; return the bytes, changed in place by the next call.
+        """Set the fields that change with every message, and the checksum; the next call changes the bytes in place.
 
         Raises
         ------

@@ -1,10 +1,9 @@
 """Random whole-body references for the G1: footsteps of every kind, kicks, hops and jumps, crouches, arms.
 
-A plan says where the feet are and what supports the robot. The centre of mass follows from it by the linear inverted
-pendulum (S. Kajita and others, "The 3D linear inverted pendulum mode", IROS 2001): of all its motions over a given zero
-moment point z the one that stays bounded is x(t) = integral of w/2 exp(-w |t - s|) z(s) ds. In flight the pelvis is on
-a parabola. The legs reach for the feet by inverse kinematics; the rest is for
-`exoactor_control.reference.trajectory.prepare`.
+A plan holds the poses of the feet and the zero moment point. The motion of the centre of mass follows by the linear
+inverted pendulum (S. Kajita and others, "The 3D linear inverted pendulum mode", IROS 2001): its bounded motion over a
+given zero moment point z is x(t) = integral of w/2 exp(-w |t - s|) z(s) ds. In flight the pelvis follows a parabola.
+The legs reach the feet by inverse kinematics; `exoactor_control.reference.trajectory.prepare` does the rest.
 """
 
 from __future__ import annotations
@@ -43,28 +42,27 @@ _LEGS = (slice(0, 6), slice(6, 12))
 _ARMS = slice(15, 29)
 _WAIST = slice(12, 15)
 _CLEARING, _CLEARING_ROUNDS = 0.8, 10
-"""Share of the arms' way from standing that is left at each round, until the robot's parts do not touch."""
+"""Factor on the arms' deviation from standing in each round, until no parts of the robot touch."""
 _SMOOTHING = 4
-"""Frames, standard deviation of the filter that smooths this share, and the pelvis' height; it is cut off at three
-times that."""
+"""Frames, standard deviation of the filter for this factor and the pelvis' height, truncated at three times that."""
 _LEG_LENGTH = 0.612
-"""m from the hip's roll axis to the ankle of a leg that is nearly straight."""
+"""m from the hip's roll axis to the ankle of a nearly straight leg."""
 
 
 @dataclass
 class _Plan:
-    """Feet and pelvis, piece by piece; every list holds arrays of the pieces' lengths."""
+    """Feet and pelvis, in segments; every list holds one array per segment."""
 
     feet: np.ndarray = field(default_factory=lambda: np.array([[0.0, _HALF_WIDTH, 0.0], [0.0, -_HALF_WIDTH, 0.0]]))
-    """(2, 3) where the feet stand now: x, y m and yaw rad."""
+    """(2, 3) current poses of the feet: x, y m and yaw rad."""
     foot_poses: list[np.ndarray] = field(default_factory=list)
     """(T, 2, 3) x, y, yaw of the feet."""
     lifts: list[np.ndarray] = field(default_factory=list)
-    """(T, 2) m of the feet over the floor."""
+    """(T, 2) m, heights of the feet above the floor."""
     zmp: list[np.ndarray] = field(default_factory=list)
     """(T, 2) m, the zero moment point."""
     heights: list[np.ndarray] = field(default_factory=list)
-    """(T,) m by which the pelvis is higher than standing."""
+    """(T,) m, height of the pelvis relative to standing."""
     flights: list[tuple[int, int]] = field(default_factory=list)
     """First frame and one past the last in which nothing supports the robot."""
 
@@ -80,7 +78,7 @@ class _Plan:
         self.feet = foot_poses[-1].copy()
 
     def stand(self, seconds: float, height: float = 0.0, over: float = 0.5) -> None:
-        """Stay; ``over``: where between the left (0) and the right foot (1) the weight is."""
+        """Stand still; ``over``: position of the weight between the left (0) and the right foot (1)."""
         n = max(round(seconds * POLICY_RATE), 1)
         zmp = (1.0 - over) * self.feet[0, :2] + over * self.feet[1, :2]
         self.add(np.tile(self.feet, (n, 1, 1)), np.zeros((n, 2)), np.tile(zmp, (n, 1)), np.full(n, height))
@@ -116,7 +114,7 @@ class _Plan:
 
 
 def _ahead(feet: np.ndarray, foot: int, forward: float, outward: float, turn: float) -> np.ndarray:
-    """Pose (3,) of a foot by the other one: m forward, m farther to its side than standing, rad."""
+    """Pose (3,) of a foot relative to the other one: m forward, m outward from standing, rad."""
     other = feet[1 - foot]
     side = 1.0 if foot == 0 else -1.0
     yaw = other[2] + turn
@@ -125,7 +123,7 @@ def _ahead(feet: np.ndarray, foot: int, forward: float, outward: float, turn: fl
 
 
 def _walk(plan: _Plan, rng: np.random.Generator, crouch: float = 0.0) -> None:
-    """Go on in one way for a few steps: forward, back, sideways, turning, or all of it."""
+    """Walk a few steps in one manner: forward, backward, sideways, turning, or a combination."""
     seconds, lift = rng.uniform(0.35, 0.8), rng.uniform(0.03, 0.14)
     forward = rng.uniform(-0.25, 0.5) if rng.uniform() < 0.8 else 0.0
     aside = rng.uniform(-0.2, 0.25) if rng.uniform() < 0.4 else 0.0
@@ -205,11 +203,11 @@ FAMILIES: dict[str, tuple[_Act, ...]] = {
     "lunge": (_lunge,),
     "kick": (_kick,),
 }
-"""What each family of random references does."""
+"""Movements in each family of random references."""
 
 
 def whole_body(family: str, rng: np.random.Generator, seconds: float = 8.0) -> RobotMotion:
-    """Draw a reference of one of `FAMILIES` that lasts about so long, at `POLICY_RATE`, on the floor z = 0."""
+    """Draw a reference of one of `FAMILIES`, of about this duration, at `POLICY_RATE`, on the floor z = 0."""
     plan = _Plan()
     plan.stand(rng.uniform(0.2, 0.6))
     acts = FAMILIES[family]
@@ -220,7 +218,7 @@ def whole_body(family: str, rng: np.random.Generator, seconds: float = 8.0) -> R
 
 
 def _followed(plan: _Plan, rng: np.random.Generator | None = None) -> RobotMotion:
-    """Motion of a plan; ``rng`` moves the arms and the trunk."""
+    """Motion of a plan; with ``rng``, arms and trunk move randomly."""
     foot_poses, lifts, zmp = (np.concatenate(part) for part in (plan.foot_poses, plan.lifts, plan.zmp))
     height = _smoothed_height(np.concatenate(plan.heights), plan.flights)
     n = len(foot_poses)
@@ -269,7 +267,7 @@ def _within(n: int, spans: list[tuple[int, int]]) -> np.ndarray:
 
 
 def _upper_body(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Joint positions (n, 29) that stand, the arms and the waist wandering from pose to pose."""
+    """Joint positions (n, 29) of standing, with arms and waist moving between random poses."""
     joints = np.tile(STANDING, (n, 1))
     low, high = JOINT_LIMITS.T
     knots = np.arange(0, n + 100, int(rng.uniform(25, 90)))
@@ -283,7 +281,7 @@ def _upper_body(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _out_of_reach(pos: np.ndarray, quat: np.ndarray, feet: np.ndarray) -> np.ndarray:
-    """By how many m (T,), smoothly, the pelvis must be lower for the legs to reach the feet (2, T, 3)."""
+    """Smooth lowering (T,) m of the pelvis with which the legs reach the feet (2, T, 3)."""
     turns, needed = Rotation.from_quat(quat, scalar_first=True), np.zeros(len(pos))
     for way, offset in zip(feet, _hips(), strict=True):
         leg = pos + turns.apply(offset) - way
@@ -294,7 +292,7 @@ def _out_of_reach(pos: np.ndarray, quat: np.ndarray, feet: np.ndarray) -> np.nda
 
 
 def _collision_free(motion: RobotMotion) -> RobotMotion:
-    """Bring an arm nearer to how it is in standing, smoothly, around frames in which it touches another part."""
+    """Move an arm smoothly towards its pose in standing around frames in which it touches another part."""
     share, arms, collision_free = np.ones((len(motion), 2)), motion.joint_pos[:, _ARMS], motion
     for _ in range(_CLEARING_ROUNDS):
         touching = np.array(
@@ -322,21 +320,21 @@ def _model() -> tuple[pin.Model, tuple[int, int]]:
 
 @cache
 def _standing_feet() -> tuple[float, list[Rotation]]:
-    """Height of the feet's frames over the floor, m, and their orientations, when the robot stands."""
+    """Height of the feet's frames above the floor, m, and their orientations, when the robot stands."""
     pos, turns = link_poses(standing_motion(), FOOT_LINKS)
     return float(pos[0, 0, 2]), [Rotation.from_matrix(turn) for turn in turns[0]]
 
 
 @cache
 def _hips() -> np.ndarray:
-    """(2, 3) m, where the hips' roll axes are in the pelvis frame."""
+    """(2, 3) m, positions of the hips' roll axes in the pelvis frame."""
     links = ("pelvis", "left_hip_roll_link", "right_hip_roll_link")
     pelvis, *hips = forward_kinematics(standing_motion(), links)[0]
     return np.array(hips) - pelvis
 
 
 def _feet_at(poses: RobotMotion, feet: list[list[pin.SE3]], before: np.ndarray) -> np.ndarray:
-    """Joint positions (T, 29) of poses whose legs reach for the feet; ``before`` (29,) is where they begin to seek."""
+    """Joint positions (T, 29) of poses whose legs reach the feet; ``before`` (29,) is the initial guess."""
     model, ids = _model()
     data = model.createData()
     joints = poses.joint_pos.copy()

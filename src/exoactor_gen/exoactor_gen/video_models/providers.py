@@ -207,7 +207,7 @@ class Kling(Hosted):
 
 
 class Sora(Hosted):
-    """OpenAI's Videos API, also spoken by servers of one's own; key in OPENAI_API_KEY.
+    """OpenAI's Videos API, also offered by some servers that you can host; key in OPENAI_API_KEY.
 
     OpenAI itself closed it on 2026-09-24. With base_url, such as http://gpu:8091/v1, it reaches Wan, HunyuanVideo and
     others on a vLLM-Omni or another server that speaks the same, with no key where the server wants none. Protocol:
