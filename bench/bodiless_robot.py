@@ -1,4 +1,4 @@
-"""A G1 without a body, over the loopback interface, for the benchmarks of the control loop."""
+"""A simulated G1 without dynamics, over the loopback interface, for the benchmarks of the control loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PERIOD = 0.002
 
 
 class BodilessRobot:
-    """Stands still: publishes LowState every `PERIOD` and takes every LowCmd; none of its own controllers is active."""
+    """Stands still: publishes LowState every `PERIOD` and reads every LowCmd; none of its own controllers is active."""
 
     def __init__(self, domain: int) -> None:
         unitree.open_dds("lo", domain)
@@ -37,13 +37,13 @@ class BodilessRobot:
         self.state.temperatures[:] = 35
         self.state.set_modes(np.ones(29))
         self.published = 0
-        """LowState so far."""
+        """Number of LowState messages so far."""
         self.published_ns = 0
-        """When the last one was, ns."""
+        """Time of the last one, ns."""
         self._due = time.monotonic()
 
     def step(self, mode_machine: int = 5) -> list[tuple[int, bytes]]:
-        """Publish, and wait for the next period; return the LowCmd that came, each with its source timestamp in ns."""
+        """Publish, and wait for the next period; return the received LowCmd messages with source timestamps in ns."""
         self.published += 1
         message = self.state.seal(mode_machine, int(1000 * PERIOD * self.published))
         self.published_ns = time.time_ns()
@@ -55,7 +55,7 @@ class BodilessRobot:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Describe the machine."""
     return {
         "load_average": round(os.getloadavg()[0], 1),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",

@@ -1,7 +1,7 @@
-"""A benchmark on this checkout beside an earlier one, in one run. Prints one JSON object: each figure before and after.
+"""Compare a benchmark on this checkout and on an earlier one. Prints one JSON object with each figure before and after.
 
-The script is this checkout's in both cases, and so is the environment; the packages below ``src`` are the earlier
-checkout's first. Both take turns, several rounds; figures are the median of the rounds.
+Both cases use this checkout's script and environment; for the earlier checkout, its packages below ``src`` come first
+in the path. The checkouts alternate for several rounds; figures are the medians of the rounds.
 
     git worktree add build/before v0.1.0
     .venv/bin/python bench/compare.py build/before bench/control_loop.py --seconds 5
@@ -22,7 +22,7 @@ import typer
 
 
 def figures(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers in what a benchmark printed, each with the way to it."""
+    """The numbers in a benchmark's output by their path in it."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from figures(item, f"{name}.{key}".lstrip("."))
@@ -31,7 +31,7 @@ def figures(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
 
 
 def measured(checkout: Path, command: list[str]) -> dict[str, float]:
-    """Figures of a benchmark with the packages of a checkout."""
+    """Run a benchmark with the packages of a checkout; returns its figures."""
     packages = [str(path.parent.resolve()) for path in sorted(checkout.glob("src/*/setup.py"))]
     if not packages:
         raise typer.BadParameter(f"{checkout} is not a checkout of this project: it has no src/*/setup.py.")
@@ -49,9 +49,9 @@ app = typer.Typer(add_completion=False)
 def main(
     before: Annotated[Path, typer.Argument(help="The earlier checkout.", exists=True, file_okay=False)],
     command: Annotated[list[str], typer.Argument(help="The benchmark with its options.")],
-    rounds: Annotated[int, typer.Option(help="Turns of each checkout.", min=1)] = 1,
+    rounds: Annotated[int, typer.Option(help="Runs of each checkout.", min=1)] = 1,
 ) -> None:
-    """Run a benchmark on both checkouts in turn."""
+    """Run a benchmark on both checkouts alternately."""
     here = Path(__file__).parents[1]
     runs: dict[str, list[dict[str, float]]] = {"before": [], "after": []}
     for _ in range(rounds):

@@ -1,24 +1,24 @@
-"""How steady is the command loop? Ours, in the controller of a busy ROS node, beside the SDK's own 500 Hz example loop.
+"""Timing of the command loop: ours, in the node of a busy controller, and the 500 Hz example loop of Unitree's SDK.
 
-A robot without a body, in a process of its own, publishes LowState 500 times a second over the loopback interface and
-notes every LowCmd. The two loops take turns with it, several rounds, each in fresh processes:
+A robot without dynamics, in its own process, publishes LowState 500 times a second over the loopback interface and
+records every LowCmd. The two loops alternate for several rounds, each in fresh processes:
 
-- ours: the node ``controller`` as it is launched, its policy at 50 Hz, while a client keeps the node busy: each second
-  a goal with a motion of 30 s, which is checked, repaired and tracked, then broken off by the service ``stand``;
-  another such goal in between, which is refused since there is one; and twenty calls of its parameter service.
-- the SDK's: what ``g1_low_level_example.py`` of unitree_sdk2_python does: a ``RecurrentThread`` of 2 ms that moves the
-  ankles and writes the LowCmd with its checksum, a subscriber's handler that keeps the newest LowState. Two things are
-  added: it echoes mode_machine from every LowState, not from the first alone, which shows the LowState that a LowCmd
-  follows; and where the installed SDK lacks its native checksum library, a native one takes its place.
+- ours: the node ``controller`` as launched, its policy at 50 Hz, while a client keeps the node busy: every second a
+  goal with a motion of 30 s, which is checked, repaired and tracked, then ended by the service ``stand``; another such
+  goal in between, which is refused because the first is active; and twenty calls of the node's parameter service.
+- the SDK's: the loop of ``g1_low_level_example.py`` of unitree_sdk2_python: a ``RecurrentThread`` of 2 ms that moves
+  the ankles and writes the LowCmd with its checksum, and a subscriber that stores the newest LowState. It differs in
+  two ways: it echoes mode_machine from every LowState rather than from the first only, which tells the LowState that a
+  LowCmd follows; and where the installed SDK lacks its native checksum library, another native one is used.
 
-Ours takes real-time priority where the system permits it (``real_time_priority``), as it does on the robot; the SDK's
-example does not ask for it.
+Ours uses real-time priority if the system permits it (``real_time_priority``), as on the robot; the SDK's example does
+not request it.
 
-The times are those at which the LowCmd were handed to DDS (its source timestamps) and at which the LowState were.
+The times are those at which DDS received the LowCmd (source timestamps) and LowState messages.
 
 Prints one JSON object: the deviation of the period from 2 ms and the latency from LowState to LowCmd in microseconds
 (p50, p99, p99.9, max), and CPU in percent of one core of the process with the loop (``cpu_node``: of the rest of the
-node); ``ours_no_worse`` says whether ours is no worse at p99.9, and its CPU lower.
+node); ``ours_no_worse`` tells whether ours is no worse at p99.9, and uses less CPU.
 
     .venv/bin/python bench/control_loop.py [--seconds 10] [--rounds 3] [--policy FILE]
 """
@@ -48,7 +48,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # ros_testing, uni
 
 
 def robot(domain: int, seconds: float) -> None:
-    """Be the robot until a LowCmd comes, then for ``seconds`` more; print what was seen as JSON."""
+    """Act as the robot until a LowCmd comes, then for ``seconds`` more; print the records as JSON."""
     body = BodilessRobot(domain)
     states: list[int] = []
     commands: list[tuple[int, int]] = []  # ns, and the mode_machine of the LowState that it follows
@@ -107,7 +107,7 @@ def sdk(domain: int) -> None:
 
 @contextlib.contextmanager
 def busy_node(domain: int, policy: str) -> Iterator[list[int]]:
-    """The controller's node, standing and kept busy; yields its process numbers, the one with the loop first."""
+    """The controller's node, standing and kept busy; yields its process ids, that of the loop first."""
     from exoactor_interfaces.action import TrackMotion
     from rcl_interfaces.srv import GetParameters
     from rclpy.action import ActionClient
@@ -162,7 +162,7 @@ def busy_node(domain: int, policy: str) -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def sdk_loop(domain: int) -> Iterator[list[int]]:
-    """The SDK's loop; yields its process number."""
+    """The SDK's loop; yields its process id."""
     process = subprocess.Popen([sys.executable, __file__, "--sdk", str(domain)])
     try:
         yield [process.pid]
@@ -172,7 +172,7 @@ def sdk_loop(domain: int) -> Iterator[list[int]]:
 
 
 def children(pid: int) -> list[int]:
-    """Process numbers of a process' children."""
+    """Ids of a process' children."""
     found = []
     for entry in os.listdir("/proc"):
         with contextlib.suppress(OSError, ValueError):
@@ -187,13 +187,13 @@ def stat(pid: int) -> list[str]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time that a process has taken so far."""
+    """CPU time of a process so far."""
     fields = stat(pid)
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def leg(which: str, domain: int, seconds: float, policy: str) -> dict[str, np.ndarray]:
-    """One turn of one loop: deviations of the period and latencies in microseconds, CPU shares in percent."""
+    """One round of one loop: deviations of the period and latencies in microseconds, CPU shares in percent."""
     process = subprocess.Popen(
         [sys.executable, __file__, "--robot", str(domain), "--seconds", str(seconds)],
         stdout=subprocess.PIPE,
@@ -213,7 +213,7 @@ def leg(which: str, domain: int, seconds: float, policy: str) -> dict[str, np.nd
     seen = json.loads(seen)
     states, commands = np.array(seen["states"]), sorted(seen["commands"])
     times = np.array([t for t, _ in commands])
-    # the LowState that a LowCmd follows: the newest before it with its number
+    # the LowState that a LowCmd follows: the newest one before it with its number
     newest = np.searchsorted(states, times) - 1
     followed = newest - (newest - np.array([n for _, n in commands])) % 256
     return {
@@ -225,13 +225,13 @@ def leg(which: str, domain: int, seconds: float, policy: str) -> dict[str, np.nd
 
 
 def real_time() -> bool:
-    """Whether a process may have real-time priority here: ours takes it, the SDK's example does not ask for it."""
+    """Whether this system permits real-time priority, which only ours requests."""
     check = "import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(20))"
     return subprocess.run([sys.executable, "-c", check], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def summary(legs: list[dict[str, np.ndarray]]) -> dict:
-    """All rounds of one loop together."""
+    """Combine all rounds of one loop."""
     found: dict = {}
     for name in ("period_deviation_us", "latency_us"):
         values = np.concatenate([leg[name] for leg in legs])
@@ -246,13 +246,13 @@ def summary(legs: list[dict[str, np.ndarray]]) -> dict:
 
 
 def main(
-    seconds: Annotated[float, typer.Option(help="Measured each turn, after 3 s of warming up.")] = 10.0,
-    rounds: Annotated[int, typer.Option(help="Turns of each loop.")] = 3,
+    seconds: Annotated[float, typer.Option(help="Measured per round, after 3 s of warm-up.")] = 10.0,
+    rounds: Annotated[int, typer.Option(help="Rounds of each loop.")] = 3,
     policy: Annotated[str, typer.Option(help="Tracker of the controller: exoactor, or a file.")] = "exoactor",
     robot_domain: Annotated[int, typer.Option("--robot", hidden=True)] = -1,
     sdk_domain: Annotated[int, typer.Option("--sdk", hidden=True)] = -1,
 ) -> None:
-    """Measure both loops in turn."""
+    """Measure both loops alternately."""
     if robot_domain >= 0:
         robot(robot_domain, seconds)
     if sdk_domain >= 0:

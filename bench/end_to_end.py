@@ -1,7 +1,7 @@
-"""Seconds per stage per second of video, for the whole pipeline in one process. Prints one JSON object.
+"""Seconds per stage and per second of video, for the whole pipeline in one process. Prints one JSON object.
 
-Beside them stand the times that the paper gives for its own stages (arXiv 2604.27711), measured by its authors on
-their machine: seconds per second of video.
+For comparison it includes the times that the paper reports for its own stages (arXiv 2604.27711), measured by its
+authors on their machine, also in seconds per second of video.
 
     .venv/bin/python bench/end_to_end.py
 """

@@ -1,17 +1,17 @@
-"""Fit the robot's collision shapes to Unitree's surfaces: a few capsules a link that enclose its points.
+"""Fit the robot's collision shapes to Unitree's surfaces: a few capsules per link that enclose its points.
 
-For every link and number of capsules the sum of two costs is minimised from several beginnings: squared distances by
-which surface points stand out of the capsules, and the volume by which the capsules stand out of the link
-(`surfaces.Solid`). Then all radii grow until what stands out is within `OUTSIDE`. The fewest capsules are taken whose
-mean inflation is at most `TIGHT`, or else no more than `NEARLY` above the least.
+For every link and number of capsules, the sum of two costs is minimised from several initial guesses: squared distances
+of surface points outside the capsules, and the volume of the capsules outside the link (`surfaces.Solid`). Then all
+radii grow until the points are at most `OUTSIDE` outside. The smallest number of capsules is chosen whose mean
+inflation is at most `TIGHT`, or else at most `NEARLY` above the minimum.
 
-Inflation is the mean, over points spread evenly on the surface of the capsules' union, of the distance to the nearest
-surface point: so it also counts the spacing of the points (on the torso 5 mm). Left is fitted, right is its mirror
-image; links in the middle get shapes that are their own mirror images.
+Inflation is the mean distance, over points spread evenly on the surface of the capsules' union, to the nearest surface
+point: it includes the spacing of the points (5 mm on the torso). Left links are fitted and mirrored to the right; links
+in the middle get shapes that are symmetric.
 
     .venv/bin/python bench/fit_shapes.py DATA/robot/g1_surface_points.npz --write
 
-writes them into the URDF in place of the former ones; the soles' spheres stay. Without ``--write`` it prints the table.
+replaces the shapes in the URDF except for the soles' spheres. Without ``--write`` it prints the table.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from surfaces import MIRROR, Solid, read_points
 
 from exoactor_description import urdf_path
 
-OUTSIDE, SHARE = 0.0015, 0.998  # m that this share of the points may stand out at most
+OUTSIDE, SHARE = 0.0015, 0.998  # m, maximum distance outside of this share of the points
 TIGHT, NEARLY = 0.0125, 0.001  # m of mean inflation that is good enough
-MOST = 7  # capsules a link
+MOST = 7  # capsules per link
 SEED = 0
 _BEGINNINGS = 6
-_SOFT = 0.003  # m over which a capsule's boundary is blurred while it is fitted
+_SOFT = 0.003  # m, width of the blurred boundary of a capsule during the fit
 
 
 @dataclass(frozen=True)
 class Capsules:
-    """K capsules: ends (K, 2, 3) of their middle lines and radii (K,), m."""
+    """K capsules: ends (K, 2, 3) of their axes and radii (K,), m."""
 
     ends: np.ndarray
     radius: np.ndarray
 
     def outside(self, points: np.ndarray) -> np.ndarray:
-        """(N,) m by which points stand out of all of them; negative inside."""
+        """Distances (N,) m of points from the union; negative inside."""
         return (_distances(self.ends, points)[0] - self.radius[:, None]).min(axis=0)
 
     def surface(self, rng: np.random.Generator, count: int = 4000) -> np.ndarray:
@@ -75,12 +75,12 @@ class Capsules:
         return Capsules(self.ends * MIRROR, self.radius)
 
     def inflation(self, points: np.ndarray) -> float:
-        """Mean distance, m, of the union's surface from points of the link's."""
+        """Mean distance, m, of the union's surface from the link's points."""
         return float(cKDTree(points).query(self.surface(np.random.default_rng(SEED)))[0].mean())
 
 
 def _distances(ends: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distances (K, N) of points from segments, shares (K, N) along them, and unit vectors (K, N, 3) from them."""
+    """Distances (K, N) of points from segments, positions (K, N) along them, and unit vectors (K, N, 3) from them."""
     a, along = ends[:, None, 0], ends[:, None, 1] - ends[:, None, 0]
     share = np.sum((points - a) * along, axis=-1) / np.maximum(np.sum(along**2, axis=-1), 1e-12)
     share = np.clip(share, 0.0, 1.0)
@@ -91,7 +91,7 @@ def _distances(ends: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.nda
 
 @dataclass(frozen=True)
 class _Middle:
-    """Links in the middle: capsules lie across the mirror plane, or in it."""
+    """Links in the middle: capsules lie across the mirror plane or in it."""
 
     across: np.ndarray
     """(K,) bool."""
@@ -109,7 +109,7 @@ def _unpacked(x: np.ndarray, middle: _Middle | None) -> tuple[np.ndarray, np.nda
 def _cost(
     x: np.ndarray, points: np.ndarray, space: np.ndarray, weight: float, middle: _Middle | None
 ) -> tuple[float, np.ndarray]:
-    """Cost and its derivative: points that stand out, and space outside the link that is inside the capsules."""
+    """Cost and its derivative: points outside the capsules, and volume of the capsules outside the link."""
     ends, radius = _unpacked(x, middle)
     slope = np.zeros((len(radius), 7))
     cost = 0.0
@@ -141,7 +141,7 @@ def _cost(
 
 
 def fit(points: np.ndarray, count: int, middle: bool, rng: np.random.Generator) -> Capsules:
-    """``count`` capsules that enclose points (N, 3); ``middle``: each its own mirror image."""
+    """``count`` capsules that enclose points (N, 3); ``middle``: each is symmetric."""
     solid = Solid(points)
     pad = 0.04
     low, high = points.min(axis=0) - pad, points.max(axis=0) + pad
@@ -190,7 +190,7 @@ def fit(points: np.ndarray, count: int, middle: bool, rng: np.random.Generator) 
 
 
 def best_fit(name: str, points: np.ndarray) -> Capsules:
-    """The fewest capsules that are tight enough, or the best."""
+    """The smallest number of capsules that are tight enough, or the tightest."""
     middle = not re.search("left|right", name)
     found = []
     for count in range(1, MOST + 1):
@@ -203,7 +203,7 @@ def best_fit(name: str, points: np.ndarray) -> Capsules:
 
 
 def element(name: str, end: np.ndarray, radius: float) -> str:
-    """The URDF's element: a cylinder of the capsule's whole length, as `exoactor_core.robot` takes it."""
+    """The URDF element: a cylinder of the capsule's total length, as `exoactor_core.robot` reads it."""
     along = end[1] - end[0]
     length = float(np.linalg.norm(along))
     if length < 1e-3:
@@ -217,7 +217,7 @@ def element(name: str, end: np.ndarray, radius: float) -> str:
 
 
 def written(urdf: str, fitted: dict[str, Capsules]) -> str:
-    """The URDF with these shapes in place of its own; the soles' spheres stay."""
+    """The URDF with these shapes instead of its own, except for the soles' spheres."""
     for name, capsules in fitted.items():
         begin = re.search(rf'  <link name="{name}">\n', urdf).end()
         end = urdf.index("  </link>\n", begin)

@@ -1,11 +1,11 @@
 """Seconds per second of video for every generator that can run on this machine. Prints one JSON object.
 
     .venv/bin/python bench/generation.py
-    .venv/bin/python bench/generation.py --models Wan-AI/Wan2.2-TI2V-5B-Diffusers    # weights that are there, or come
+    .venv/bin/python bench/generation.py --models Wan-AI/Wan2.2-TI2V-5B-Diffusers    # local or downloaded weights
 
-Pipelines of diffusers run with random weights: tiny ones, which tell what everything around the model costs, and, where
-there is a GPU (or with --real), one of the size of Wan 2.1 with 1.3 billion parameters, whose time is that of the model
-but for the text encoder, of which it has one layer. Generators that cannot run are listed with the reason.
+Diffusers pipelines run with random weights: tiny ones, which measure the overhead around the model, and, with a GPU (or
+with --real), one of the size of Wan 2.1 with 1.3 billion parameters, whose time is that of the model except for the
+text encoder, which has a single layer. Generators that cannot run are listed with the reason.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(
     task: str = TASK,
     models: Annotated[list[str] | None, typer.Option(help="Repositories or folders of real pipelines.")] = None,
     steps: Annotated[int, typer.Option(help="Denoising steps of the large pipelines.")] = 30,
-    real: Annotated[bool, typer.Option(help="The large pipeline with random weights on a CPU too: hours.")] = False,
+    real: Annotated[bool, typer.Option(help="Also run the large pipeline on a CPU: hours.")] = False,
 ) -> None:
     results: dict[str, Any] = {"mannequin": measured(task, "mannequin")}
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +71,7 @@ def main(
 
 
 def measured(task: str, backend: str, **options: Any) -> dict[str, Any]:
-    """Make one video; wall and processor time, loading apart."""
+    """Make one video; wall and CPU time, with loading separate."""
     try:
         start = time.perf_counter()
         generator = load_backend("generate", backend, **options)
@@ -103,7 +103,7 @@ def measured(task: str, backend: str, **options: Any) -> dict[str, Any]:
 
 
 def cannot_run() -> dict[str, str]:
-    """Generators that cannot run here as they are, and why."""
+    """Generators that cannot run here, and the reasons."""
     reasons = {}
     for name in backend_names("generate"):
         try:
@@ -114,7 +114,7 @@ def cannot_run() -> dict[str, str]:
 
 
 def wan(path: str, layers: int = 30) -> None:
-    """Save a pipeline of the size of Wan2.1-T2V-1.3B, as its config.json has it, with random weights."""
+    """Save a pipeline of the size in Wan2.1-T2V-1.3B's config.json, with random weights."""
     from diffusers import AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, WanPipeline, WanTransformer3DModel
     from transformers import UMT5Config, UMT5EncoderModel
 

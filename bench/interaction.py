@@ -1,13 +1,13 @@
-"""Tasks with objects, ours beside today's open loop in the same physics. Prints one JSON object.
+"""Tasks with objects: ours and an open-loop baseline in the same physics. Prints one JSON object.
 
-Every task is an instruction, for half of them with a scene that random numbers lay out, for the other half in the scene
-that the generator imagines. It goes through the whole pipeline; with --no-video the estimator is left out and the
-person's motion is the generator's own. "Ours" retargets to the objects and leads and presses the hands; the baseline
-retargets the person's motion alone, and its controller knows of no objects. Both are rehearsed with the objects as they
-are believed to be and with perturbed ones (`exoactor_core.scene.perturbed`), and judged by the same checks. A success
-is what the robot would be allowed to do: all checks pass, and the safety gate does not refuse it. What is refused on
-the way is a failure, with its sentence. Both are tried again with another video, as the pipeline does (`--tries`),
-before they are perturbed; "at_first_try" is without. A distance is that to where the robot stands in the end.
+Every task is an instruction; half of them have a random scene, the others the scene that the generator imagines. It
+runs through the whole pipeline; with --no-video the estimator is skipped and the motion is the generator's own. "Ours"
+retargets to the objects, corrects the hands and feeds contact forces forward; the baseline retargets the human motion
+alone, and its controller ignores the objects. Both are rehearsed with the objects at their assumed poses and with
+perturbed ones (`exoactor_core.scene.perturbed`), and evaluated by the same checks. A task succeeds if the robot would
+be allowed to do it and does it: all checks pass, and the safety gate accepts it. A refusal by an earlier stage is a
+failure, with its sentence. Failed tasks are retried with another video, as in the pipeline (`--tries`), before they are
+perturbed; "at_first_try" is without retries. Distances refer to the robot's final position.
 
     .venv/bin/python bench/interaction.py --each 4
 """
@@ -31,7 +31,7 @@ from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.scene import Scene, everyday, joined, perturbed
 from exoactor_core.stages import GenerateRequest, load_backend
 
-REPORTED_SEED = 7_000_000  # nothing was chosen by these
+REPORTED_SEED = 7_000_000  # not used for any design choice
 Motions = dict[str, RobotMotion]
 """Ours and the baseline's."""
 
@@ -41,15 +41,15 @@ class Task:
     kind: str
     instruction: str
     scene: Callable[[np.random.Generator], Scene] | None = None
-    """Lays it out; None: the generator imagines it."""
+    """Creates the scene; None: the generator imagines it."""
     moved: bool = False
     """All objects are moved by 1 m after the video was made."""
     metres: float = 0.0
-    """That the instruction says are to be walked; 0: none."""
+    """Distance to walk by the instruction; 0: none."""
 
 
 def _table(rng: np.random.Generator, ahead: float = 1.0) -> tuple[Any, np.ndarray]:
-    """A table at about so many metres, and where its near edge is."""
+    """A table at about this distance, m, and the position of its near edge."""
     far = ahead + rng.uniform(0.0, 0.6)
     height = rng.uniform(0.70, 0.80)
     table = everyday("table", pos=(far + 0.3, rng.uniform(-0.1, 0.1), 0.0), size=(0.6, 1.2, height))
@@ -119,7 +119,7 @@ def bottle_and_bin(rng: np.random.Generator) -> Scene:
 
 
 def elsewhere(scene: Scene, rng: np.random.Generator) -> Scene:
-    """The objects 1 m away, together, not where the robot starts."""
+    """The objects moved together by 1 m, away from the robot's start."""
     while True:
         angle = rng.uniform(-np.pi, np.pi)
         shift = np.array([np.cos(angle), np.sin(angle), 0.0])
@@ -197,22 +197,22 @@ def rehearsed(motion: RobotMotion, interaction: Interaction | None, really: Scen
 
 
 def retargeted(task: Task, request: GenerateRequest, seed: int, video: bool) -> tuple[Motions, Interaction | None]:
-    """The robot's motion, ours and the baseline's, and the objects as they are believed to be."""
+    """Robot motions, ours and the baseline's, and the objects at their assumed poses."""
     generation = load_backend("generate", "mannequin", seed=seed)(request)
     human: HumanMotion | None = generation.truth
     if video:
         human = load_backend("estimate", "mediapipe")(generation.video).motion
-    assert human is not None  # the mannequin tells it
+    assert human is not None  # the mannequin provides it
     interaction = generation.interaction
     if task.moved and interaction is not None:
         interaction = replace(interaction, scene=elsewhere(interaction.scene, np.random.default_rng(seed)))
     retarget = load_backend("retarget", "trajectory_ik")
-    ours = retarget(human, interaction=interaction or Interaction()).motion  # as the pipeline
+    ours = retarget(human, interaction=interaction or Interaction()).motion  # as in the pipeline
     return {"ours": ours, "baseline": replace(retarget(human).motion, object_contacts=())}, interaction
 
 
 def figures(number: int, first_seed: int, tries: int, perturbations: int, video: bool) -> dict[str, Any]:
-    """One task: what came of it, ours and the baseline's, unperturbed first."""
+    """Results of one task, ours and the baseline's, unperturbed first."""
     task = TASKS[number % len(TASKS)]
     seed = first_seed + number
     scene = task.scene(np.random.default_rng(seed)) if task.scene else None
@@ -263,15 +263,15 @@ def summary(results: list[dict[str, Any]], name: str) -> dict[str, Any]:
 
 
 def main(
-    each: Annotated[int, typer.Option(help="Seeds of every task.")] = 4,
-    tries: Annotated[int, typer.Option(help="Further videos of a task that failed.")] = 2,
-    perturbations: Annotated[int, typer.Option(help="Perturbed rehearsals of each.")] = 5,
-    video: Annotated[bool, typer.Option(help="Read the person's motion from the video.")] = True,
-    only: Annotated[str, typer.Option(help="Kind of the tasks; empty: all.")] = "",
-    first_seed: Annotated[int, typer.Option(help="Of development: anything small.")] = REPORTED_SEED,
+    each: Annotated[int, typer.Option(help="Number of seeds per task.")] = 4,
+    tries: Annotated[int, typer.Option(help="Retries of a failed task with other videos.")] = 2,
+    perturbations: Annotated[int, typer.Option(help="Perturbed rehearsals per task.")] = 5,
+    video: Annotated[bool, typer.Option(help="Estimate the human motion from the video.")] = True,
+    only: Annotated[str, typer.Option(help="Kind of tasks; empty: all.")] = "",
+    first_seed: Annotated[int, typer.Option(help="First seed; for development any small number.")] = REPORTED_SEED,
     jobs: int = 2,
 ) -> None:
-    """Carry out all tasks."""
+    """Run all tasks."""
     chosen = [i + k * len(TASKS) for i, task in enumerate(TASKS) if only in ("", task.kind) for k in range(each)]
     results = []
     with ProcessPoolExecutor(jobs) as pool, progress_bars() as bars:

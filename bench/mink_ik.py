@@ -1,11 +1,11 @@
-"""The baseline of retarget.py: per-frame two-stage differential IK with mink, set up as GMR describes its own.
+"""The baseline of retarget.py: per-frame two-stage differential IK with mink, configured like GMR.
 
-GMR (arXiv 2510.02252, github.com/YanjieZe/GMR): each frame is solved from the one before, first with table 1 (pelvis
-and feet, everything's orientation), then with table 2 (positions of limbs too); each stage takes up to eleven
-steps of a QP (daqp, damping 0.5, frame tasks with damping 1, steps of 2 ms) and ends when its error falls by less than
-0.001. Joint limits are the only limits that act. Places are scaled about the root by 0.9 (legs, trunk; also the root's
-position in the world) and 0.8 (arms), times the person's height over 1.8 m. Tables, weights, offsets, scales and the
-first pose are facts of its configuration smplx_to_g1; the code is ours.
+GMR (arXiv 2510.02252, github.com/YanjieZe/GMR): each frame is solved from the previous one, first with table 1
+(position of pelvis and feet, orientation of all bodies), then with table 2 (positions of the limbs as well). Each stage
+takes up to eleven QP steps (daqp, damping 0.5, frame tasks with damping 1, steps of 2 ms), and ends when its error
+decreases by less than 0.001. Joint limits are the only active limits. Positions are scaled about the root by 0.9 (legs,
+trunk, and the root's position in the world) and 0.8 (arms), times the person's height over 1.8 m. Tables, weights,
+offsets, scales and the initial pose are facts of its configuration smplx_to_g1; the code is ours.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _HAND = {"left": (1.0, 0, 0, 0), "right": (0, 0, 0, -1.0)}
 
 @dataclass(frozen=True)
 class _Row:
-    """One body: frame of the robot, joint of SMPL-X, scale, turn (w, x, y, z), shift (m), weights of both tables."""
+    """One body: robot frame, SMPL-X joint, scale, rotation (w, x, y, z), offset (m), weights in both tables."""
 
     frame: str
     joint: str
@@ -65,7 +65,7 @@ TABLE: tuple[_Row, ...] = (
     ),
 )
 FRAMES: tuple[str, ...] = tuple(row.frame for row in TABLE)
-"""The 14 frames that targets are given for."""
+"""The 14 frames that have targets."""
 
 _FIRST_POSE = {
     "hip_pitch": -0.57,
@@ -80,16 +80,16 @@ _MIRRORED = ("hip_roll", "hip_yaw", "shoulder_roll")
 
 
 def human_rotations(motion: HumanMotion, body: BodyModel) -> np.ndarray:
-    """Orientations (T, 14, 3, 3) that GMR asks of `FRAMES`."""
+    """GMR's target orientations (T, 14, 3, 3) of `FRAMES`."""
     rot, _ = body.transforms(motion)
     turns = Rotation.from_quat([row.turn for row in TABLE], scalar_first=True).as_matrix()
     return rot[:, [BODY_JOINT_NAMES.index(row.joint) for row in TABLE]] @ turns
 
 
 def human_targets(motion: HumanMotion, body: BodyModel) -> tuple[np.ndarray, np.ndarray]:
-    """Places (T, 14, 3) and orientations (T, 14, 3, 3) that GMR asks of `FRAMES`; z = 0 is the person's floor.
+    """GMR's target positions (T, 14, 3) and orientations (T, 14, 3, 3) of `FRAMES`; the person's floor is z = 0.
 
-    The height is what GMR takes it for: 1.66 m + 0.1 m x the first shape coefficient.
+    The person's height is GMR's estimate: 1.66 m + 0.1 m x the first shape coefficient.
     """
     _, joints = body.transforms(motion)
     rot = human_rotations(motion, body)
@@ -102,7 +102,7 @@ def human_targets(motion: HumanMotion, body: BodyModel) -> tuple[np.ndarray, np.
 
 
 def robot_targets(motion: RobotMotion) -> tuple[np.ndarray, np.ndarray]:
-    """Places and orientations of `FRAMES` as a robot's motion has them."""
+    """Positions and orientations of `FRAMES` in a robot motion."""
     ik = MinkIK()
     pos, rot = np.empty((len(motion), 14, 3)), np.empty((len(motion), 14, 3, 3))
     for t in range(len(motion)):
@@ -119,10 +119,10 @@ def _kind(frame: str) -> str:
 
 
 class MinkIK:
-    """Follows targets of `FRAMES` frame by frame; ``solves`` counts its steps.
+    """Follows targets of `FRAMES` frame by frame; ``solves`` counts the QP steps.
 
-    Its limits are built once and passed on. GMR's own code passes them as another argument, so that mink
-    builds the same ones anew in every step: ``as_shipped`` does likewise, and takes about twice the time.
+    The limits are built once. GMR's own code passes them as another argument, so that mink rebuilds them in every step:
+    ``as_shipped`` does the same, and takes about twice as long.
     """
 
     def __init__(self, as_shipped: bool = False) -> None:
@@ -147,7 +147,7 @@ class MinkIK:
         ]
 
     def _solve(self, tasks: list[mink.FrameTask]) -> None:
-        """At least one step, at most eleven, until the error falls by less than 0.001."""
+        """Take one to eleven steps, until the error decreases by less than 0.001."""
 
         def error() -> float:
             return float(np.linalg.norm(np.concatenate([task.compute_error(self.configuration) for task in tasks])))

@@ -1,36 +1,36 @@
-"""How exact is the estimated motion? 68 generated clips against a truth that the estimator never sees.
+"""Accuracy of the estimated motion: 68 generated clips with a ground truth that the estimator never sees.
 
-The easy half: 20 tasks, each seen by two of four cameras (front, three-quarter, side, and one that turns slowly after
-the person: ten clips each), every clip with another body, other clothes, another room and light. In every second clip
-the estimator is told the person's height; in the others it takes the usual one. The camera's focal length is known.
+The easy half: 20 tasks, each seen by two of four cameras (front, three-quarter, side, and one that turns slowly to
+follow the person: ten clips each), every clip with another body, clothing, room and light. The estimator is told the
+person's height in every second clip; in the others it assumes the default. The focal length is given.
 
-The hard half: the same 20 tasks once more, of which nothing is told, seen by cameras with fields of view of 30 to 90
-degrees and rolled by up to 15, some of them upright, at 24, 25, 30 and 60 frames per second, with two `EFFECTS` each.
-And eight clips more of it: a camera on a dolly beside the person, one that goes around the person, children of 1.25 m,
-whom no image tells from adults, and tall people of 2 m.
+The hard half: the same 20 tasks with nothing given, seen by cameras with fields of view of 30 to 90 degrees and rolled
+by up to 15, some of them upright, at 24, 25, 30 and 60 frames per second, with two `EFFECTS` each. And eight further
+clips: a camera on a dolly beside the person, one that circles the person, children of 1.25 m, whom an image cannot
+distinguish from adults, and tall people of 2 m.
 Prints one JSON object, and a table on stderr.
 
-Per clip, over SMPL-X's 22 body joints, after one turn about the vertical and one shift that puts the starts together
-(the camera's heading is unknown; the turn is the least-squares one of the root-relative joints, not of the path):
+Per clip, over SMPL-X's 22 body joints, after one rotation about the vertical and one translation that align the starts
+(the camera's heading is unknown; the rotation is the least-squares one of the root-relative joints, not of the path):
 
-- ``pa_mpjpe_mm``: after the best rotation, scale and shift of every frame.
-- ``mpjpe_mm``: pelvis to pelvis in every frame; gravity and scale count.
-- ``path_error``, ``path_end_error``: distance of the pelvis on the ground from where it should be, the mean over all
-  frames and that of the last frame, as a share of the distance walked; ``path_length_error`` of the way's length.
-  ``rte`` is the mean error after the turn and shift that fit the whole path best instead, as WHAM and TRAM give it.
-  Where less than half a metre is walked, ``standing_drift_m`` instead: the mean distance in metres.
-- ``foot_skate_mm``: way per frame at 30 fps, on the ground, of the found sole points that truly stand.
-- ``foot_height_mm``: how far these are above or below the floor.
-- ``contact_f1``: of the four sole points' contacts, all frames together.
-- ``jitter_ratio``: mean third difference of the joints' positions, over the truth's.
-- ``camera_turn_error_deg``: greatest error of the camera's turn, of clips in which it turns, or is said to.
-- ``baseline_*``: MediaPipe's own world landmarks of the same run without the fit, camera taken as level, against the
-  14 joints that they name (hips, knees, ankles, shoulders, elbows, wrists, toes). They tell no path and no floor.
-  ``*_14`` are the fit's figures on these joints.
+- ``pa_mpjpe_mm``: after the best rotation, scale and translation of every frame.
+- ``mpjpe_mm``: pelvis-aligned in every frame; includes errors of gravity and scale.
+- ``path_error``, ``path_end_error``: distance of the pelvis on the ground from the truth, mean over all frames and in
+  the last frame, relative to the distance walked; ``path_length_error`` that of the path's length. ``rte`` is the mean
+  error after the rotation and translation that best fit the whole path, as in WHAM and TRAM. If less than half a metre
+  is walked, ``standing_drift_m`` instead: the mean distance in metres.
+- ``foot_skate_mm``: displacement per frame at 30 fps, on the ground, of the estimated sole points that truly stand.
+- ``foot_height_mm``: their distance from the floor.
+- ``contact_f1``: of the four sole points' contacts over all frames.
+- ``jitter_ratio``: mean third difference of the joints' positions, relative to the truth's.
+- ``camera_turn_error_deg``: maximum error of the camera's rotation, in clips in which it turns or is estimated to.
+- ``baseline_*``: MediaPipe's own world landmarks of the same run without the fit, assuming a level camera, at the 14
+  common joints (hips, knees, ankles, shoulders, elbows, wrists, toes). They have no path and no floor. ``*_14`` are the
+  fit's figures at these joints.
 
-Then seconds of wall clock and of CPU (all threads) per second of video, by stage; the greatest memory of this process;
-what the fit costs at 10, 30 and 60 s (a clip's landmarks, forth and back); and the vault video of the shared data:
-the share of frames in which the person is followed, that is, found, and explained within 5 % of the size in view.
+Then seconds of wall clock and of CPU (all threads) per second of video, by stage; the peak memory of this process; the
+cost of the fit at 10, 30 and 60 s (a clip's landmarks, forward and backward); and for the vault video of the shared
+data the share of frames in which the person is followed, that is, found, and explained within 5 % of the size in view.
 
     .venv/bin/python bench/pose.py [--half easy] [--clips FOLDER] [--only 4]   FOLDER keeps the clips for the next run
 """
@@ -91,7 +91,7 @@ PLACES = (
     "push the table with both hands, then clap three times",
     "crouch, then turn left 150 degrees and point up",
 )
-"""None of these sentences stands in a test or was tried while the estimator was made."""
+"""None of these sentences is in a test or was used in the development of the estimator."""
 
 VIEWS = {
     "front": ("front", "front"),
@@ -99,11 +99,11 @@ VIEWS = {
     "side": ("side", "side_left"),
     "pan": ("side_left", "side"),
 }
-"""The generator's cameras of each kind, in turn."""
+"""The generator's cameras of each kind, used in turn."""
 
 MOVING = ("dolly", "orbit")
 ORBIT_DEG = 25.0
-"""By so much a camera goes around the person in a clip."""
+"""Angle by which a camera circles the person in a clip."""
 
 TARGETS = {
     "pa_mpjpe_mm": 45,
@@ -114,7 +114,7 @@ TARGETS = {
     "jitter_ratio": 1.5,
     "contact_f1": 0.9,
 }
-"""At most; contact_f1 at least."""
+"""Maxima; for contact_f1 the minimum."""
 HARD_TARGETS = TARGETS | {"pa_mpjpe_mm": 50, "mpjpe_mm": 75, "path_error": 0.08}
 EFFECTS = ("blur", "compression", "grain", "backlight", "pillar", "shake")
 
@@ -129,7 +129,7 @@ CAMERA_TO_WORLD = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
 
 @dataclass(frozen=True)
 class Spec:
-    """What to generate."""
+    """Specification of a clip."""
 
     number: int
     task: str
@@ -139,11 +139,11 @@ class Spec:
     height_given: bool
     hard: bool = False
     stature: float = 0.0
-    """m; 0: by the seed."""
+    """m; 0: random, by the seed."""
 
     @property
     def options(self) -> dict[str, Any]:
-        """Of the generator; the seed chooses body, clothes, room and light."""
+        """Of the generator; the seed determines body, clothes, room and light."""
         common = {"seed": 4000 + self.number, "camera": self.view, "pan": self.camera == "pan"}
         if not self.hard:
             return common
@@ -157,7 +157,7 @@ class Spec:
 
     @property
     def lens(self) -> dict[str, float]:
-        """Of the hard half: field of view along the longer side, and roll, degrees."""
+        """Hard half: field of view along the longer side, and roll, degrees."""
         return {
             "fov": 30.0 + 15.0 * (self.number % 5),
             "roll": (0.0, 15.0, -8.0, 4.0, -15.0, 10.0, -4.0)[self.number % 7],
@@ -165,16 +165,16 @@ class Spec:
 
     @property
     def effects(self) -> tuple[str, str]:
-        """Of the hard half: two of `EFFECTS`."""
+        """Hard half: two of `EFFECTS`."""
         k = self.number % len(EFFECTS)
         return EFFECTS[k], EFFECTS[(k + 1 + self.number // len(EFFECTS) % (len(EFFECTS) - 1)) % len(EFFECTS)]
 
     @property
     def about(self) -> dict[str, Any]:
-        """What is kept beside the clip."""
+        """Data stored beside the clip."""
         return {
             "task": self.task,
-            **{k: v for k, v in self.options.items() if k != "stature"},  # the clip tells its own
+            **{k: v for k, v in self.options.items() if k != "stature"},  # the clip states its own
             **({**self.lens, "effects": list(self.effects)} if self.hard else {}),
         }
 
@@ -196,7 +196,7 @@ def plan() -> list[Spec]:
 
 
 def plan_hard() -> list[Spec]:
-    """The 28 hard clips: every task once, five of each camera; and eight more."""
+    """The 28 hard clips: every task once, five of each camera, and eight further ones."""
     cameras = list(VIEWS)
     specs = [
         Spec(40 + k, task, cameras[k % 4], VIEWS[cameras[k % 4]][k // 4 % 2], False, hard=True)
@@ -246,7 +246,7 @@ def render(spec: Spec) -> Any:
 
 
 def moved(camera: Any, joints: np.ndarray, spec: Spec) -> Any:
-    """A still camera that goes beside the person instead, or around the middle of the person's way."""
+    """A camera that travels beside the person, or circles the middle of the person's path, instead of a still one."""
     path = gaussian_filter1d(joints[:, 0], 0.5 * spec.options["fps"], axis=0, mode="nearest") * [1.0, 1.0, 0.0]
     if spec.camera == "dolly":
         return replace(camera, path=path - path[0])
@@ -289,7 +289,7 @@ def spoilt(spec: Spec, video: Video) -> Iterator[np.ndarray]:
 
 
 def make(spec: Spec, folder: Path) -> Path:
-    """Generate a clip unless the folder has it: FOLDER/NUMBER-CAMERA.mp4, .npz (truth) and .json (what it is)."""
+    """Generate a clip unless the folder has it: FOLDER/NUMBER-CAMERA.mp4, .npz (truth) and .json (specification)."""
     path = folder / f"{spec.number:02d}-{spec.camera}"
     wanted = spec.about
     note = path.with_suffix(".json")
@@ -317,7 +317,7 @@ def make_all(specs: list[Spec], folder: Path) -> list[Path]:
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Progress, on stderr."""
+    """Print progress to stderr."""
     print(f"{text:<100}", end=end, file=sys.stderr, flush=True)
 
 
@@ -336,7 +336,7 @@ def procrustes_error(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def best_turn(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(3, 3) turn about z that best takes ``found`` to ``truth``, (T, J, 3) each, root-relative."""
+    """(3, 3) rotation about z that best aligns ``found`` to ``truth``, (T, J, 3) each, root-relative."""
     x, y = found[..., 0], found[..., 1]
     u, v = truth[..., 0], truth[..., 1]
     return Rotation.from_euler("z", np.arctan2((x * v - y * u).sum(), (x * u + y * v).sum())).as_matrix()
@@ -359,12 +359,12 @@ def jerk(joints: np.ndarray) -> float:
 
 
 def ground_path(root: np.ndarray, fps: float) -> float:
-    """Length of the pelvis' way on the ground, m, from samples 0.1 s apart (so that jitter does not count)."""
+    """Length of the pelvis' path on the ground, m, from samples 0.1 s apart (to exclude jitter)."""
     return float(np.linalg.norm(np.diff(root[:: max(1, round(fps / 10)), :2], axis=0), axis=-1).sum())
 
 
 def path_errors(found: np.ndarray, truth: np.ndarray, turn: np.ndarray, fps: float) -> dict[str, float]:
-    """Errors of the pelvis' way, (T, 3) each."""
+    """Errors of the pelvis' path, (T, 3) each."""
     away = np.linalg.norm(((found - found[0]) @ turn.T - (truth - truth[0]))[:, :2], axis=-1)
     walked, length = ground_path(truth, fps), ground_path(found, fps)
     a, b = found - found.mean(axis=0), truth - truth.mean(axis=0)
@@ -380,7 +380,7 @@ def path_errors(found: np.ndarray, truth: np.ndarray, turn: np.ndarray, fps: flo
 
 
 def foot_errors(found: HumanMotion, truth: HumanMotion, soles: np.ndarray) -> dict[str, float]:
-    """Skate and height of the found soles (T, 4, 3) where they truly stand, and how well contacts are told."""
+    """Skate and height of the estimated soles (T, 4, 3) where they truly stand, and F1 score of the contacts."""
     stands, said = truth.contacts > 0.5, found.contacts > 0.5
     moved = np.linalg.norm(np.diff(soles[..., :2], axis=0), axis=-1) * truth.fps / 30
     both = stands[1:] & stands[:-1]
@@ -392,12 +392,12 @@ def foot_errors(found: HumanMotion, truth: HumanMotion, soles: np.ndarray) -> di
 
 
 def with_middle(points: np.ndarray) -> np.ndarray:
-    """Put the middle of the first two points (the hips) in front, as the root."""
+    """Prepend the middle of the first two points (the hips) as the root."""
     return np.concatenate([points[:, :2].mean(axis=1, keepdims=True), points], axis=1)
 
 
 def turn_error(seen: Landmarks, note: dict[str, Any], frames: int) -> dict[str, float]:
-    """Greatest error of the camera's turn, degrees."""
+    """Maximum error of the camera's rotation, degrees."""
     if "camera_pan" not in note and seen.camera_rotation is None:
         return {}
     pan = np.array(note.get("camera_pan", np.zeros(frames)))[:frames]
@@ -410,7 +410,7 @@ def turn_error(seen: Landmarks, note: dict[str, Any], frames: int) -> dict[str, 
 
 
 class Stopwatch:
-    """Takes the times of functions of the estimator's module, and keeps what they were given and gave."""
+    """Times functions of the estimator's module, and stores their arguments and results."""
 
     def __init__(self, *names: str) -> None:
         self.wall: dict[str, float] = {}
@@ -431,7 +431,7 @@ class Stopwatch:
         return call
 
     def whole(self, function: Callable, *given: Any) -> Any:
-        """Call a function as the whole stage."""
+        """Time a call as the whole stage."""
         wall, cpu = time.perf_counter(), time.process_time()
         try:
             return function(*given)
@@ -448,7 +448,7 @@ class Stopwatch:
 
 
 def thinned(motion: HumanMotion, step: int) -> HumanMotion:
-    """Every so-manieth frame."""
+    """Every ``step``-th frame."""
     arrays = {name: getattr(motion, name)[::step] for name in HUMAN_ARRAYS}
     return replace(motion, fps=motion.fps / step, **arrays)
 
@@ -456,7 +456,7 @@ def thinned(motion: HumanMotion, step: int) -> HumanMotion:
 def measure(
     video: Video, truth: HumanMotion, note: dict[str, Any], height: float | None, body: BodyModel, watch: Stopwatch
 ) -> dict[str, Any]:
-    """All figures of one clip; where it is refused, only the reason."""
+    """All figures of one clip; if it is refused, only the reason."""
     estimator = load_backend("estimate", "mediapipe", person_height=height or USUAL_HEIGHT)
     try:
         estimate = watch.whole(estimator, video)
@@ -487,7 +487,7 @@ def measure(
 
 
 def fit_cost(given: tuple, watch: Stopwatch) -> dict[str, Any]:
-    """Seconds of CPU of the fit on a clip's landmarks, forth and back until they last 10, 30 and 60 s."""
+    """CPU seconds of the fit on a clip's landmarks, repeated forward and backward to 10, 30 and 60 s."""
     seen, rest = given[0], given[1:]
     costs: dict[str, Any] = {}
     for seconds in (10, 30, 60):
@@ -506,7 +506,7 @@ def fit_cost(given: tuple, watch: Stopwatch) -> dict[str, Any]:
 
 
 def vault(body: BodyModel, watch: Stopwatch) -> dict[str, Any]:
-    """The share of the shared vault video in which the person is followed."""
+    """Share of the shared vault video in which the person is followed."""
     data = Path(os.environ.get("EXOACTOR_DATA", Path(__file__).parents[2] / "shared" / "data"))
     path = data / "videos" / "vault_over_block_720p24.mp4"
     if not path.is_file():
@@ -533,7 +533,7 @@ def vault(body: BodyModel, watch: Stopwatch) -> dict[str, Any]:
 
 
 def runs(numbers: np.ndarray) -> list[tuple[int, int]]:
-    """First and last of each run of consecutive numbers."""
+    """First and last number of each run of consecutive ones."""
     parts = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
     return [(int(p[0]), int(p[-1])) for p in parts if len(p)]
 
@@ -542,14 +542,14 @@ def runs(numbers: np.ndarray) -> list[tuple[int, int]]:
 
 
 def mean_figures(results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean of each figure over the clips that have it, and how many were refused."""
+    """Mean of each figure over the clips that have it, and the number of refused clips."""
     keys = dict.fromkeys(k for r in results for k, v in r.items() if isinstance(v, float))
     means = {k: round(float(np.mean([r[k] for r in results if k in r])), 4) for k in keys}
     return {"clips": len(results), "refused": sum("refused" in r for r in results), **means}
 
 
 def table(groups: dict[str, dict[str, Any]]) -> None:
-    """Figures with a target, one line a group, on stderr."""
+    """Print the figures that have a target to stderr, one line per group."""
     say(" ".join([f"{'':22}", *(f"{k:>15}" for k in TARGETS)]))
     for name, figures in {"target": TARGETS, "target, hard": HARD_TARGETS, **groups}.items():
         say(" ".join([f"{name:22}", *(f"{figures.get(k, float('nan')):15.3g}" for k in TARGETS)]))
@@ -558,8 +558,8 @@ def table(groups: dict[str, dict[str, Any]]) -> None:
 def main(
     clips: Annotated[str, typer.Option(help="Folder that keeps the generated clips.")] = "",
     half: Annotated[str, typer.Option(help="easy, hard or both.")] = "both",
-    only: Annotated[int, typer.Option(help="Take this many clips, spread over all; 0: all.")] = 0,
-    long: Annotated[bool, typer.Option(help="Take the cost of the fit at 10, 30 and 60 s.")] = True,
+    only: Annotated[int, typer.Option(help="Number of clips, spread over all; 0: all.")] = 0,
+    long: Annotated[bool, typer.Option(help="Measure the cost of the fit at 10, 30 and 60 s.")] = True,
 ) -> None:
     specs = {"easy": plan(), "hard": plan_hard(), "both": plan() + plan_hard()}[half]
     if only:

@@ -1,23 +1,23 @@
-"""How exact is the estimated motion of real people? Prints one JSON object, and a table on stderr.
+"""Accuracy of the estimated motion of real people. Prints one JSON object, and a table on stderr.
 
-Videos of the shared data (its README names their sources); skipped, and said so, where they are absent.
+Uses videos of the shared data (its README names their sources); absent ones are skipped with a message.
 
-- ``four_cameras``: one person before four calibrated, synchronised cameras. The truth is triangulated here from
-  MediaPipe's landmarks in all four images (its own Python API, the best model installed; iteratively reweighted
-  linear triangulation), so it does not depend on the fit. Each camera alone then goes through the project, with
-  nothing known but the video. Over the 12 joints that all name (shoulders, elbows, wrists, hips, knees, ankles):
-  ``pa_mpjpe_mm``; ``mpjpe_mm``, relative to the middle of the hips in the world's frame, after one turn about the
-  vertical; ``gravity_deg``, angle between the verticals after the best rotation of the whole clip; ``path_error_m``,
-  mean distance of the hips' middle on the ground, after that turn, the starts together; ``walked_m`` of the truth.
-  ``baseline_*``: MediaPipe's own world landmarks, full model, of that camera, which is taken as level.
-- ``walker``: net distance of somebody who walks parallel to the image plane before a still camera, stature 1.65 m.
-  The truth is the image's: the hips' way in px, by the px per metre of the stature. Once with nothing known, once
-  with the stature given.
+- ``four_cameras``: one person in front of four calibrated, synchronised cameras. The truth is triangulated here from
+  MediaPipe's landmarks in all four images (its own Python API, the best installed model; iteratively reweighted
+  linear triangulation), independently of the fit. Then the video of each camera alone is estimated with nothing else
+  given. Over the 12 common joints (shoulders, elbows, wrists, hips, knees, ankles): ``pa_mpjpe_mm``; ``mpjpe_mm``,
+  relative to the middle of the hips in the world's frame, after one rotation about the vertical; ``gravity_deg``, angle
+  between the verticals after the best rotation of the whole clip; ``path_error_m``, mean distance of the hips' middle
+  on the ground, after that rotation and with aligned starts; ``walked_m`` of the truth. ``baseline_*``: MediaPipe's own
+  world landmarks, full model, of that camera, which is assumed to be level.
+- ``walker``: net distance of a person who walks parallel to the image plane in front of a still camera, stature 1.65 m.
+  The truth is from the image: the hips' path in px, by the px per metre of the stature. Once with nothing given, once
+  with the stature.
 - ``vault``: length of the path of a generated man whom the camera follows, about 4.8 m by the block, 1 m high.
 - ``accepted``: for every video whether there is a motion, or why not, and seconds per second of video.
 
-With --rehearse every accepted motion, of all stretches, is retargeted and tracked by the G1 in MuJoCo, slower where it
-fails (``pace``); ``full_pace_share`` is of those that succeed as they are.
+With --rehearse every accepted motion, of all stretches, is retargeted and tracked by the G1 in MuJoCo, slower if it
+fails (``pace``); ``full_pace_share`` counts those that succeed at full speed.
 
     .venv/bin/python bench/pose_real.py [--rehearse] [-s person_height=1.65]
 """
@@ -61,7 +61,7 @@ VAULT_M, WALKER_STATURE_M = 4.8, 1.65
 EYES_TO_HEEL = 0.92
 """Height of the ears above the heels as a share of stature (Drillis and Contini, 1966: the eyes at 0.936)."""
 ROBUST_PX = 40.0
-"""Distance in the image beyond which a view counts ever less in the triangulation."""
+"""Reprojection error beyond which the weight of a view in the triangulation decreases."""
 
 _PAIRS = (("hip", 23), ("knee", 25), ("ankle", 27), ("shoulder", 11), ("elbow", 13), ("wrist", 15))
 JOINTS = np.array([BODY_JOINT_NAMES.index(f"{s}_{j}") for j, _ in _PAIRS for s in ("left", "right")])
@@ -70,7 +70,7 @@ CAMERA_TO_WORLD = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
 
 
 def say(text: str) -> None:
-    """Progress, on stderr."""
+    """Print progress to stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -79,14 +79,14 @@ def say(text: str) -> None:
 
 @dataclass(frozen=True)
 class CalibratedCamera:
-    """A pinhole with Brown's distortion; world z up, m."""
+    """A pinhole camera with Brown's distortion; world z up, m."""
 
     intrinsics: np.ndarray
     """(3, 3)."""
     distortion: np.ndarray
-    """(5,) as OpenCV orders it."""
+    """(5,) in OpenCV's order."""
     projection: np.ndarray
-    """(3, 4) from the world to the normalised image."""
+    """(3, 4) projection from the world to the normalised image."""
 
 
 def calibration(path: Path) -> list[CalibratedCamera]:
@@ -115,7 +115,7 @@ def calibration(path: Path) -> list[CalibratedCamera]:
 
 
 def mediapipe_landmarks(video: Video, complexity: int) -> tuple[np.ndarray, np.ndarray]:
-    """MediaPipe's landmarks by its own API: (T, 33, 2) px and (T, 33, 3) m in the camera's axes; NaN where none."""
+    """MediaPipe's landmarks by its own API: (T, 33, 2) px and (T, 33, 3) m in the camera's axes; NaN if missing."""
     with quiet_stderr():
         from mediapipe.python.solutions.pose import Pose
 
@@ -132,7 +132,7 @@ def mediapipe_landmarks(video: Video, complexity: int) -> tuple[np.ndarray, np.n
 
 
 def triangulate(cameras: list[CalibratedCamera], pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points (T, J, 3) m of their pixels (C, T, J, 2), and the error of each in px (C, T, J)."""
+    """Triangulate points (T, J, 3) m from pixels (C, T, J, 2); also returns their errors in px (C, T, J)."""
     rays = np.stack(
         [
             cv2.undistortPoints(px.reshape(-1, 1, 2), c.intrinsics, c.distortion).reshape(px.shape)
@@ -156,7 +156,7 @@ def triangulate(cameras: list[CalibratedCamera], pixels: np.ndarray) -> tuple[np
 
 
 def best_rotation(found: np.ndarray, truth: np.ndarray, about_z: bool = False) -> np.ndarray:
-    """(3, 3) rotation that best takes ``found`` to ``truth``, (..., 3) each, about z alone or any axis."""
+    """(3, 3) rotation that best aligns ``found`` to ``truth``, (..., 3) each, about z only or any axis."""
     a, b = found.reshape(-1, 3), truth.reshape(-1, 3)
     if about_z:
         cross, dot = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0], a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1]
@@ -174,7 +174,7 @@ def procrustes_error(found: np.ndarray, truth: np.ndarray) -> float:
 
 
 def errors(found: np.ndarray, truth: np.ndarray, fps: float | None = None) -> dict[str, float]:
-    """Errors of joints (T, 12, 3) m in z-up worlds of any heading, the hips first; of the path only with fps."""
+    """Errors of joints (T, 12, 3) m, hips first, in z-up worlds of any heading; errors of the path only with fps."""
     a, b = found - found[:, :2].mean(1, keepdims=True), truth - truth[:, :2].mean(1, keepdims=True)
     turn, whole = best_rotation(a, b, about_z=True), best_rotation(a, b)
     figures = {
@@ -193,7 +193,7 @@ def errors(found: np.ndarray, truth: np.ndarray, fps: float | None = None) -> di
 
 
 def path_length(root: np.ndarray, fps: float) -> float:
-    """Length of a way on the ground, m, from samples 0.1 s apart (so that jitter does not count)."""
+    """Length of a path on the ground, m, from samples 0.1 s apart (to exclude jitter)."""
     return float(np.linalg.norm(np.diff(root[:: max(1, round(fps / 10)), :2], axis=0), axis=-1).sum())
 
 
@@ -202,21 +202,21 @@ def path_length(root: np.ndarray, fps: float) -> float:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a video."""
+    """Result for a video."""
 
     video: Video
     estimate: Estimate | None
     summary: dict[str, Any]
 
     def frames(self) -> np.ndarray:
-        """(T,) numbers of the video's frames that the motion's are nearest to."""
+        """(T,) numbers of the nearest video frames."""
         motion = self.estimate.motion
         times = self.estimate.metrics.get("start_s", 0.0) + np.arange(len(motion)) / motion.fps
         return np.clip(np.round(times * self.video.fps).astype(int), 0, self.video.frame_count - 1)
 
 
 def estimate(name: str, options: dict[str, Any]) -> Result:
-    """One video through the project, with nothing known but the video."""
+    """Estimate the motion in a video with nothing else given."""
     video = Video.load(DATA / VIDEOS[name])
     wall, cpu = time.perf_counter(), time.process_time()
     try:
@@ -284,7 +284,7 @@ def walker(result: Result, body: BodyModel) -> dict[str, Any]:
 
 
 def vault(result: Result, body: BodyModel) -> dict[str, Any]:
-    """Length of the way."""
+    """Length of the path."""
     if not result.estimate:
         return {"refused": result.summary["reason"]}
     found = path_length(body.joints(result.estimate.motion)[:, 0], result.estimate.motion.fps)
@@ -304,7 +304,7 @@ def rehearse(motion: HumanMotion, policy: str) -> dict[str, Any]:
 
 
 def rounded(value: Any) -> Any:
-    """The same with floats of four digits after the point."""
+    """The same with floats rounded to four decimals."""
     if isinstance(value, dict):
         return {k: rounded(v) for k, v in value.items()}
     return round(float(value), 4) if isinstance(value, (float, np.floating)) else value
@@ -312,8 +312,8 @@ def rounded(value: Any) -> Any:
 
 def main(
     rehearse_: Annotated[bool, typer.Option("--rehearse", help="Have the G1 track every accepted motion.")] = False,
-    policy: Annotated[str, typer.Option(help="The tracker of the rehearsal.")] = "exoactor",
-    only: Annotated[list[str] | None, typer.Option(help="Take these videos alone, by their keys here.")] = None,
+    policy: Annotated[str, typer.Option(help="Tracker of the rehearsal.")] = "exoactor",
+    only: Annotated[list[str] | None, typer.Option(help="Only these videos, by their keys.")] = None,
     option: Annotated[list[str] | None, typer.Option("-s", help="KEY=VALUE, an option of the estimator.")] = None,
 ) -> None:
     options = {k: _value(v) for k, _, v in (each.partition("=") for each in option or [])}

@@ -1,29 +1,31 @@
-"""Retargeting beside a plain per-frame two-stage IK, on the same motions in the same run. Prints one JSON object.
+"""Compare retargeting with a per-frame two-stage IK, on the same motions in the same run. Prints one JSON object.
 
-The baseline (`mink_ik.py`) is set up as GMR describes its own, and runs twice: on the targets that GMR makes of the
-person, at its 30 frames per second (``gmr``), and on ours at 50 (``mink_on_our_targets``), so that errors on the same
-targets stand side by side. Five sets of motions: ``generator``, the generator's own (its truth); ``estimated``, the
-same ones found in its videos by the estimator; ``bvh`` and ``dm``, motion capture files; ``reachable``, targets made
-from the robot's own motions by forward kinematics, which the robot can reach where its links are clear of each other.
+The baseline (`mink_ik.py`) is configured like GMR, and runs twice: on GMR's targets for the person, at its 30 frames
+per second (``gmr``), and on ours at 50 (``mink_on_our_targets``), so that errors on the same targets can be compared.
+Five sets of motions: ``generator``, the generator's true motions; ``estimated``, the same ones estimated from its
+videos; ``bvh`` and ``dm``, motion capture files; ``reachable``, targets from robot motions by forward kinematics, which
+the robot can reach where its links do not collide.
 
-One judge for all, at 50 Hz. Figures of a clip:
+All are evaluated alike, at 50 Hz. Figures of a clip:
 
-- ``frames_per_second``: that were solved, on one core, by process CPU seconds; ours with making its targets.
-- ``key_body_error_mm``: pelvis, knees, ankles, elbows, wrists against our targets; ``gmr`` has others, and none here.
-- in contact (as the person is): ``slide_mm`` a frame, of the soles' middles; ``sole_height_mm``, farthest corner from
-  the floor; ``sole_tilt_deg``. ``sunk_frames`` and ``sunk_mm``: any sole more than 10 mm in the floor, and how deep.
-- ``root_path_error``: of the middle of the hips on the ground, against the person's scaled by leg length and begun
-  together; mean distance as a share of the path's length, and ``root_path_end`` at the end; paths over 0.5 m only.
-- ``start_speed``: greatest joint speed in the first five steps, as a share of its limit; ``greatest_speed`` of all.
+- ``frames_per_second``: solved on one core, by process CPU seconds; ours including the computation of targets.
+- ``key_body_error_mm``: pelvis, knees, ankles, elbows, wrists against our targets; not for ``gmr``, whose targets
+  differ.
+- in contact (of the person): ``slide_mm`` per frame, of the soles' middles; ``sole_height_mm``, the farthest corner
+  from the floor; ``sole_tilt_deg``. ``sunk_frames`` and ``sunk_mm``: any sole more than 10 mm below the floor, and
+  depth.
+- ``root_path_error``: of the middle of the hips on the ground, against the person's scaled by leg length, with aligned
+  starts; mean distance relative to the path's length, and ``root_path_end`` at the end; paths over 0.5 m only.
+- ``start_speed``: maximum joint speed in the first five steps, relative to its limit; ``greatest_speed`` of all.
 - ``over_speed_frames``, ``outside_limits_frames``, ``self_penetration_frames`` (more than 2 mm, the description's
   shapes) and ``self_penetration_mm``.
-- ``surface_penetration_frames`` (more than 2 mm, Unitree's surfaces, see `surfaces.py`), ``surface_penetration_mm``:
-  of all links but those that the SRDF lets touch; of robots' motions also as they were (``before``).
+- ``surface_penetration_frames`` (more than 2 mm, Unitree's surfaces, see `surfaces.py`), ``surface_penetration_mm``: of
+  all links but those that the SRDF allows to touch; for robot motions also of the originals (``before``).
 
-``ours_streaming`` is fed the person frame by frame: ``ms_a_frame`` of CPU that comes out, ``longest_push_ms`` of one
-call, ``delay_s`` of the frame that waited longest. Then the cost of longer clips (CPU seconds, memory of a process of
-its own), people of 1.2 to 2.1 m, and with --track what the tracker makes of all of them. ``bars`` says what was asked
-of ours, and whether it is met.
+``ours_streaming`` receives the person frame by frame: ``ms_a_frame`` of CPU per output frame, ``longest_push_ms`` of
+one call, ``delay_s`` of the frame that waited longest. Then the cost of longer clips (CPU seconds, memory of a separate
+process), people of 1.2 to 2.1 m, and with --track the rehearsals of all of them. ``bars`` lists the requirements on
+ours, and whether they are met.
 
     .venv/bin/pip install -r bench/requirements.txt
     .venv/bin/python bench/retarget.py --output build/retarget --data DATA [--track]
@@ -94,7 +96,7 @@ _KEY = ("pelvis", *(f"{s}_{n}_link" for s in SIDES for n in ("knee", "ankle_roll
 
 @dataclass(frozen=True)
 class Clip:
-    """A motion to retarget: a person's, or a robot's that targets are made of."""
+    """A motion to retarget: of a person, or of a robot as the source of targets."""
 
     kind: str
     name: str
@@ -104,12 +106,12 @@ class Clip:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What all are judged by: targets of the key bodies, contacts, and the path of the hips' middle."""
+    """Reference of the evaluation: targets of the key bodies, contacts, and the path of the hips' middle."""
 
     keys: np.ndarray
     """(T, 9, 3) m."""
     counted: np.ndarray
-    """(T,) bool: frames in which the targets can be reached."""
+    """(T,) bool: frames with reachable targets."""
     contact: np.ndarray
     """(T, 2) bool."""
     path: np.ndarray | None
@@ -124,7 +126,7 @@ def fit(retargeter: Retargeter, targets: Targets) -> RobotMotion:
 
 
 def stream(retargeter: Retargeter, human: HumanMotion) -> tuple[RobotMotion, dict[str, float]]:
-    """Retarget while the person's frames come in one by one; the motion, and what it cost and how late it was."""
+    """Retarget frame by frame; returns the motion, its cost and its delay."""
     streaming, parts, busy, late, out = StreamingRetargeter(retargeter), [], [], 0.0, 0
     for k in range(len(human)):
         begin = time.process_time()
@@ -158,7 +160,7 @@ def frames_of(human: HumanMotion, frames: slice | np.ndarray) -> HumanMotion:
 
 
 def grounded(retargeter: Retargeter, human: HumanMotion) -> HumanMotion:
-    """The person on the floor, as our targets have it, with contacts."""
+    """The person on the floor, as for our targets, with contacts."""
     person = posture(human, retargeter.body, retargeter.mapping["human"])
     lowered = ground(person, retargeter.mapping["contacts"])
     transl = human.transl + (lowered.soles - person.soles)[:, 0]
@@ -166,7 +168,7 @@ def grounded(retargeter: Retargeter, human: HumanMotion) -> HumanMotion:
 
 
 def resample(motion: HumanMotion, fps: float) -> HumanMotion:
-    """The person at another frame rate: orientations by slerp, positions linearly, contacts of the nearest frame."""
+    """Resample to another frame rate: orientations by slerp, positions linearly, contacts of the nearest frame."""
     old = np.arange(len(motion)) / motion.fps
     new = np.minimum(np.arange(int(np.floor(old[-1] * fps + 1e-6)) + 1) / fps, old[-1])
     nearest = np.clip(np.rint(new * motion.fps).astype(int), 0, len(old) - 1)
@@ -185,7 +187,7 @@ def resample(motion: HumanMotion, fps: float) -> HumanMotion:
 
 
 def gmr_targets(retargeter: Retargeter, human: HumanMotion) -> tuple[float, np.ndarray, np.ndarray]:
-    """Targets of the baseline, at its own rate; the person stands on the floor for it too."""
+    """Targets of the baseline, at its own rate, with the person on the floor."""
     return GMR_FPS, *mink_ik.human_targets(grounded(retargeter, resample(human, GMR_FPS)), retargeter.body)
 
 
@@ -194,7 +196,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def targets_of_robot(motion: RobotMotion, retargeter: Retargeter) -> Targets:
-    """Targets that the robot reaches exactly, with no foot held."""
+    """Targets that the robot can reach exactly, without planted feet."""
     turns = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True).as_matrix()
     state = State(motion.root_pos, turns, motion.joint_pos)
     return reached(state, np.zeros((len(motion), 2), dtype=bool), motion.fps, retargeter.model)
@@ -208,7 +210,7 @@ def _rest(names: Sequence[str]) -> np.ndarray:
 
 
 def link_positions(targets: Targets, retargeter: Retargeter) -> dict[str, np.ndarray]:
-    """Where our targets put the robot's links, (T, 3) m each; shoulders move with the torso as when standing."""
+    """Positions of the robot's links by our targets, (T, 3) m each; shoulders are fixed to the torso as in standing."""
     g1 = retargeter.model
     out = {"pelvis": targets.pelvis_pos}
     pelvis, torso, *_ = _rest(["pelvis", "torso_link"])
@@ -255,8 +257,8 @@ def scaled_path(human: HumanMotion, retargeter: Retargeter) -> np.ndarray:
 
 
 def judge(motion: RobotMotion, wanted: Wanted, same_targets: bool) -> dict[str, Any]:
-    """Figures of one retargeted clip, see the top; every one None where it cannot be measured."""
-    t = len(motion)  # another rate may end a frame earlier
+    """Figures of one retargeted clip, see the top; None for those that cannot be measured."""
+    t = len(motion)  # with another rate it may end a frame earlier
     soles, contact = robot.sole_points(motion), wanted.contact[:t]
     both = contact[1:] & contact[:-1]
     slide = np.linalg.norm(np.diff(soles.mean(axis=2)[..., :2], axis=0), axis=-1)[both]
@@ -325,7 +327,7 @@ GREATEST = (
 
 
 def summary(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Figures of a set: sums of counts, the greatest of what must not be exceeded, else means over clips."""
+    """Figures of a set: sums of counts, maxima of limited quantities, otherwise means over clips."""
     rows = list(rows)
     out: dict[str, Any] = {"clips": len(rows)}
     for key in dict.fromkeys(key for row in rows for key in row):
@@ -342,7 +344,7 @@ def summary(rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def of_surfaces(motion: RobotMotion, surfaces: Surfaces | None) -> dict[str, Any]:
-    """Frames of a motion in which links stand in each other by their surfaces, and how deep."""
+    """Frames of a motion in which links penetrate each other by their surfaces, and the depth."""
     if surfaces is None:
         return {}
     depth = surfaces.penetration(motion).max(axis=1)
@@ -355,7 +357,7 @@ def of_surfaces(motion: RobotMotion, surfaces: Surfaces | None) -> dict[str, Any
 def compare(
     clip: Clip, retargeter: Retargeter, progress: Progress, surfaces: Surfaces | None = None
 ) -> tuple[dict[str, Any], dict[str, RobotMotion]]:
-    """Retarget one clip by all; figures and motions by name."""
+    """Retarget one clip with every method; returns figures and motions by name."""
     motions: dict[str, RobotMotion] = {}
     speeds: dict[str, dict[str, float]] = {}
 
@@ -413,7 +415,7 @@ def compare(
 
 
 def generated(folder: Path, tasks: Sequence[str], progress: Progress) -> list[Clip]:
-    """The generator's motions and what the estimator finds in its videos; kept in the folder."""
+    """The generator's true motions and those estimated from its videos, cached in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     clips, estimator = [], None
     for k, task in enumerate(tasks):
@@ -434,7 +436,7 @@ def generated(folder: Path, tasks: Sequence[str], progress: Progress) -> list[Cl
 
 
 def reachable(path: Path) -> Clip:
-    """A robot's motion, at 50 Hz, lifted so that its soles are never in the floor, its torn first frames left out."""
+    """A robot motion at 50 Hz without its first frames, which jump, lifted so that no sole is below the floor."""
     motion = RobotMotion.load(path)
     motion = RobotMotion(motion.fps, motion.root_pos[3:], motion.root_quat_wxyz[3:], motion.joint_pos[3:])
     motion = resample_robot(motion, FPS)
@@ -445,7 +447,7 @@ def reachable(path: Path) -> Clip:
 
 
 def long_motion(seconds: float) -> HumanMotion:
-    """There and back and there again, until it lasts."""
+    """Repeat a motion forward and backward up to a duration."""
     once = choreograph(parse(LONG_TASK), np.zeros(10))
     count = round(seconds * once.fps) + 1
     period = 2 * (len(once) - 1)
@@ -455,7 +457,7 @@ def long_motion(seconds: float) -> HumanMotion:
 
 
 def person_of(stature: float) -> np.ndarray:
-    """Shape of the neutral body for a stature in m."""
+    """Shape of the neutral body of a stature, m."""
     betas = np.zeros(10)
     betas[0] = (stature - 1.70) / (0.06 * 1.70)
     return betas
@@ -465,13 +467,13 @@ def person_of(stature: float) -> np.ndarray:
 
 
 def cost(who: str, seconds: float) -> dict[str, float]:
-    """CPU seconds and memory of retargeting a long clip; meant for a process of its own."""
+    """CPU seconds and memory of retargeting a long clip; runs in a separate process."""
     retargeter = Retargeter(fps=FPS)
     human = long_motion(seconds)
-    once = long_motion(1.0)  # first calls load and cache
+    once = long_motion(1.0)  # the first call loads and caches
     fit(retargeter, retargeter.targets(once)) if who == "ours" else gmr_targets(retargeter, once)
     before, times = _memory(peak=False), []
-    for _ in range(3):  # other work on the machine only ever adds
+    for _ in range(3):  # other load can only increase it
         begin = time.process_time()
         if who == "ours":
             motion = fit(retargeter, retargeter.targets(human))
@@ -488,17 +490,17 @@ def cost(who: str, seconds: float) -> dict[str, float]:
 
 
 def _memory(peak: bool) -> float:
-    """MB in use; at most so far since the last call without ``peak``. Linux only, else 0."""
+    """Memory in use, MB; with ``peak`` the maximum since the last call without it. Linux only, else 0."""
     status = Path("/proc/self/status")
     if not status.is_file():
         return 0.0
     if not peak:
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak
+        Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024.0
 
 
 def bars(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What was asked of ours, and whether it is so: the figure, the bar, met or not; without what was not measured."""
+    """The requirements on ours: figure, limit, and whether it is met; only for measured figures."""
     out: dict[str, dict[str, Any]] = {}
 
     def bar(name: str, figure: float | None, met: Callable[[float, float], bool], limit: float | None) -> None:
@@ -547,7 +549,7 @@ def in_own_process(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def tracked(motion: RobotMotion, policy: str, progress: Progress) -> dict[str, Any]:
-    """Figures of one rehearsal; a motion that the tracker refuses counts as neither fallen nor done."""
+    """Figures of one rehearsal; a motion that the tracker refuses counts as neither fallen nor completed."""
     from exoactor_control.rehearsal.rehearsal import Rehearsal
 
     try:
@@ -585,11 +587,11 @@ def _mean(values: Iterable[float]) -> float | None:
 
 def main(
     data: Annotated[Path | None, typer.Option(help="Folder with human/*.bvh and motions/*.npz.", exists=True)] = None,
-    output: Annotated[Path, typer.Option(help="Folder that keeps the generated clips.")] = Path("build/retarget"),
-    tasks: Annotated[int, typer.Option(help="How many of the tasks.")] = len(TASKS),
-    references: Annotated[int, typer.Option(help="How many of the robot's motions; 0: all.")] = 0,
-    longest: Annotated[float, typer.Option(help="Longest clip whose cost is measured, s.")] = 300.0,
-    track: Annotated[bool, typer.Option(help="Also let the tracker follow them.")] = False,
+    output: Annotated[Path, typer.Option(help="Folder that caches the generated clips.")] = Path("build/retarget"),
+    tasks: Annotated[int, typer.Option(help="Number of tasks.")] = len(TASKS),
+    references: Annotated[int, typer.Option(help="Number of robot motions; 0: all.")] = 0,
+    longest: Annotated[float, typer.Option(help="Maximum duration of the clips whose cost is measured, s.")] = 300.0,
+    track: Annotated[bool, typer.Option(help="Also rehearse the motions.")] = False,
     policy: Annotated[str, typer.Option(help="Tracker.")] = "exoactor",
 ) -> None:
     report: dict[str, Any] = {}

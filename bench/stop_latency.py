@@ -1,15 +1,15 @@
-"""How soon are the motors damped? From a stop, or a process's death, to the LowCmd that damps, as the robot gets it.
+"""Latency of damping: from a stop, or the death of a process, to the LowCmd that damps, as received by the robot.
 
-A robot without a body, in a process of its own, publishes LowState 500 times a second over the loopback interface. The
+A robot without dynamics, in its own process, publishes LowState 500 times a second over the loopback interface. The
 control process and its watchdog run as the controller's node starts them for a real robot (``state_timeout`` 0.05 s).
-Again and again the robot is brought into each state, then
+The robot is repeatedly brought into each state, then
 
-- *stop*: asked for, as the node's service does, from another process than the loop's; counted from before the request;
-- *remote*: Select is pressed; counted from the LowState that says so;
+- *stop*: requested, like the node's service does, from another process than the loop's; measured from the request;
+- *remote*: Select is pressed; measured from the LowState that contains it;
 - *killed*: the control process gets SIGKILL; and with it the node's process;
-- *frozen*: the control process gets SIGSTOP; counted from then, the 50 ms in which it may be late included.
+- *frozen*: the control process gets SIGSTOP; measured from then, including the 50 ms by which it may be late.
 
-It ends with the first LowCmd that damps (by its source timestamp, no gain on position any more); none drives after it.
+The end is the first LowCmd that damps (by its source timestamp, without position gains); no later one drives.
 
 Prints one JSON object: milliseconds (p50, p99, max) of each.
 
@@ -43,7 +43,7 @@ STATE_TIMEOUT = 0.05
 
 
 def robot(domain: int) -> None:
-    """Be the robot; answer each line on stdin: "press" or "release" Select, or when the first damping came after ns."""
+    """Act as the robot; answer lines on stdin: "press" or "release" Select, or the first damping after a time, ns."""
     body = BodilessRobot(domain)
     commands: list[tuple[int, bool]] = []  # ns, whether it damps
     pressed, since = [False], [0]
@@ -120,7 +120,7 @@ def reach(process: ControlProcess, state: str) -> None:
         def stands() -> bool:
             try:
                 process.ask("stand")
-            except Refused:  # the last ones' commands are still in its way
+            except Refused:  # the previous ones' commands still arrive
                 return False
             return True
 
@@ -132,7 +132,7 @@ def reach(process: ControlProcess, state: str) -> None:
 
 
 def node(domain: int) -> None:
-    """Be a node's process: the robot tracks a motion; prints the control process's number."""
+    """Act as a node's process: the robot tracks a motion; prints the control process' id."""
     process = start(domain)
     reach(process, "track")
     print(process.pid, flush=True)
@@ -149,12 +149,12 @@ def summary(values: list[float]) -> dict[str, float]:
 
 
 def main(
-    stops: Annotated[int, typer.Option(help="Stops in each state.")] = 200,
-    deaths: Annotated[int, typer.Option(help="Of each kind.")] = 20,
+    stops: Annotated[int, typer.Option(help="Number of stops in each state.")] = 200,
+    deaths: Annotated[int, typer.Option(help="Number of deaths of each kind.")] = 20,
     robot_domain: Annotated[int, typer.Option("--robot", hidden=True)] = -1,
     node_domain: Annotated[int, typer.Option("--node", hidden=True)] = -1,
 ) -> None:
-    """Measure all of it in turn."""
+    """Measure everything in turn."""
     if robot_domain >= 0:
         robot(robot_domain)
     if node_domain >= 0:

@@ -1,11 +1,11 @@
-"""Unitree's own surfaces of the G1, and how deep its links stand in each other by them.
+"""Unitree's own surfaces of the G1, and how deeply its links penetrate each other by them.
 
-The surfaces are points, 1,500 a visual mesh, in link frames (m). A link's solid is what they enclose: all that balls of
-radius r about the points cover or shut in, less a skin of thickness r (a morphological closing on a grid). r is the
-distance within which random points on the surface have a neighbour wherever one stands (their covering radius), so that
-the balls leave no gaps; hollows narrower than it are filled. Many meshes are shells that are open at the joints: shut
-in is, too, what the balls hide from three quarters of all directions. A point's depth in a link is its distance from
-the outside of all this, less r: the grid makes it exact to about 2 mm.
+The surfaces are points, 1,500 per visual mesh, in link frames (m). A link's solid is the region that they enclose:
+everything that balls of radius r about the points cover or shut in, minus a skin of thickness r (a morphological
+closing on a grid). r is the distance within which any random point on the surface has a neighbour (the covering
+radius), so that the balls leave no gaps; narrower cavities are filled. Many meshes are shells that are open at the
+joints: a cell also counts as shut in if the balls hide it from three quarters of all directions. The depth of a point
+in a link is its distance from the outside of the closed region, minus r; the grid makes it accurate to about 2 mm.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from exoactor_core.motion import RobotMotion
 from exoactor_description import touching_links
 
 _SPACING = 0.003  # m, of the grid
-_SCALLOP = 0.001  # m by which the skin is thicker than r between the points, so that these lie at depth 0
+_SCALLOP = 0.001  # m, skin beyond r between the points, so that these lie at depth 0
 _HIDDEN = 0.75  # share of directions
 _OVERLAP_BY_SHAPES = {frozenset(("torso_link", f"{side}_shoulder_roll_link")) for side in ("left", "right")}
-"""Pairs that the SRDF leaves out although their surfaces can do without touching."""
-_FAR = -1.0  # m: depth of what is nowhere near
+"""Pairs that the SRDF excludes although their surfaces need not touch."""
+_FAR = -1.0  # m, depth of distant points
 MIRROR = np.array([1.0, -1.0, 1.0])
 """Left and right are mirror images in the x-z plane."""
 
 
 def read_points(path: Path) -> dict[str, np.ndarray]:
-    """Points (N, 3) of every link in its frame, m; left and right lend each other theirs, and the middle itself."""
+    """Points (N, 3) of every link in its frame, m; each includes the mirrored points of its counterpart."""
     with np.load(path) as data:
         points = {name: data[name].astype(np.float64) for name in data.files}
     swap = {name: name.replace("left_", "\0").replace("right_", "left_").replace("\0", "right_") for name in points}
@@ -44,7 +44,7 @@ def read_points(path: Path) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class Solid:
-    """What a link's points enclose."""
+    """The solid that a link's points enclose."""
 
     points: np.ndarray
     """(N, 3) m."""
@@ -79,7 +79,7 @@ class Solid:
 
 
 def _hidden(full: np.ndarray) -> np.ndarray:
-    """Share of 26 directions in which a straight way out of each cell of a grid (X, Y, Z) meets a full one."""
+    """Share of 26 directions in which a ray from each cell of a grid (X, Y, Z) hits a full one."""
     met = np.zeros(full.shape)
     for way in product((-1, 0, 1), repeat=3):
         if not any(way):
@@ -97,7 +97,7 @@ def _hidden(full: np.ndarray) -> np.ndarray:
 
 
 class Surfaces:
-    """The G1's links by their surfaces.
+    """The G1's links as solids from their surfaces.
 
     Parameters
     ----------
@@ -119,12 +119,12 @@ class Surfaces:
             for one, other in combinations(self.solids, 2)
             if carrier[one] != carrier[other] and frozenset((carrier[one], carrier[other])) not in touching
         ]
-        """Links that must not stand in each other: all but neighbours that touch by their surfaces."""
+        """Links that must not penetrate each other: all but neighbours whose surfaces touch."""
 
     def penetration(self, motion: RobotMotion, pairs: list[tuple[str, str]] | None = None) -> np.ndarray:
-        """Depths (T, P) m to which links of ``pairs`` stand in each other, 0 where they do not; None: `pairs`.
+        """Penetration depths (T, P) m of the links of ``pairs``, 0 without penetration; None: `pairs`.
 
-        It is the greatest depth of any point of one in the other.
+        It is the maximum depth of any point of one link in the other.
         """
         pairs = self.pairs if pairs is None else pairs
         links = sorted({name for pair in pairs for name in pair})

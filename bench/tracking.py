@@ -1,17 +1,17 @@
-"""Our tracker beside the one that it was distilled from: the same references in the same run. Prints one JSON object.
+"""Compare our tracker with the one that it was distilled from, on the same references. Prints one JSON object.
 
-Both are driven by the same controller, from standing, knowing only what LowState tells: every motion in a folder, and
-random tasks of the generator through the whole pipeline (video, person's motion, robot's motion). Then both are pushed
-while they stand and while they walk, get heavier, lighter and later, hold 2 kg in each hand, and go on tours of 60 s,
-on which they are punched every 5 s, standing and walking: for 0.08 s with up to 600 N (48 N s) at torso, pelvis or an
-arm, from any side; and they do single jumps of 10 to 20 cm. --only names what is run, such as --only tours --only
-loaded. Success is the field's rule (`exoactor_control.metrics`), by the motion as it was given; "as commanded" by what
-the repair left of it. Position and heading errors are those of the motion's last frame ("end") and of where the robot
-stands once it has stepped to its final position ("final"). The tasks' motions are kept in --output and used again;
-their seeds are none of those that `exoactor train-tracker` draws. References of the training's split come part by part,
-and which files a tracker has seen is printed; the test part is run only where --parts names it, since nothing is chosen
-by it. With --correction-tries both get corrections for the motions at which they failed
-(`exoactor_control.rehearsal.reference_correction`), and the figures with them stand beside those without.
+Both run in the same controller, from standing, with LowState as the only input: every motion in a folder, and random
+tasks of the generator through the whole pipeline (video, human motion, robot motion). Then both are pushed while they
+stand and while they walk, get heavier, lighter and delayed, hold 2 kg in each hand, and go on tours of 60 s on which
+they are pushed every 5 s, standing and walking: for 0.08 s with up to 600 N (48 N s) at torso, pelvis or an arm, from
+any side; and they do single jumps of 10 to 20 cm. --only selects what to run, such as --only tours --only loaded.
+Success is by the usual rule of the field (`exoactor_control.metrics`), relative to the given motion; "as commanded" is
+relative to the repaired one. Position and heading errors are those in the motion's last frame ("end") and after the
+robot has stepped to its final position ("final"). The tasks' motions are cached in --output; their seeds differ from
+those that `exoactor train-tracker` draws. References of the training's split are evaluated by part, with the files that
+each tracker has seen; the test part is run only if --parts names it, since nothing is selected by it. With
+--correction-tries both get corrections for the motions at which they failed
+(`exoactor_control.rehearsal.reference_correction`); figures with and without corrections are both given.
 
     .venv/bin/python bench/tracking.py --teacher twist2_1017_20k.onnx --motions DATA/motions --output build/tracking
 """
@@ -50,17 +50,17 @@ from exoactor_gen.mannequin.language import parse
 FIRST_SEED = 9_000_000
 PUSH = 50.0  # N
 DELAY, MASS, LOAD = 0.02, 0.1, 2.0  # s, share, kg
-PUNCH, PUNCH_TIME, SEGMENT = 600.0, 0.08, 5.0  # N at most, s, s of a tour between two punches
+PUNCH, PUNCH_TIME, SEGMENT = 600.0, 0.08, 5.0  # N, maximum; s; s of a tour between two pushes
 _ARMS = ("left_shoulder_roll_link", "right_shoulder_roll_link", "left_elbow_link", "right_elbow_link")
 PUNCHED = ("torso_link", "pelvis", *_ARMS)
 TOUR = 60.0  # s
 OF_TASKS = {"tasks", "pushed_walking", "late_and_heavier_or_lighter", "loaded"}
 SETS = (*sorted(OF_TASKS), "motions", "pushed_standing", "tours", "jumps")
-SHORTEST_PATH = 0.5  # m: under it a share of the path says nothing
+SHORTEST_PATH = 0.5  # m, minimum length for errors relative to the path
 
 
 def make_task(number: int, path: Path) -> str:
-    """Take a random task through the pipeline up to the robot's motion; returns why there is none, or nothing."""
+    """Run a random task through the pipeline up to the robot motion; returns why there is none, else empty."""
     task = random_task(np.random.default_rng(FIRST_SEED + number))
     try:
         generation = load_backend("generate", "mannequin", seed=FIRST_SEED + number)(GenerateRequest(task))
@@ -73,7 +73,7 @@ def make_task(number: int, path: Path) -> str:
 
 
 def make_tour(number: int, path: Path) -> str:
-    """Take a random tour of walks, turns and stands to the robot's motion."""
+    """Make the robot motion of a random tour of walks, turns and stands."""
     rng = np.random.default_rng(FIRST_SEED + number)
     ways = ("forward", "forward", "backward", "to the left", "to the right")
 
@@ -94,7 +94,7 @@ def make_tour(number: int, path: Path) -> str:
 
 
 def make_jump(number: int, path: Path) -> str:
-    """Draw a single jump of 10 to 20 cm, on the spot or to somewhere near."""
+    """Draw a single jump of 10 to 20 cm, on the spot or a short way."""
     rng = np.random.default_rng(FIRST_SEED + number)
     while True:
         motion = whole_body("jump", rng, 1.0)
@@ -104,7 +104,7 @@ def make_jump(number: int, path: Path) -> str:
 
 
 def punches(number: int) -> tuple[Push, ...]:
-    """The punches of a tour, one in each of its segments."""
+    """The pushes of a tour, one in each segment."""
     rng = np.random.default_rng(FIRST_SEED + number)
     return tuple(
         Push(
@@ -121,7 +121,7 @@ def punches(number: int) -> tuple[Push, ...]:
 def track(
     policy: str, path: Path | None, disturbance: Disturbance, loop: Literal["auto", "closed"], tries: int = 0
 ) -> dict[str, Any]:
-    """Figures of one rehearsal; without a path the G1 stands."""
+    """Figures of one rehearsal; without a motion file the G1 stands."""
     motion = standing_motion(4.0) if path is None else RobotMotion.load(path)
     try:
         rehearsal = Rehearsal(policy=policy, outer_loop=loop, correction_tries=tries, min_pace=1.0)
@@ -135,7 +135,7 @@ def track(
 
 
 def of_path(rows: Sequence[dict[str, Any]], error: str) -> dict[str, Any] | None:
-    """An error in m (its key) over the paths' lengths."""
+    """An error in m (by its key) relative to the paths' lengths."""
     if not rows:
         return None
     share = [row[error] / row["path_length"] for row in rows]
@@ -185,7 +185,7 @@ def mean_of(rows: Sequence[dict[str, Any]], key: str) -> float:
 
 
 def jumps(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """How high, m, and how long, s, was jumped of what was asked, where anything was."""
+    """Height, m, and duration, s, of jumps, with those of the reference, if it has any."""
     rows = [row for row in rows if row["jump"]["asked"]["height"] > LOW_FLIGHT]
     asked = [row["jump"] for row in rows]
     if not asked:
@@ -198,7 +198,7 @@ def jumps(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def of_part(part: str, folders: Sequence[Path], most: int) -> list[Path]:
-    """References of a part of the split, at most so many of each family."""
+    """References of a part of the split, at most ``most`` of each family."""
     if part not in PARTS:
         raise BadInput(f"There is no part '{part}': there are {', '.join(PARTS)}.")
     found: dict[str, list[Path]] = {}
@@ -210,7 +210,7 @@ def of_part(part: str, folders: Sequence[Path], most: int) -> list[Path]:
 
 
 def seen(tracker: str | Path, paths: Sequence[Path]) -> dict[str, Any]:
-    """Which of the references a tracker has seen in training, or that it does not say."""
+    """The references that a tracker has seen in training, or that this is unknown."""
     known = [was_trained_on(policy_file(str(tracker)), path) for path in paths]
     if None in known:
         return {"says": False}
@@ -218,25 +218,25 @@ def seen(tracker: str | Path, paths: Sequence[Path]) -> dict[str, Any]:
 
 
 def main(
-    teacher: Annotated[Path, typer.Option(help="The tracker to compare with (.onnx).")],
-    policy: Annotated[str, typer.Option(help="Ours.")] = "exoactor",
+    teacher: Annotated[Path, typer.Option(help="Tracker to compare with (.onnx).")],
+    policy: Annotated[str, typer.Option(help="Our tracker.")] = "exoactor",
     motions: Annotated[Path | None, typer.Option(help="Folder of robot motions (.npz).")] = None,
     tasks: Annotated[int, typer.Option(help="Random tasks through the whole pipeline.")] = 40,
-    output: Annotated[Path, typer.Option(help="Folder that keeps the tasks' motions.")] = Path("build/tracking"),
+    output: Annotated[Path, typer.Option(help="Folder that caches the tasks' motions.")] = Path("build/tracking"),
     references: Annotated[
         list[Path] | None,
         typer.Option(help="Folders of references of the training's split (see exoactor_control.training.split)."),
     ] = None,
     parts: Annotated[
-        list[str] | None, typer.Option(help="Parts of the split that are run: training, validation, test.")
+        list[str] | None, typer.Option(help="Parts of the split to run: training, validation, test.")
     ] = None,
-    most: Annotated[int, typer.Option(help="References of a family, the first by name, at most.")] = 10,
+    most: Annotated[int, typer.Option(help="Maximum number of references per family, the first by name.")] = 10,
     outer_loop: Annotated[Literal["auto", "closed"], typer.Option(help="As the rehearsal's option.")] = "auto",
     tours: Annotated[int, typer.Option(help="Tours with punches.")] = 4,
     single_jumps: Annotated[int, typer.Option(help="Single jumps of 10 to 20 cm.")] = 10,
-    only: Annotated[list[str] | None, typer.Option(help=f"What is run, of {', '.join(SETS)} and the parts.")] = None,
-    correction_tries: Annotated[int, typer.Option(help="Corrections that are tried for a motion that failed.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
+    only: Annotated[list[str] | None, typer.Option(help=f"What to run, of {', '.join(SETS)} and the parts.")] = None,
+    correction_tries: Annotated[int, typer.Option(help="Corrections to try for a failed motion, at most.")] = 0,
+    workers: Annotated[int, typer.Option(help="Number of processes.")] = os.cpu_count() or 1,
 ) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     output.mkdir(parents=True, exist_ok=True)
@@ -284,7 +284,7 @@ def main(
         }
         sets = {which: rows for which, rows in sets.items() if which in chosen}
         runs: dict[Future[dict[str, Any]], tuple[str, str, str]] = {
-            # on tours nothing is tried again, so that the better try is not taken
+            # tours are not retried, so that no better try is selected
             pool.submit(track, str(file), path, disturbance, "closed" if which == "tours" else outer_loop): (
                 who,
                 which,
