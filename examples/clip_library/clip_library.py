@@ -17,7 +17,7 @@ class ClipLibrary(Generator):
     judged = False  # the clips are the user's own choice
 
     class Options(BaseOptions):
-        """Written once: --set, the ROS parameters and the documentation come from it."""
+        """The source of the options for --set, the ROS parameters and the documentation."""
 
         folder: str = "."
         """Folder with the clips (.mp4)."""
@@ -38,7 +38,7 @@ class ClipLibrary(Generator):
         on_plan: OnPlan | None = None,
         on_job: OnJob | None = None,
     ) -> Generation:
-        """Return the clip; raises `BadInput` where no name shares a word with the instruction."""
+        """Return the clip; raises `BadInput` if no name shares a word with the instruction."""
         words = set(request.instruction.lower().split())
         shared, clip = max((len(words & set(clip.stem.split("_"))), clip) for clip in self.clips)
         if not shared:
