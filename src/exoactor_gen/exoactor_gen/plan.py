@@ -14,6 +14,8 @@ from exoactor_core.validation import FrozenModel, validated
 
 MAX_ACTIONS = 24
 """Maximum number of actions in a plan."""
+MAX_DESCRIPTION = 240
+"""Maximum number of characters in the description of an action."""
 Side = Literal["left", "right", "both"]
 Direction = Literal["forward", "backward", "left", "right", "up", "down", "side", "around", "over", "under", "between"]
 
@@ -25,12 +27,17 @@ class Action(FrozenModel):
         min_length=2, max_length=30, pattern=r"^[a-z][a-z -]*$", description="What is done: walk, wave ..."
     )
     description: str = Field(
-        min_length=3, max_length=240, description="The same in full, third person: 'walks forward two metres'."
+        min_length=3,
+        max_length=MAX_DESCRIPTION,
+        description="The same in full, third person: 'walks forward two metres'.",
     )
     seconds: float = Field(ge=0.2, lt=100.0, description="How long it takes at an everyday pace.")
     side: Side | None = Field(default=None, description="Which hand, arm or foot.")
     direction: Direction | None = Field(default=None, description="Where to, as the person sees it.")
     distance: float | None = Field(default=None, gt=0.0, lt=100.0, description="Metres.")
+    gap: float | None = Field(
+        default=None, gt=0.0, lt=100.0, description="Metres that are left to the object walked to, where it is said."
+    )
     angle: float | None = Field(default=None, gt=0.0, lt=1000.0, description="Degrees, of a turn or a bow.")
     count: int | None = Field(default=None, ge=1, lt=100, description="How often, or how many steps.")
     meanwhile: str | None = Field(

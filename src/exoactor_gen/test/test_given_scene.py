@@ -373,8 +373,83 @@ def test_what_is_said_to_be_on_a_side_is_not_put_beside_it():
         parse("put the box on the table on your left", TWO_CUPS)
     with pytest.raises(BadInput, match="The chair is not behind the robot"):
         parse("sit down on the chair behind you", joined([everyday("chair", pos=(1.0, 0.0, 0.0))]))
-    with pytest.raises(BadInput, match="does not understand 'on your left' with 'put'"):
-        parse("put the box on the table on your left")
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "side"),
+    [("put the box on the table on your left", "table", 1.0), ("pick up the cup on your right", "cup", -1.0)],
+)
+def test_what_is_imagined_on_a_side_stands_there(task, name, side):
+    made = Choreography.of_instruction(task, SIZE)
+    assert side * made.score.objects[name].start[1] > 0.3
+    assert made.movements[-1].kind in ("place", "pick up")
+
+
+def test_one_of_two_is_named_by_its_size():
+    boxes = [
+        everyday("box", f"box_{k}", pos=(1.0, y, 0.0), size=(s, s, s)) for k, y, s in ((1, 0.4, 0.2), (2, -0.4, 0.3))
+    ]
+    for words, name in (("small", "box_1"), ("bigger", "box_2"), ("largest", "box_2")):
+        assert [m.object for m in parse(f"touch the {words} box", joined(boxes))] == [name]
+    with pytest.raises(BadInput, match="about as large"):
+        parse("touch the small cup", TWO_CUPS)
+
+
+def test_what_is_put_beside_something_on_a_table_is_put_on_that():
+    (put,) = parse("put the red cup to the left of the blue cup on the table", TWO_CUPS)
+    assert (put.at, put.direction) == ("blue_cup", "left")
+    with pytest.raises(BadInput, match="on the chair"):
+        parse("put the red cup to the left of the blue cup on the chair", TWO_CUPS)
+
+
+def test_what_is_put_back_is_put_where_it_was():
+    assert parse("pick up the red cup and put it back", TWO_CUPS)[-1].at == "table"
+    assert parse("pick up the box, hold it and put it back", TWO_CUPS)[-1].at == "floor"
+    with pytest.raises(BadInput, match="not said where the box was"):
+        parse("pick up the box and put it back")
+
+
+def test_a_part_of_the_way_to_something_is_as_far_as_said():
+    scene = joined([everyday("table", pos=(3.0, 0.0, 0.0))])
+    made = Choreography.of_instruction("walk one metre towards the table", SIZE, scene)
+    np.testing.assert_allclose(made.score.pose[:2], (1.0, 0.0), atol=1e-6)
+    assert "robot_near" not in [c.kind for c in made.interaction.checks]
+    with pytest.raises(BadInput, match="5 m are too far"):
+        Choreography.of_instruction("walk five metres to the table", SIZE, scene)
+    made = Choreography.of_instruction("walk to the table and stop one metre before it", SIZE, scene)
+    assert made.score.objects["table"].distance(made.score.pose) == pytest.approx(1.0)
+    assert made.interaction.checks[0].tolerance == pytest.approx(1.25)
+    with pytest.raises(BadInput, match="4 m are farther"):
+        Choreography.of_instruction("walk to the table and stop 4 m in front of it", SIZE, scene)
+
+
+@pytest.mark.parametrize(("side", "turn"), [("left", 0.5 * np.pi), ("right", -1.5 * np.pi)])
+def test_who_turns_to_something_goes_round_the_way_that_is_said(betas, body, side, turn):
+    scene = joined([everyday("table", pos=(0.0, 2.0, 0.0))])
+    made = Choreography.of_instruction(f"turn {side} to face the table", SIZE, scene)
+    assert made.score.pose[2] == pytest.approx(turn)
+
+
+def test_who_stands_at_a_table_gets_around_it():
+    scene = joined([everyday("table", pos=(1.0, 0.0, 0.0))])
+    end = Choreography.of_instruction("touch the table, then walk around it", SIZE, scene).score.pose
+    assert end[0] > 1.3
+    assert abs(end[1]) < 0.1
+
+
+@pytest.mark.parametrize("task", ["sit down on the chair behind you, wave twice, nod and stand up", "sit down"])
+def test_who_sits_on_an_imagined_chair_steps_back_to_it_and_gestures_there(body, betas, task):
+    made = Choreography.of_instruction(task, SIZE)
+    motion, _ = made.perform(betas, body, 30.0)
+    assert made.score.objects["chair"].start[0] < -0.3
+    ((_, seated, rise, _),) = [seat.times for seat in made.score.seats]
+    joints = body.joints(motion)[int(30.0 * seated) : int(30.0 * rise)]
+    assert np.ptp(joints[:, 0, 2]) < 0.02  # the pelvis stays on the seat
+    head, hands = joints[:, 15, 2], joints[:, 20:22, 2]
+    waves = "wave" in task
+    assert (hands[:, 1].max() > head.mean() - 0.15) == waves
+    assert hands[:, 0].max() < head.mean() - 0.15
+    assert rise - seated > (5.0 if waves else 0.9)
 
 
 def test_the_sentences_of_the_examples_are_planned():

@@ -140,6 +140,7 @@ def test_schema_is_in_the_subset_of_structured_output():
         "side",
         "direction",
         "distance",
+        "gap",
         "angle",
         "count",
         "meanwhile",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from exoactor_core.errors import BadInput
-from exoactor_gen.mannequin.language import gesture_of
+from exoactor_gen.mannequin.language import gestures_of
 from exoactor_gen.mannequin.movement import KINDS, START, Movement, category_of, check, settled
 from exoactor_gen.mannequin.objects import usual_side
-from exoactor_gen.plan import Action, Plan
+from exoactor_gen.plan import MAX_DESCRIPTION, Action, Plan
 
 _SAY = {
     "walk": "walks{way}{object}{at}{much}",
@@ -23,7 +23,7 @@ _SAY = {
     "jump": "jumps up from both feet and lands where it stood{much}",
     "bow": "bows from the hips{much} and straightens up again",
     "lean": "leans{way}{much} and straightens up again",
-    "sit": "sits down{object}, stays seated{stay} and stands up again",
+    "sit": "sits down{object}, stays seated{stay}{during} and stands up again",
     "hop": "hops on {foot} alone{much}",
     "kick": "kicks{way} with {foot}{object}{much}",
     "clap": "claps both hands in front of the chest{much}",
@@ -86,7 +86,7 @@ _AT = {
     **dict.fromkeys(("touch", "hold", "look"), " on the "),
 }
 _BESIDE = {"left": " to the left of the ", "right": " to the right of the ", "side": " next to the "}
-_DETAILS = ("side", "direction", "distance", "angle", "count", "meanwhile")
+_DETAILS = ("side", "direction", "distance", "gap", "angle", "count", "meanwhile")
 """What actions and movements have in common."""
 _NO_OBJECT = {
     "sit": " as if on a chair",
@@ -98,9 +98,12 @@ _NO_OBJECT = {
 
 def action_of(movement: Movement, seconds: float, shown: Movement | None = None) -> Action:
     """The movement as an action of a plan; ``shown`` is what is seen to be done, where it is something else."""
+    said = describe(shown or movement)
+    if len(said) > MAX_DESCRIPTION:
+        raise BadInput(f"'{said[:60]} ...' is too much for one action: give the task in parts.")
     return Action(
         verb=movement.kind,
-        description=describe(shown or movement),
+        description=said,
         seconds=round(seconds, 2),
         objects=tuple(name for name in (movement.object, movement.at) if name),
         **{name: getattr(movement, name) for name in _DETAILS},
@@ -136,6 +139,8 @@ def describe(movement: Movement) -> str:
     elif kind == "walk" and way == "around":
         way, much = None, [f"in a full circle to the {movement.side or 'left'}"]
     stay = f" for {movement.seconds:g} seconds" if movement.seconds else ""
+    gestures = ", then ".join(map(describe, gestures_of(movement)))
+    during, gestures = (f", {gestures},", "") if kind == "sit" and gestures else ("", gestures)
     said = {("bow", "left"): "lean", ("bow", "right"): "lean", ("clap", "up"): "clap up"}.get((kind, way or ""), kind)
     text = _SAY[said].format(
         way=_WAY.get(way, f" {way}") if way else "",
@@ -143,14 +148,15 @@ def describe(movement: Movement) -> str:
         object=obj,
         at=at,
         stay=stay,
+        during=during,
         side=side,
         upright=" upright" if kind == "place" and movement.direction == "up" else "",
         opens="pulls" if category_of(name) == "drawer" else "pushes",
         **limbs,
     )
     text = re.sub(r" 1 (metre|degree|second|step)s\b", r" 1 \1", text).replace(" 1 times", " once")
-    if movement.meanwhile:
-        stay += f" and at the same time {describe(gesture_of(movement.meanwhile))}"
+    if gestures:
+        stay += f" and at the same time {gestures}"
     pace = "" if movement.pace == 1.0 else " slowly" if movement.pace < 1.0 else " quickly"
     return text + pace + (stay if stay not in text else "")
 
@@ -178,7 +184,11 @@ def _walked_to(movement: Movement, name: str) -> str:
         return f" up to the {name} on the {movement.direction}"
     if movement.direction:
         return f" through the {name}"
-    return f" up to the {movement.side} of the {name}" if movement.side else f" up to the {name}"
+    if movement.side:
+        return f" up to the {movement.side} of the {name}"
+    if movement.gap:
+        return f" up to {movement.gap:g} metres before the {name}"
+    return f" {'towards' if movement.distance else 'up to'} the {name}"
 
 
 def movements_of(plan: Plan) -> tuple[Movement, ...]:
@@ -203,8 +213,7 @@ def movements_of(plan: Plan) -> tuple[Movement, ...]:
             at=objects[1] if objects[1:] and "at" in takes else None,
             **{name: getattr(action, name) for name in _DETAILS},
         )
-        if action.meanwhile:
-            gesture_of(action.meanwhile)
+        gestures_of(movement)
         movements.append(movement)
     if any(movement.kind == "rise" for movement in movements):
         return settled(movements)

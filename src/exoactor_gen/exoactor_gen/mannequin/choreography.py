@@ -23,9 +23,9 @@ from exoactor_core.validation import validated
 from exoactor_gen.mannequin.actions import action_of, movements_of
 from exoactor_gen.mannequin.gestures import GESTURES
 from exoactor_gen.mannequin.handling import hands_for
-from exoactor_gen.mannequin.language import gesture_of, parse
+from exoactor_gen.mannequin.language import gestures_of, parse
 from exoactor_gen.mannequin.movement import ARM_GESTURES, HANDLED, KINDS, MOVES_FEET, START, Movement
-from exoactor_gen.mannequin.object_movements import handle
+from exoactor_gen.mannequin.object_movements import handle, sit
 from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
 from exoactor_gen.mannequin.references import found_in
 from exoactor_gen.mannequin.score import STAND_SECONDS, Score, arms_used
@@ -143,7 +143,7 @@ class Choreography:
         for obj in objects.values():  # still held at the end
             self.score.end_contacts(obj, self.score.now + STAND_SECONDS)
         contacts = tuple(sorted(self.score.contacts, key=lambda contact: contact.start))
-        return Interaction(scene, contacts, checks_of(self.movements, objects))
+        return Interaction(scene, contacts, checks_of(self.movements, objects, self.score.imagines))
 
     def add(self, movement: Movement) -> None:
         """Add a movement; objects in the hands that it needs are put down first.
@@ -215,20 +215,27 @@ def _staying_up(movements: Sequence[Movement]) -> frozenset[str]:
 
 def _write(score: Score, movement: Movement) -> None:
     begin, touched = score.now, len(score.contacts)
-    if not handle(score, movement):
+    gestures = gestures_of(movement)
+    if movement.kind == "sit":
+        sit(score, movement, partial(_gesticulate, gestures=gestures, seconds=movement.seconds))
+    elif not handle(score, movement):
         GESTURES[movement.kind](score, movement)
     if movement.kind in ARM_GESTURES and len(score.contacts) == touched:
         score.gesture(begin)
     score.now += PAUSE_SECONDS
-    if movement.meanwhile:
-        if score.held:
-            raise BadInput(f"'{movement.meanwhile}' while the hands hold the {', '.join(set(score.held.values()))}.")
-        gesture, end = gesture_of(movement.meanwhile), score.now
-        score.now = begin
-        if not (gesture.count or gesture.seconds):
-            gesture = _timed(score, gesture, end - begin)
-        _write(score, gesture)
+    if gestures and movement.kind != "sit":
+        end, score.now = score.now, begin
+        _gesticulate(score, gestures, end - begin)
         score.now = max(score.now, end)
+
+
+def _gesticulate(score: Score, gestures: Sequence[Movement], seconds: float | None) -> None:
+    """Write gestures that are done during something else; one that is said no more of goes on for so long."""
+    if gestures and score.held:
+        raise BadInput(f"'{gestures[0].kind}' while the hands hold the {', '.join(set(score.held.values()))}.")
+    for gesture in gestures:
+        open_ended = seconds and len(gestures) == 1 and not (gesture.count or gesture.seconds)
+        _write(score, _timed(score, gesture, seconds) if open_ended and seconds else gesture)
 
 
 def _lasts(score: Score, movement: Movement) -> float:

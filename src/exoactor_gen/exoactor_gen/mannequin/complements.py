@@ -7,7 +7,16 @@ from typing import Any
 
 from exoactor_core.errors import BadInput
 from exoactor_core.everyday import COLORS
-from exoactor_gen.mannequin.details import in_range, unfit, with_amount, with_detail, with_limb, with_noun, with_number
+from exoactor_gen.mannequin.details import (
+    DEEP_BOW,
+    in_range,
+    unfit,
+    with_amount,
+    with_detail,
+    with_limb,
+    with_noun,
+    with_number,
+)
 from exoactor_gen.mannequin.grammar import Phrase
 from exoactor_gen.mannequin.movement import BESIDE, HANDLED, KINDS, MOVES_FEET, START, Movement, category_of
 from exoactor_gen.mannequin.references import References
@@ -18,6 +27,7 @@ from exoactor_gen.mannequin.vocabulary import (
     ON,
     PACE,
     SIDE_FIRST,
+    SIZE,
     SLIGHT_AMOUNT,
     UNDER,
     VERB_KIND,
@@ -29,20 +39,25 @@ _ADDED: dict[tuple[str, str], tuple[str, Any]] = {
     ("everyone", "look"): ("direction", "forward"),
     ("away", "push"): ("direction", "forward"),
     ("away", "kick"): ("direction", "forward"),
+    ("deep", "bow"): ("angle", DEEP_BOW),
     ("circle", "turn"): ("angle", 360.0),
     **{("there above", kind): ("direction", "up") for kind in ("look", "point", "reach")},
     **{("there below", kind): ("direction", "down") for kind in ("look", "point", "reach")},
 }
 """The detail that a phrase of a sort adds to a movement of a kind."""
 _SAID_ANYWAY = frozenset(
-    (("again", "rise"), ("again", "place"), ("in place", "march"), ("in place", "turn"), ("in place", "jump"),
+    (*(("again", kind) for kind in ("rise", "place", "close")), ("air", "kick"), ("air", "punch"),
+     ("in place", "march"), ("in place", "turn"), ("in place", "jump"), ("in place", "stand"),
      ("broom", "sweep"), ("out", "reach"), ("moment", "stand"), ("there", "stand"),
      *((sort, kind) for sort in ("everyone", "manner") for kind in _TO_PEOPLE), ("manner", "place"), ("manner", "sit"),
+     ("manner", "knock"),
      ("together", "clap"), ("in place", "hop"), *(("upright", kind) for kind in ("pick up", "hold", "carry")),
      *(("unspilt", kind) for kind in HANDLED),
      *(("in turn", kind) for kind in (*HANDLED, "touch", "look", "point")))
 )  # fmt: skip
 """Sorts of phrases that may be said with a kind, and say nothing more."""
+_PAST = ("around", "round", "over", "past", "through", *UNDER)
+"""Before what is walked past, over or under, which 'back' says no more of."""
 _CARRIED_LOW = ("pick up", "hold")
 """What is held stays before the body, so 'above the head' is not done."""
 
@@ -50,6 +65,8 @@ _CARRIED_LOW = ("pick up", "hold")
 def filled(refs: References, movement: Movement, details: list[Phrase], verb: Phrase) -> Movement:
     """The movement with its details."""
     amounts = any(p.sort in ("amount", "deed", "slight") for p in details)
+    if movement.kind == "walk" and any(p.said.get("preposition") in _PAST for p in details):  # 'back under it'
+        details = [p for p in details if p.text != "back"]
     clockwise = any(p.said.get("way", "").endswith("clockwise") for p in details)
     for phrase in sorted(details, key=lambda p: p.sort == "slight"):
         movement = _detail(refs, movement, phrase, verb, amounts)
@@ -70,6 +87,8 @@ def _detail(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, 
     if sort == "deed":
         return with_noun(movement, phrase)
     if sort == "number":
+        if "for" in phrase.said and any(a.seconds for a in refs.movements[-1:]):  # 'wave for 3 seconds, then bow for 2'
+            return with_amount(movement, replace(phrase, said={**phrase.said, "unit": "s"}))
         return with_number(movement, phrase)
     if sort == "pace":
         return with_detail(movement, "pace", PACE[phrase.text], phrase)
@@ -79,6 +98,9 @@ def _detail(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, 
         return object_of(refs, movement, phrase, verb)
     if sort in ("direction", "way"):
         return _direction(refs, movement, phrase, verb, amounts)
+    if sort == "gap":
+        left = with_amount(Movement("walk"), replace(phrase, sort="amount")).distance
+        return with_detail(movement, "gap", left, phrase)
     if (sort, kind) in _ADDED:
         return with_detail(movement, *_ADDED[sort, kind], phrase)
     if sort == "slight" and kind in SLIGHT_AMOUNT and not (movement.distance or movement.angle or movement.count):
@@ -87,6 +109,11 @@ def _detail(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, 
         if "way" not in phrase.said:
             raise BadInput(f"'{verb.text} {phrase.text}' needs a side: say 'over your left shoulder'.")
         return with_detail(replace(movement, angle=75.0), "direction", phrase.said["way"], phrase)
+    if sort == "out" and kind == "pick up":  # 'put it in the basket, then take it out again'
+        put = [a for a in refs.movements if a.kind == "place" and a.at and movement.object in (a.object, a.at)]
+        if not put or not refs.contains(put[-1].at or ""):
+            raise unfit(verb.text, phrase)
+        return replace(movement, object=put[-1].object, at=put[-1].at)
     if sort == "out" and kind == "raise":
         return replace(movement, direction=movement.direction or "side")
     if sort == "everyone" and kind in ("carry", "pick up"):
@@ -124,7 +151,7 @@ def _detail(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, 
         or (sort == "with it" and kind in MOVES_FEET and any(a.kind in HANDLED for a in refs.movements))
         or (sort == "moment" and "seconds" in KINDS[kind].takes)
         or (sort == "other side" and kind == "stand" and "around" in [a.direction for a in refs.movements[-1:]])
-        or (sort == "again" and any(a.kind == kind for a in refs.movements))
+        or (sort == "again" and any(a.kind == kind or {a.kind, kind} <= {*HANDLED} for a in refs.movements))
         or (sort == "own body" and kind == f"hands on {'head' if phrase.said['body'] == 'head' else 'hips'}")
         or (sort == "answer" and (kind, phrase.said["answer"]) in (("nod", "yes"), ("shake head", "no")))
     ):
@@ -154,19 +181,23 @@ def _direction(refs: References, movement: Movement, phrase: Phrase, verb: Phras
         turned = refs.movements[-1].kind == "turn" and (
             refs.movements[-1].direction == "around" or refs.movements[-1].angle == 180.0
         )
-        been = any(a.kind in ("walk", "step", "carry") or (a.kind == "place" and a.at) for a in refs.movements)
+        taken = HANDLED if refs.scene else ()  # who takes something that is given may have gone there
+        been = any(a.kind in ("walk", "step", "carry", *taken) or (a.kind == "place" and a.at) for a in refs.movements)
         if been and not amounts:
             return _detail(refs, movement, Phrase(START, phrase.text), verb, amounts)
         if turned:
             word = "forward"
+    if movement.kind == "place" and word == "back" and not movement.at:
+        if at := refs.taken_from(movement.object):
+            return replace(movement, at=at)
+        raise BadInput(f"It is not said where the {movement.object} was: say what to put it on.".replace("_", " "))
+    if movement.kind == "turn" and DIRECTION[word] == "backward":
+        word = "around"
     if movement.kind == "place" and "front" in phrase.text:  # where things are put down
-        return movement
-    if movement.kind == "place" and word in ("left", "right") and movement.at:  # 'on the table on your left'
-        refs.require_on(word, movement.at, phrase, verb)
         return movement
     if word in ("above", "high", "overhead") and movement.kind in _CARRIED_LOW:
         raise unfit(verb.text, phrase)
-    side = word in ("left", "right") and "aside" not in phrase.said
+    side = word in ("left", "right") and ("aside" not in phrase.said or movement.kind == "hop")
     if side and movement.kind in SIDE_FIRST and movement.object is None:
         return with_detail(movement, "side", word, phrase)
     return with_detail(movement, "direction", DIRECTION[word], phrase)
@@ -191,14 +222,17 @@ def object_of(refs: References, movement: Movement, phrase: Phrase, verb: Phrase
             f"The mannequin does not understand 'behind' with '{verb.text}': say 'to the left of' or 'to the right of'."
         )
     if "one" in said or "another" in said:  # 'the blue one', 'the other one'
-        if not (like := movement.object or refs.it(movement)):
+        if not (like := movement.object or (refs.alike(said.get("one", "")) if before == "-" else refs.it(movement))):
             raise BadInput(f"It is not clear what '{phrase.text}' is: name the object.")
-        meant = {"color": said["one"]} if "one" in said else {"other": said["another"]}
+        which = "size" if said.get("one") in SIZE else "color"
+        meant = {which: said["one"]} if "one" in said else {"other": said["another"]}
         said = {**said, **meant, "object": category_of(like)}
     name = refs.one_of(said["any"]) if "any" in said else said.get("object", "")
     name = refs.called(name, said, movement) or refs.it(movement)
     if not name:
         raise BadInput(f"It is not clear what 'it' is in '{verb.text} {phrase.text}': name the object.")
+    if kind == "place" and before == "at" and category_of(name) != "table":  # 'at the table' is on it
+        movement, before = with_detail(movement, "direction", "side", phrase), "on"
     if kind == "place" and before in ("in", "into", "inside") and not refs.contains(name):
         raise BadInput(f"Nothing can be put into the {name.replace('_', ' ')}: say 'on', or name a basket.")
     if kind == "sweep" and name == "floor" and before == "-" and movement.object is None:
@@ -207,6 +241,8 @@ def object_of(refs: References, movement: Movement, phrase: Phrase, verb: Phrase
         raise BadInput("The floor is not touched: say 'reach down with your right hand'.")
     if kind == "turn" and before == "-" and VERB_KIND.get(verb.text) == "turn" and name != "floor":
         raise BadInput(f"The mannequin turns itself, not the {name}: say 'turn to the {name}', or 'push the {name}'.")
+    if kind == "turn" and phrase.text.startswith("right "):  # 'turn right to the door'
+        movement = with_detail(movement, "direction", "right", phrase)
     if kind == "rise":
         _rise_from(refs, name, before, phrase, verb)
         return movement
@@ -237,6 +273,14 @@ def object_of(refs: References, movement: Movement, phrase: Phrase, verb: Phrase
         return with_detail(movement, "at", name, phrase)  # where it stands
     if movement.object is None and before in OBJECT_AFTER.get(kind, "").split() and name != "floor":
         return replace(movement, object=name)
+    if kind == "place" and beside and movement.at == "floor" and refs.like(name).get("supports"):
+        return replace(movement, at=name)  # 'on the floor next to the table'
+    neighbour = movement.at if kind == "place" and movement.direction in BESIDE and before in ON.split() else None
+    if neighbour and refs.scene and refs.stands_on(neighbour) == refs.scene.find(name).id:
+        return movement  # 'to the left of the cup on the table'
+    if (beside or "next" in said) and movement.object and kind not in ("walk", "place") and refs.scene is not None:
+        refs.require_near(movement.object, name, phrase)
+        return movement
     if kind == "place" and beside and movement.at not in (None, name) and refs.contains(movement.at or ""):
         refs.require_near(movement.at or "", name, phrase)
         return replace(movement, direction=None)

@@ -27,7 +27,7 @@ from exoactor_gen.mannequin.vocabulary import (
 
 _RANGES = {"distance": (0.05, 20.0), "angle": (1.0, 720.0), "count": (1, 30), "seconds": (0.2, 60.0)}
 _NAMED_PARTS = frozenset(
-    (("squat", "knee"), ("squat", "knees"), ("shrug", "shoulders"), ("cross arms", "arms"),
+    (("hands on head", "head"), ("squat", "knee"), ("squat", "knees"), ("shrug", "shoulders"), ("cross arms", "arms"),
      *((kind, part) for kind in ("bow", "twist") for part in TRUNK_WORDS),
      *((kind, part) for kind in ("cheer", "flap") for part in ("arms", "hands")))
 )  # fmt: skip
@@ -38,6 +38,8 @@ _TAKEN = {
     "angle": "an angle", "count": "a count", "seconds": "a time",
 }  # fmt: skip
 """What details are called in messages."""
+DEEP_BOW = 70.0
+"""Degrees."""
 _SMALL_STEP = 0.2
 """Length of a small step, m."""
 
@@ -66,12 +68,12 @@ def with_detail(movement: Movement, name: str, value: Any, phrase: Phrase) -> Mo
     old, kind = getattr(movement, name), movement.kind
     if name == "direction" and kind == "walk" and {old, value} in ({"around", "left"}, {"around", "right"}):
         side = old if value == "around" else value  # 'around it to the left'
-        return replace(movement, side=side, direction="around")
+        return replace(with_detail(movement, "side", side, phrase), direction="around")
     if name == "direction" and kind == "raise" and {old, value} == {"up", "side"}:  # 'up to the sides'
         return replace(movement, direction="side")
     if name == "direction" and kind == "place" and old == "down":  # 'down next to it'
         return replace(movement, direction=value)
-    if name == "direction" and kind in ("walk", "step", "raise") and "side" in (old, value):
+    if name == "direction" and kind in ("walk", "step", "raise", "bow") and "side" in (old, value):
         return replace(movement, direction=value if value != "side" else old or value)  # 'sideways to the left'
     if name == "direction" and old and old != value:
         if value not in KINDS[kind].directions:
@@ -112,6 +114,8 @@ def with_amount(movement: Movement, phrase: Phrase) -> Movement:
         raise unfit(movement.kind, phrase)
     if name == "count" and movement.kind in ("walk", "march"):
         raise BadInput(f"'{movement.kind}' does not take '{phrase.text}': say how many steps or metres.")
+    if name == "count" and movement.kind == "turn" and value % 1.0:  # 'one and a half times'
+        name, value = "angle", 360.0 * value
     name = "count" if name == "steps" else name
     return with_detail(movement, name, in_range(name, value), phrase)
 
@@ -124,6 +128,10 @@ def with_noun(movement: Movement, phrase: Phrase) -> Movement:
     if "pace" in phrase.said:
         movement = with_detail(movement, "pace", PACE[phrase.said["pace"]], phrase)
     value, kind = quantity(number), NOUN_KIND[noun]
+    if "deep" in phrase.said:
+        if kind != "bow":
+            raise unfit(movement.kind, phrase)
+        movement = with_detail(movement, "angle", DEEP_BOW, phrase)
     if "slight" in phrase.said:
         if kind == "step":
             movement = with_detail(movement, "distance", round(value * _SMALL_STEP, 3), phrase)
@@ -142,10 +150,12 @@ def with_noun(movement: Movement, phrase: Phrase) -> Movement:
 
 def with_number(movement: Movement, phrase: Phrase) -> Movement:
     """Read a number without a unit: an angle of turns, a count of what is counted."""
-    value, takes = quantity(phrase.text), KINDS[movement.kind].takes
-    if movement.kind == "turn":
+    value, takes = quantity(phrase.said["number"]), KINDS[movement.kind].takes
+    if "for" in phrase.said:
+        takes = frozenset()
+    elif movement.kind == "turn":
         return with_detail(movement, "angle", in_range("angle", value), phrase)
-    if "count" in takes and "distance" not in takes and movement.kind != "march":
+    if "count" in takes and ("distance" not in takes or movement.kind == "step") and movement.kind != "march":
         return with_detail(movement, "count", in_range("count", value), phrase)
     raise BadInput(
         f"The number '{phrase.text}' has no unit that the mannequin knows: say metres, feet, steps, degrees, times or "
@@ -158,6 +168,8 @@ def with_limb(movement: Movement, phrase: Phrase) -> Movement:
     kind, said = movement.kind, phrase.said
     part = said.get("part", "hand" if kind in HAND_KINDS else "foot")
     side = "both" if "both" in said or "pair" in said else said.get("side") or said.get("only")
+    if side == "each":
+        raise unfit(kind, phrase)
     plural = part in ("hands", "arms", "fists")
     if part in HEAD_WORDS and kind in ("look", "nod", "shake head") and side is None:
         return movement

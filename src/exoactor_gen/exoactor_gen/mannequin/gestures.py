@@ -53,7 +53,7 @@ def _stand(score: Score, movement: Movement) -> None:
 def _back_to_idle(score: Score, sides: tuple[str, ...], pace: float) -> None:
     end = score.now
     for side in sides:
-        end = max(end, score.arm(side, IDLE, 0.9 / pace))
+        end = max(end, score.arm(side, score.rest, 0.9 / pace))
         score.fingers[side].move(score.now, score.now + 0.5, score.fingers[side].start)
     score.trunk.move(score.now, end, [0, 0, 0])
     score.now = end

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from exoactor_core.everyday import COLORS
-from exoactor_gen.mannequin.movement import SHOWN, START
+from exoactor_gen.mannequin.movement import GESTURES_MEANWHILE, SHOWN, START
+from exoactor_gen.mannequin.objects import LOOSE
 from exoactor_gen.mannequin.vocabulary import (
     BODY_PARTS,
     DIRECTION,
@@ -26,12 +27,14 @@ from exoactor_gen.mannequin.vocabulary import (
     PAST,
     POLYGONS,
     PREPOSITIONS,
+    SIZE,
     SMALLER_UNITS,
     SYNONYM,
     TENS,
     UNITS,
     VERB_KIND,
     plural,
+    verb_forms,
 )
 
 
@@ -46,12 +49,15 @@ _DIGITS = r"(?<![\w.,:/+−-])(?:\d+(?:\.\d+|,\d{1,2})?|\.\d+)(?![.,:/−-]?\d)"
 """With a decimal point or comma. '1,500' may be one and a half or many, so it is no number; nor is '-2'."""
 _FIGURE = rf"(?:{_DIGITS}|\b(?:(?:an?|{_either(ONES)}) hundred(?: (?:and )?{_ONE_WORD})?|{_ONE_WORD})\b)"
 _QUANTITY = (
-    rf"(?:(?:an? |one )?(?:half|quarter)(?: of)?(?: an?)?|an? couple(?: of)?|an? few|several|(?:an? |half an? )dozen"
+    rf"(?:(?:an? |one )?(?:half|quarter)(?: of)?(?: an?)?|three quarters(?: of)?(?: an?)?|an? couple(?: of)?"
+    r"|an? few|several|(?:an? |half an? )dozen"
     rf"|(?:an? |one )?(?:full|complete)"
     rf"|{_FIGURE}(?: and an? (?:half|quarter))?|an?)"
 )
 _WHO = r"(?:(?:the |a )?(?:robot|person|human|man|woman|humanoid|g1))"
 _UNIT = _either(unit for name, units in UNITS.items() if name != "steps" for unit in units)
+_END = r"(?=$| ?[,.;!?]| and\b| then\b| but\b| too\b| as well\b| without\b)"
+_TIMES = rf"(?:once|twice|thrice|{_FIGURE} times)"
 _WHICH = (
     r"(?:(?:that|which) (?:(?:is|are) (?:(?:standing|lying|sitting|placed) )?|stands |lies |sits )"
     r"|(?:standing|lying|sitting) )"
@@ -61,19 +67,24 @@ _WHICH = (
 
 _NAMED, _COLOURED, _SEVERAL = "<named>", "<coloured>", "<nouns>"
 """In `_PATTERNS`: any object's name, that of an object that may have a colour, and of several objects."""
+_SIZED = _either({*LOOSE, *(word for word, kind in SYNONYM.items() if kind in LOOSE)})
 _COLOR = f"(?:{_either(COLORS)} )?"
 _PATTERNS = (
     ("unknown", rf"{_either(word for word in NOT_DONE if ' ' in word)}\b"),
     ("while", r"(?:(?:and )?(?:at the same time|simultaneously)|while|whilst)\b"),
-    ("separator", rf"(?:(?:[,;.!?]|(?:and|then|afterwards?|finally|lastly|first|firstly|also|now|subsequently"
+    ("separator", rf"(?:(?:[,;.!?]|(?:and|but|then|afterwards?|finally|lastly|first|firstly|also|now|subsequently"
                   rf"|thereafter|followed by|from there|in the end|to finish|to begin with)\b|next\b(?! to\b)"
                   rf"|after (?:that|this|which)\b|(?:in order |so as )?to (?={_either(VERB_KIND)}\b)) ?)+"),
     ("polite", rf"(?:(?:please|pls|plz|kindly|just|simply|immediately|right away|straight away|thanks|thank you|thx"
+               rf"|exactly|precisely|(?:about|approximately|roughly)(?= {_QUANTITY}\b)|around(?= {_FIGURE} ?{_UNIT}\b)"
+               rf"|in a row|anything(?: else)?|in (?:that|this) order|(?:too|as well|or so|instead){_END}"
                rf"|if (?:you please|you can|you would|possible)|for a start"
                rf"|(?<!wait )(?<!waiting )(?<!look )(?<!looking )(?<!reach )(?<!reaching )for (?:me|us))"
                rf"|(?:hi|hey|hello|ok|okay)(?: {_WHO})?)\b"),
-    ("opening", rf"(?:(?:would|do) you mind(?= [a-z]+ing\b)|(?:can|could|would|will) (?:you|{_WHO})"
+    ("opening", rf"(?:(?:would|do) you mind(?= [a-z]+ing\b)|would you be (?:so kind(?: as)?|able) to"
+                rf"|(?:can|could|would|will) (?:you|{_WHO})"
                 rf"|i(?:'d like| would like| want| need) (?:you|{_WHO}) to"
+                rf"|(?:i(?:'d| would) (?:like|love) to|i want to|let's|let us|let me) see (?:you|{_WHO})"
                 rf"|go ahead and|try (?:to|and)|(?:be|make) sure (?:to|you)|(?:remember|don't forget|feel free) to"
                 rf"|(?:your|the) (?:task|job|goal) is to|you need to|(?:keep|continue|carry on|keep on)(?= [a-z]+ing\b)"
                 rf"|show (?:me|us)(?: how (?:to|you))?(?! the {_COLOR}{_COLOURED}\b)"
@@ -98,6 +109,7 @@ _PATTERNS = (
             r"(?:start|(?:starting|initial|original) (?:point|position|place|spot)|beginning|origin)"
             r"|where (?:you|it|he|she|they) (?:started|began|came from))\b"),
     ("polygon", rf"(?:in )?an? (?:(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}) )?(?P<polygon>{_either(POLYGONS)})\b"),
+    ("gap", rf"leaving (?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT})(?!\w)"),
     ("in place", r"(?:in place|on the spot)\b"),
     ("away", r"away\b(?! from\b)"),
     ("on one leg", rf"on (?:one|{DETERMINER}(?P<side>left|right)) (?:leg|foot)\b"),
@@ -109,18 +121,20 @@ _PATTERNS = (
                  r"|the (?:audience|camera|crowd)|me|us)\b"),
     ("deed", rf"(?:(?:takes?|does|do|makes?|performs?"
              rf"|gives?|by) )?(?:(?P<number>{_QUANTITY}) (?:(?P<pace>slow|quick|fast) "
-             rf"|(?P<slight>little|small|slight|short) )?"
+             rf"|(?P<slight>little|small|slight|short) |(?P<deep>deep) )?"
              rf"(?P<noun>{_either(NOUN_KIND)})"
              r"|an? (?P<way>left|right) turn)\b"),
     ("verb", rf"{_either(VERB_KIND)}\b"),
+    ("not", r"(?:do not|don't|dont|never|not|without)\b"),
     ("amount", rf"(?:(?P<before>for|by|in) )?(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}"
                rf"|(?<=[^a] )steps?)(?![\w/])"
                rf"(?: (?P<more>{_FIGURE}) ?(?P<smaller>{_either(SMALLER_UNITS)})(?![\w/]))?"
                r"|(?P<word>once|twice|thrice)\b"),
-    ("number", rf"{_FIGURE}(?!\w| of\b)(?! {_either(BODY_PARTS)}\b)"),
+    ("number", rf"(?P<for>for )?(?P<number>{_FIGURE})(?!\w| of\b)(?! {_either(BODY_PARTS)}\b)"),
     ("moment", r"(?:for )?(?:a (?:short |little |brief )?(?:moment|while)|some time)\b|briefly\b"),
     ("manner", r"(?:politely|nicely|properly|in a (?:friendly|polite) (?:way|manner))\b"),
     ("pace", rf"{_either(PACE)}\b"),
+    ("deep", r"deeply\b"),
     ("slight", r"(?:a (?:little )?bit|a (?:short|small|little) (?:distance|way)|a little|slightly)\b"),
     ("together", r"together\b"),
     ("in turn", r"in turn\b"),
@@ -130,7 +144,7 @@ _PATTERNS = (
              rf"|(?:(?:starting |beginning |leading )?(?:with|using|by|in) )?{DETERMINER}"
              rf"(?:(?P<both>left and (?:your |the )?right|right and (?:your "
              rf"|the )?left|(?:both|two)(?: of)?"
-             rf"(?: your| the)?)|(?P<side>left|right|one|other))? ?\b(?P<part>{_either(BODY_PARTS)})\b"
+             rf"(?: your| the)?)|(?P<side>left|right|one|other|same|each))? ?\b(?P<part>{_either(BODY_PARTS)})\b"
              rf"|(?:with (?:the|your|his|her|its)|your|his|her|its|the) (?P<only>left|right)(?: one)?\b"
              rf"|(?:with )?the (?P<rest>other)(?: one)?\b"
              rf"(?! {_COLOR}(?:{_NAMED}|side)\b)"),
@@ -154,9 +168,13 @@ _PATTERNS = (
               rf"(?:(?P<tint>{_either(COLORS)}) )?(?P<several>{_SEVERAL})"
               rf"|(?:one|any|either) of (?:the )?(?:two )?(?P<any>{_SEVERAL})"
               rf"|(?P<other>(?:the (?:other|second)|another) (?={_COLOURED}\b))?"
-              rf"(?:any |some )?{DETERMINER}(?:nearest |closest )?(?:(?P<color>{_either(COLORS)}) (?={_COLOURED}\b))?"
-              rf"(?P<object>{_NAMED})|(?:the )?(?P<one>{_either(COLORS)}) one"
-              rf"|the (?P<another>other)(?: one)?(?! side\b)|(?P<it>it)|(?P<them>them))\b"),
+              rf"(?:any |some |either )?{DETERMINER}(?:nearest |closest )?"
+              rf"(?:(?P<size>{_either(SIZE)}) (?={_COLOR}{_SIZED}\b))?"
+              rf"(?:(?P<color>{_either(COLORS)}) (?={_COLOURED}\b))?"
+              rf"(?P<object>{_NAMED})|(?:the )?(?P<one>{_either((*COLORS, *SIZE))}) one"
+              rf"|the (?P<another>other)(?: one)?(?! side\b)|(?P<it>it)"
+              rf"|(?P<them>them|both(?= (?:on|onto|in|into|down|back|next|to)\b)))\b"),
+    ("air", r"(?:at |into )?the air\b"),
     ("out", r"out\b"),
     ("there", r"there\b"),
     ("way", rf"(?P<way>{_either(DIRECTION)})\b"),
@@ -204,6 +222,8 @@ class Clause:
 
     separator: str
     phrases: list[Phrase] = field(default_factory=list)
+    unwanted: str = ""
+    """The word that says that it is not to be done: "don't", 'without'."""
 
     @property
     def text(self) -> str:
@@ -227,13 +247,31 @@ class Clause:
 
 
 _VERB = rf"{_either(VERB_KIND)}\b"
-_END = r"(?=$| ?[,.;!]| and\b| then\b)"
 _WHAT = r"(it |them |(?:the|an?|that|this) (?:\w+ ){1,2}?)"
 _ARMS = rf"((?:(?:your|his|her|the|both|both of your|both your) )(?:left |right )?(?:{_either(HAND_WORDS)}))"
 _THERE = (
     r"(?:reach(?:ing)?|get(?:ting)? to|arriv(?:e|ing) at|com(?:e|ing) to|have reached"
     r"|are (?:at|near|next to|close to|beside|in front of))"
 )
+_DURING = _either(
+    form
+    for word, kind in VERB_KIND.items()
+    if kind in {*GESTURES_MEANWHILE, "hold", "carry"}
+    for form in verb_forms(word)[2:]
+)
+"""Participles of what is done at the same time as something else."""
+_NOT_MEANWHILE = (
+    "while|whilst|and|then|but|or|before|after|by|without|not|never|stop|start|begin|keep|continue|mind|first|on|with"
+    "|from|to|of|for|in|now|please|starting|beginning|when|is|are|the|a|an|your|red|blue"
+)
+"""Words after which a participle stands for a step of its own."""
+
+
+def _meanwhile(found: re.Match[str]) -> str:
+    """'Walk, waving' as 'walk while waving'."""
+    return found[0] if re.fullmatch(_NOT_MEANWHILE, found["before"]) else f"{found['before']} while {found['during']}"
+
+
 _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(?<=[a-z])-(?=[a-z])|(?<=\d)-(?=[a-z])", " "),  # 'forty-five', '90-degree'
     (r"\bthat's ", "that is "),
@@ -241,16 +279,21 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bpush(\w* (?:(?:the|a|an) )?(?:\w+ )?\w+) open\b", r"open\1"),  # 'push the door open'
     (r"\bpush(\w*) open\b", r"open\1"),
     (r"\bpull(\w* (?:(?:the|a|an) )?(?:\w+ )?drawer(?: of the cabinet)?)(?: open| out)?\b", r"open\1"),
-    (r"\bpull(\w*) open (?=(?:(?:the|a) )?(?:\w+ )?drawer\b)", r"open\1 "),
+    (r"\bpull(\w*) (?:open|out) (?=(?:(?:the|a) )?(?:\w+ )?drawer\b)", r"open\1 "),
     (r"\b(?:push|slide)(\w*) ((?:the |it |a )?(?:drawer |door )?)(?:shut|closed|in)\b", r"close \2"),
     (r"(^|[,.;] |\b(?:and|then|please) )head (?=(?:over |back |straight )?(?:to|towards?) )", r"\1walk "),
     (r"\bget (?=(?:over |back |up )?to (?:the|a|your) )", "walk "),
     (rf"\buse ({DETERMINER}(?:left |right |both )?(?:{_either(HAND_WORDS)})) to\b", r"with \1,"),
     (r" ?(?:-+>|=+>|→|[()]) ?", ", "),
     (r"\bon top of\b", "on"),
+    (rf"\bon top{_END}", "on it"),
     (r"\bout of (?=(?:the|an?|it|your)\b)", "from "),
     (r" & ", " and "),
-    (r"\bduck under\b", "walk under"),
+    (
+        r"(?<![\w.,/-])(?:(\d+) )?(\d)[/⁄]([2-9])(?![\w./-])",
+        lambda m: f"{int(m[1] or 0) + int(m[2]) / int(m[3]):.6g}",
+    ),
+    (r"\b(?:duck|limbo|stoop|crouch) under\b", "walk under"),
     (r"\bthrow(?:s|ing)? ((?:\w+ )?(?:\w+ )?punch(?:es)?)\b", r"do \1"),
     (r"\bdo (punch(?:es)?)\b", r"\1"),
     (
@@ -264,6 +307,7 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (rf"\b(?:hold|hand) {_WHAT}(?:out|over)\b(?! to\b)", r"hold out \1"),
     (rf"\b((?:put|place|set|lay)(?:s|ting|ing)? {_WHAT})back (?=(?:down|(?:on|in)(?:to)?)\b)", r"\1"),
     (rf"\bdrop(?:s|ping)? {_WHAT}(?=in(?:to|side)?\b)", r"put \1"),
+    (rf"\bdrop(?:s|ping)? (?:off )?{_WHAT}off\b|\bdrop(?:s|ping)? off\b", lambda m: f"put {m[1] or ''}".strip()),
     (r"\b(?:do|make) an? (?:full )?(\d+)(?: degrees?)?(?: (?:spin|turn|rotation))?\b", r"turn \1"),
     (
         rf"\b(\w+) ({_UNIT}|turn|rotation) and (a (?:half|quarter))\b",
@@ -278,7 +322,58 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\b(march\w* (?:in place|on the spot)),? (?:lifting|raising|with) your knees(?: high| up)?\b", r"\1"),
     (rf"\b(?:go|come|walk) (?:over )?(?:in order )?to (?={_VERB}(?! ?[,.;!]|$))", ""),  # nothing to go to
     (r"\bone (?:after the other|after another|by one)\b", "in turn"),
+    (
+        rf"\b(an? )({_either(POLYGONS)}) (?:(?:with|of) (?:an? )?(?:sides?|edges?)(?: lengths?)?(?: of)?|of) "
+        rf"({_QUANTITY} ?{_UNIT})(?: each)?(?!\w)",
+        r"\1\3 \2",
+    ),
+    (r"\baway from (?:you|yourself)\b", "away"),
+    (
+        rf"(?P<before>\w+),? (?P<during>{_DURING})(?:,? (?:all the (?:time|way)|the whole (?:time|way)))?\b(?! bag)",
+        _meanwhile,
+    ),
+    (r"\bthen,", "then"),
+    (rf"\b({_either(PACE)}) and (?={_either(PACE)}\b(?! {_either(VERB_KIND)}\b))", r"\1 "),  # 'slowly and carefully'
+    (r"(?<=[.;] )(?:second|third|fourth|fifth)(?:ly)?,", "then"),
+    (r"\bafter (?:a )?(?:pause|wait|break) of\b", "after"),
+    (rf"\b(?:take|make|hang) a (left|right)(?: turn)?{_END}", r"turn \1"),
+    (r"\b(turn\w*|rotat\w*) your (?:whole )?body\b(?! part)", r"\1"),
+    (rf"\bdo the same with (?=(?:your|the) (?:\w+ )?{_either(BODY_PARTS)}\b)", "with "),
+    (r"\bdo the same (?:with|to|for) ", ""),
+    # how often all of it is done
+    (
+        rf"^(?:please )?(?:(?:repeat|do|perform) (?:(?:this|that|it|the following) )?)?({_TIMES})[,:] (.+?)[.!]?$",
+        lambda m: f"{re.sub('[.;] ', ', then ', m[2])}, {m[1]}",
+    ),
+    (
+        r"[,.;]*(?: and(?: then)?| then)? (?:do|perform) (?:it|this|that|all (?:of )?this|the whole thing) "
+        rf"({_TIMES})\b",
+        r", \1",
+    ),
+    (
+        r"[,.;]*(?: and(?: then)?| then)? repeat(?: (?:it|this|that|everything|all of it|once(?: more)?))?(?=$|[.!])",
+        ", twice",
+    ),
+    (r":(?!\d)", ","),
+    (r"\b(?:each|every one) of the\b", "all the"),
+    (
+        rf"\b(?:each|every) (?:of the )?({_COLOR})({_either((*OBJECTS, *SYNONYM))})\b",
+        lambda m: f"all the {m[1]}{plural(m[2])}",
+    ),
+    (r"\b(?:them both|both of them|all of them|them all)\b(?! (?:up|down|again)\b)", "them"),
+    (r"\bthe (?:open|closed) (?=door\b)", "the "),
+    (r"\b(fac|turn)(e|es|ing|s)?( to)?(?: in)? the (?:other|opposite) direction\b", r"\1\2\3 the other way"),
     # where and until when
+    (
+        rf",? (?:until|till) you (?:have |'ve )?(?:gone|moved|covered|{_either(PAST)}) "
+        rf"(?={_QUANTITY} ?(?:{_UNIT}|steps?)(?!\w))",
+        " ",
+    ),
+    (
+        r"\b((?:turn|rotat|pivot)\w*(?: (?:to (?:the|your) )?(?:left|right))?),? (?:(?:until|till|so that) you "
+        r"(?:are facing|face)|(?:and|to) face|facing) (?=(?:the|an?|it|them)\b(?! other way))",
+        r"\1 to ",
+    ),
     (
         rf"\b(?:after|once|when|as soon as) (?:you have|you|having) ({_either(PAST)})\b",
         lambda m: f"after {PAST[m[1]]}",
@@ -287,8 +382,8 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r",? (?:when|once|as soon as|after) (?:you (?:are|get|arrive) there|you have arrived|there|arriving)\b", ", then"),
     (r"\b(?:when|once|as soon as|after) you (?:are|have) (?:done|finished)\b(?: (?:that|so|this)\b)?", "then"),
     (
-        r"\b(the|an?) (\w+(?: \w+)?) (?:that|which) (?:is|stands|lies) (?:the )?(?:closest|nearest)"
-        r"(?: to (?:you|the robot))?\b",
+        r"\b(the|an?) (\w+(?: \w+)?) (?:(?:that|which) (?:is|stands|lies) (?:the )?(?:closest|nearest)"
+        r"(?: to (?:you|the robot))?|(?:closest|nearest) to (?:you|the robot))\b",
         r"\1 nearest \2",
     ),
     (r"\b(nearest|closest) to (?:you|the robot) ", r"\1 "),
@@ -318,11 +413,32 @@ def normalised(text: str) -> str:
     """The instruction in lower case, with single spaces, in the words of the grammar."""
     text = unicodedata.normalize("NFKC", text).lower().replace("’", "'").replace("_", " ")
     text = " ".join(text.split()).strip("\"'“”„« »")
-    if re.match(r"1[.)] ", text):  # a numbered list
-        text = re.sub(r"(?:^|\s)\d+[.)](?= [a-z])", ".", text)
+    if re.match(r"(?:step )?(?:1|one)[.):] ", text):  # a numbered list
+        text = re.sub(rf"(?:^|\s)(?:step )?(?:\d+|{_either(ONES)})[.):](?= [a-z])", ".", text)
+    text = re.sub(r"(?:^|[;,.]? )[-–•*] (?=[a-z])", "; ", text)
     for said, known in _REWRITES:
         text = re.sub(said, known, text)
-    return _chronological(_arrivals(text))
+    text = re.sub(
+        rf"({_QUANTITY} ?(?:{_UNIT}|steps))(?!\w)(.*?)\b(?:the same (?:distance|angle)|(?<=for )the same time)\b",
+        r"\1\2\1",
+        text,
+    )
+    return _chronological(_arrivals(_gaps(text)))
+
+
+def _gaps(text: str) -> str:
+    """'Stop one metre before the door', or 'until you are one metre away', as 'leaving one metre' of a walk there."""
+    far = rf"((?:{_QUANTITY}) ?{_UNIT})"
+    short = r"(?:before|in front of|short of|away from|from|of)"
+    goal = r"(it|(?:the|an?) (?:\w+ )?\w+)"
+    text = re.sub(rf"\bto (?:within )?{far} {short} (?!it\b){goal}", r"to \2 leaving \1", text)
+    text = re.sub(rf",? (?:until|till) you are {far} (?:away\b|{short} {goal})", r" leaving \1", text)
+
+    def stopped(found: re.Match[str]) -> str:
+        there = found[3] == "it" or found[3].split()[-1] in text[: found.start()].split()
+        return f" leaving {found[2]}" if there else f"{found[1]}walk to {found[3]} leaving {found[2]}"
+
+    return re.sub(rf"(^|,?(?: (?:and|but|then))* )stop {far} {short} {goal}", stopped, text)
 
 
 def _arrivals(text: str) -> str:
@@ -346,8 +462,9 @@ _ORDERS = (
     (rf"{_FIRST}after (?:you )?(?={_VERB})(.+?), (.+)", "{0}{1}, then {2}"),
     (rf"{_FIRST}before (?:you )?(?={_VERB})(.+?), (.+)", "{0}{2}, then {1}"),
     (rf"{_FIRST}after {_WAIT},? (.+)", "{0}wait {1}, then {2}"),
-    (rf"(.*\b{_VERB}.*?),? before (?:you )?(?={_VERB})([^,]+)", "{0}, then {1}"),
-    (rf"(.*\b{_VERB}.*?),? after (?:you )?(?={_VERB})([^,]+)", "{1}, then {0}"),
+    (r"(.+?),? but (?:first|before (?:that|this)),? (.+)", "{1}, then {0}"),
+    (rf"(.*\b{_VERB}.*?),? before (?:you )?(?={_VERB})([^,]+)(|, .+)", "{0}, then {1}{2}"),
+    (rf"(.*\b{_VERB}.*?),? after (?:you )?(?={_VERB})([^,]+)(|, .+)", "{1}, then {0}{2}"),
     (rf"(.*\b{_VERB}.*?),? after {_WAIT}", "wait {1}, then {0}"),
 )
 """What 'before' and 'after' say, and the same with 'then'."""
@@ -359,7 +476,11 @@ def _chronological(text: str) -> str:
     for k in range(0, len(parts), 2):
         for pattern, order in _ORDERS:
             if found := re.fullmatch(pattern, parts[k].strip()):
-                parts[k] = order.format(*found.groups())
+                said = list(found.groups())
+                named = re.search(r"\b(?:the|an?) (?:\w+ )?\w+$", said[1])
+                if order.startswith("{0}{2}") and named and not re.search(r"\b(?:the|an?) \w", said[2]):
+                    said[2] = re.sub(r"\bit\b", named[0], said[2], count=1)  # 'before you take the box, look at it'
+                parts[k] = order.format(*said)
                 break
     return "".join(parts)
 

@@ -9,9 +9,12 @@ error names it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise, takewhile
 
+from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput
 from exoactor_core.scene import Scene
 from exoactor_gen.mannequin.complements import filled, object_of
@@ -20,17 +23,34 @@ from exoactor_gen.mannequin.grammar import Clause, Phrase, normalised, phrases_o
 from exoactor_gen.mannequin.movement import (
     BESIDE,
     GESTURES_MEANWHILE,
-    HANDLED,
+    KINDS,
     KNOWN,
     MOVES_FEET,
     START,
+    WITH_GESTURES,
     Movement,
     category_of,
     settled,
 )
 from exoactor_gen.mannequin.references import References, found_in, names_of, told_apart
 from exoactor_gen.mannequin.score import arms_used, sides_of
-from exoactor_gen.mannequin.verbs import is_bare, is_nearby, is_of_head, kind_by_details, opened, rounds_of, verb_of
+from exoactor_gen.mannequin.unwanted import is_done_by
+from exoactor_gen.mannequin.verbs import (
+    TRANSITIVE,
+    implied_verb,
+    is_bare,
+    is_count,
+    is_detail_of,
+    is_moved,
+    is_nearby,
+    is_of_head,
+    kind_by_details,
+    opened,
+    rounds_of,
+    times,
+    verb_of,
+    where_it_is,
+)
 from exoactor_gen.mannequin.vocabulary import (
     FUNCTION_WORDS,
     HAND_WORDS,
@@ -39,11 +59,13 @@ from exoactor_gen.mannequin.vocabulary import (
     POSES,
     UNITS,
     VERB_KIND,
+    quantity,
+    spelling,
     suggestion,
 )
 
 _MEANWHILE = (
-    "while it walks, steps, turns or marches, it can do one gesture without an object: "
+    "while it walks, steps, turns, marches or sits, it can do one gesture without an object: "
     f"{', '.join(sorted(GESTURES_MEANWHILE))}"
 )
 _TAKES_AND_PUTS = ("walk", "raise", "take", "carry", "place", "pick up")
@@ -69,11 +91,31 @@ def parse(instruction: str, scene: Scene | None = None) -> tuple[Movement, ...]:
     text, objects = (told_apart(text, scene), names_of(scene)) if scene else (text, frozenset[str]())
     phrases = [p for p in phrases_of(text, objects) if p.sort not in ("polite", "opening")]
     unknown = [p.text for p in phrases if p.sort == "unknown"]
+    if slips := _slips(unknown, objects):
+        with suppress(BadInput):
+            return parse(_spelled(instruction, slips), scene)
     if unknown:
         following = [" ".join(q.text for q in phrases[k : k + 2]) for k, p in enumerate(phrases) if p.sort == "unknown"]
         raise _not_understood([w for w in unknown if w not in FUNCTION_WORDS] or following)
     movements = _Reader(_clauses_of(phrases), scene).read()
     return movements if scene is None else found_in(scene, movements)
+
+
+def _slips(unknown: Sequence[str], names: frozenset[str]) -> dict[str, str]:
+    """Misspelt words as they are spelt, where all that are unknown are misspelt; else empty."""
+    words = {name for names_ in names for name in names_.split()}
+    spelt = {word: spelling(word, words) for word in unknown if word not in FUNCTION_WORDS}
+    return {word: spelt_ for word, spelt_ in spelt.items() if spelt_ != word} if all(spelt.values()) else {}
+
+
+def _spelled(text: str, slips: Mapping[str, str]) -> str:
+    return re.sub(r"\w+", lambda m: slips.get(m[0].lower(), m[0]), text)
+
+
+def misspelt(instruction: str, scene: Scene | None = None) -> dict[str, str]:
+    """The words of an instruction that `parse` takes as misspelt, as they are spelt."""
+    names = names_of(scene) if scene else frozenset[str]()
+    return _slips([p.text for p in phrases_of(normalised(instruction), names) if p.sort == "unknown"], names)
 
 
 def _clauses_of(phrases: Sequence[Phrase]) -> list[Clause]:
@@ -82,6 +124,8 @@ def _clauses_of(phrases: Sequence[Phrase]) -> list[Clause]:
     for phrase in phrases:
         if phrase.sort in ("separator", "while"):
             clauses.append(Clause(phrase.text if phrase.sort == "separator" else "while"))
+        elif phrase.sort == "not":
+            clauses.append(Clause("then", unwanted=phrase.text))
         else:
             clauses[-1].phrases.append(phrase)
     for clause in clauses:
@@ -112,6 +156,55 @@ def gesture_of(text: str) -> Movement:
     return gesture
 
 
+_SAID = {
+    "raise": "raise {hand}",
+    "hands on hips": "put {hand} on your hips",
+    "hands on head": "put {hand} on your head",
+    "shake head": "shake your head",
+    "cross arms": "cross your arms",
+    "high five": "give a high five",
+}
+"""Gestures whose instruction is not just their name."""
+
+
+def instruction_of(gesture: Movement) -> str:
+    """A gesture, or a wait, in the words of the task language."""
+    side = gesture.side or KINDS[gesture.kind].side
+    said = _SAID.get(gesture.kind, gesture.kind)
+    text = said.format(hand="both hands" if side == "both" else f"your {side} hand")
+    if gesture.direction:
+        text += f" to the {way}" if (way := gesture.direction) in ("side", *SIDES) else f" {way}"
+    if gesture.side and "{hand}" not in said:
+        text += " with both hands" if side == "both" else f" with your {side} hand"
+    for value, unit in ((gesture.angle, "degrees"), (gesture.count, "times")):
+        text += f" {value:g} {unit}" if value else ""
+    text += f" for {gesture.seconds:g} seconds" if gesture.seconds else ""
+    return text + ("" if gesture.pace == 1.0 else " slowly" if gesture.pace < 1.0 else " quickly")
+
+
+def gestures_of(movement: Movement) -> tuple[Movement, ...]:
+    """What is done during a movement: one gesture, or of who sits several, and waiting; raises as `gesture_of`."""
+    if movement.kind != "sit" or not movement.meanwhile:
+        return (gesture_of(movement.meanwhile),) if movement.meanwhile else ()
+    parts = movement.meanwhile.split(", then ")
+    return tuple(parse(part)[0] if re.match("stand|wait", part) else gesture_of(part) for part in parts)
+
+
+def _seated(movements: Sequence[Movement]) -> list[Movement]:
+    """The movements with the gestures after sitting down, before anything else, as what is done on the chair."""
+    out: list[Movement] = []
+    for movement in movements:
+        sit = out[-1] if out and out[-1].kind == "sit" and (out[-1].count or 1) == 1 else None
+        waits = movement.kind == "stand" and sit and sit.meanwhile
+        if not sit or movement.object or not (waits or movement.kind in GESTURES_MEANWHILE):
+            out.append(movement)
+            continue
+        before = sit.meanwhile or (f"wait for {sit.seconds:g} seconds" if sit.seconds else "")
+        said = instruction_of(movement)
+        out[-1] = replace(sit, meanwhile=f"{before}, then {said}" if before else said, seconds=None)
+    return out
+
+
 def _not_understood(words: Sequence[str]) -> BadInput:
     hints = {w: suggestion(w) for w in list(dict.fromkeys(words))[:12]}
     named = ", ".join(f"'{w[:60]}'{hint}" for w, hint in hints.items())
@@ -132,13 +225,34 @@ class _Reader:
         self.refs = References(self.movements, scene)
         self.detailed = False
         """The clause before was a detail of the last movement."""
+        self.sentence = self.verb = 0
+        """Number of the first movement of the sentence, and of the clause with a verb, that was read last."""
 
     def read(self) -> tuple[Movement, ...]:
         """Read all clauses, in their order."""
         pending: list[Phrase] = []  # details that come before their verb, such as 'with your left hand, wave'
+        unwanted: list[tuple[Clause, Movement]] = []
         for k, clause in enumerate(self.clauses):
             after = self.clauses[k + 1] if k + 1 < len(self.clauses) else None
+            if clause.unwanted:
+                unwanted += [(clause, movement) for movement in self._unwanted(clause)]
+                continue
+            if k and self.clauses[k - 1].unwanted and clause.separator == "and":
+                no = f"{self.clauses[k - 1].unwanted} {self.clauses[k - 1].text}"
+                raise BadInput(
+                    f"It is not clear whether '{clause.text}' after '{no}' is to be done: say 'but', or 'then'."
+                )
+            if self.movements and clause.separator == ", first" and not clause.verbs:
+                clause.separator = ","  # 'wave, first with your left hand, then with your right'
+            if self.movements and is_detail_of(clause, self.movements[-1]):
+                last = self.movements[-1]
+                self.movements[-1] = filled(self.refs, last, clause.phrases, Phrase("verb", last.kind))
+                continue
+            self._complete(clause, self.clauses[k + 1 :])
             if clause.verbs:
+                self.verb = len(self.movements)
+                if re.search(r"[.;!?]", clause.separator):
+                    self.sentence = self.verb
                 self._act(clause, pending)
                 pending = []
                 before = self.clauses[k - 1] if k else None
@@ -161,9 +275,57 @@ class _Reader:
                 pending += clause.phrases
             else:
                 self._go_on(clause)
+        if unwanted and not self.movements:
+            clause, _ = unwanted[0]
+            raise BadInput(f"'{clause.unwanted} {clause.text}' says what is not to be done: say what is, too.")
         if pending or not self.movements:
             raise BadInput(f"The instruction names no action: say what to do ({KNOWN}).")
-        return settled(self.movements)
+        for clause, movement in unwanted:
+            if any(is_done_by(movement, done) for done in self.movements):
+                raise BadInput(f"'{clause.unwanted} {clause.text}' is not kept by what else is to be done.")
+        return settled(_seated(self.movements))
+
+    def _unwanted(self, clause: Clause) -> list[Movement]:
+        """What a clause says that is not to be done, read as if it were."""
+        reader = _Reader([], self.refs.scene)
+        reader.movements += self.movements
+        reader.refs.unwanted += self.refs.unwanted
+        try:
+            reader._act(clause, []) if clause.verbs or not self.movements else reader._go_on(clause)
+        except BadInput as error:
+            raise BadInput(f"Of '{clause.unwanted} {clause.text}': {error}") from None
+        unwanted = reader.movements[len(self.movements) :]
+        if not unwanted or reader.movements[: len(self.movements)] != self.movements:
+            raise BadInput(f"It is not clear what is not to be done by '{clause.unwanted} {clause.text}'.")
+        self.refs.unwanted += unwanted
+        return unwanted
+
+    def _complete(self, clause: Clause, later: Sequence[Clause]) -> None:
+        """Add to a clause what is left out of it since it is said before or afterwards."""
+        last, after = (self.movements[-1] if self.movements else None), (later[0] if later else None)
+        if not clause.verbs:
+            leads = last is None and after and after.verbs and after.separator == ","  # 'for two metres, walk'
+            implied = "" if leads else implied_verb(clause, last.kind if last else "")
+            clause.phrases[:0] = [Phrase("verb", implied)] if implied else []
+            clause.phrases[:] = [self._other_one(p, last) for p in clause.phrases]
+            return
+        verb = clause.verbs[0]
+        kind = VERB_KIND.get(verb.text, "")
+        clause.phrases[:] = [self._other_one(p, last) if kind in TRANSITIVE else p for p in clause.phrases]
+        if kind in TRANSITIVE and clause.phrases == [verb] and after and after.separator == "and" and after.verbs:
+            clause.phrases += [p for p in after.phrases if is_moved(p)][:1]  # 'open and close the door'
+        sides = list(takewhile(lambda c: [p.sort in ("direction", "way", "limb") for p in c.phrases] == [True], later))
+        often = next((p for p in clause.phrases if is_count(p) or (p.sort == "deed" and "number" in p.said)), None)
+        if often and len(sides) > 1 and quantity(often.said.get("number", "")) == len(sides):
+            once = Phrase("verb", NOUN_KIND[often.said["noun"]]) if often.sort == "deed" else None
+            clause.phrases[:] = [p for p in (once if p is often else p for p in clause.phrases) if p]
+
+    def _other_one(self, phrase: Phrase, last: Movement | None) -> Phrase:
+        """'The other one' as an object, where something was done to one, and no hand was named for it."""
+        other = phrase.sort == "limb" and "rest" in phrase.said and not phrase.is_means
+        if other and last and last.object and (phrase.text.endswith("one") or not last.side):
+            return Phrase("object", phrase.text, {"another": "other"})
+        return phrase
 
     def _act(self, clause: Clause, pending: list[Phrase]) -> None:
         self.detailed = False
@@ -171,7 +333,16 @@ class _Reader:
         details = [*pending, *(p for p in clause.phrases if p is not verb or p.sort == "deed")]
         kind = NOUN_KIND[verb.said.get("noun", "turn")] if verb.sort == "deed" else VERB_KIND[verb.text]
         source = next((p for p in details if "which" in p.said or p.said.get("preposition") in ("from", "off")), None)
-        details = self._preceded(kind, verb, details, source)
+        details = self._preceded(kind, verb, self._beside_the_person(kind, verb, details), source)
+        posed = (
+            self.movements and self.movements[-1].kind in ("raise", "lift knee") and not self.refs.it(Movement("hold"))
+        )
+        if (
+            kind == "place"
+            and posed
+            and [p.said.get("way") for p in details if not {"it", "them"} & set(p.said)] == ["down"]
+        ):
+            kind, details = "lower", [p for p in details if "way" not in p.said]
         kind, details = kind_by_details(kind, verb, details, source)
         if (kind in ("hold", "stand") and self._stays(verb, details)) or (
             kind == "lower" and not is_of_head(details) and self._lowers(verb, details)
@@ -184,6 +355,16 @@ class _Reader:
             and self.movements[-1].kind in ("sit", "squat", "bow")
         ):
             self.movements.append(Movement("rise"))
+        if verb.text.endswith(" seated"):
+            raise BadInput(f"'{verb.text}' needs somebody who sits, and a time: say 'sit down for 3 seconds'.")
+        back = next((p for p in details if p.sort == START or p.text == "back"), None)
+        if kind in ("carry", "take") and back:  # 'bring the ball back to the start'
+            taken = filled(self.refs, Movement("pick up"), [p for p in details if p is not back], verb)
+            self.movements += [] if self.refs.holds(taken.name) else [taken]
+            kind, details = "walk", [Phrase(START, back.text)]
+        if kind == "rise" and details and is_count(details[0]) and self.movements:  # 'sit down and stand up twice'
+            self.movements[-1] = filled(self.refs, self.movements[-1], details, verb)
+            return
         if kind == "look around":
             self.movements += [Movement("look", direction="left"), Movement("look", direction="right")]
             if details:
@@ -199,13 +380,40 @@ class _Reader:
         rounds, details = rounds_of(kind, details)
         for one in self._each(details) * rounds:
             self.movements.append(self._with_goal(filled(self.refs, opened(kind, verb, one), one, verb)))
-            if rounds > 1:
-                self.movements[-1] = replace(self.movements[-1], angle=360.0)
         if kind == "fetch":
             self.movements.append(Movement("walk", object=START))
 
+    def _beside_the_person(self, kind: str, verb: Phrase, details: list[Phrase]) -> list[Phrase]:
+        """The details without 'on your left' of an object, which must be there; one imagined is gone to first."""
+        for before, phrase in list(pairwise(details)):
+            side = where_it_is(kind, phrase, before)
+            if not side or (kind in _ELLIPTICAL and self.refs.scene is None):  # it is imagined there
+                continue
+            name = self.refs.called(before.said["object"], before.said, Movement("walk"))
+            if self.refs.scene is not None:
+                self.refs.require_on(side, name, phrase, verb)
+            elif any(name in (a.object, a.at) for a in self.movements) or name == "floor":
+                raise unfit(verb.text, phrase)
+            elif side != "front":
+                moved = next((p for p in details if p.sort == "object" and is_bare(p)), before)
+                if moved is not before:
+                    limbs = [p for p in details if p.sort == "limb"]
+                    taken = filled(self.refs, Movement("pick up"), [moved, *limbs], verb)
+                    self.movements += [] if self.refs.holds(taken.name) else [taken]
+                walk = Movement("walk", object=name, direction="left" if side == "left" else "right")
+                self.movements.append(Movement("turn", direction="around") if side == "behind" else walk)
+            details = [p for p in details if p is not phrase]
+        return details
+
     def _each(self, details: list[Phrase]) -> list[list[Phrase]]:
-        """The details for each of the objects that 'them' or a plural names, one by one."""
+        """The details for each of the objects that 'them' or a plural names, or for each arm, one by one."""
+        turns = next((p for p in details if p.sort == "in turn"), None)
+        limb = next((p for p in details if p.sort == "limb" and p.said.get("part", "").endswith("s")), None)
+        each = next((p for p in details if p.said.get("side") == "each"), None)
+        if limb := each or (limb if turns and limb and "side" not in limb.said else None):  # 'one after the other'
+            rest = [p for p in details if p not in (turns, limb)]
+            sides = [{"part": limb.said["part"].removesuffix("s"), "side": side} for side in SIDES]
+            return [[*rest, Phrase("limb", limb.text, said)] for said in sides]
         many = next((p for p in details if {"them", "several"} & set(p.said) and p.sort == "object"), None)
         if many is None:
             return [details]
@@ -237,10 +445,13 @@ class _Reader:
         if kind == "walk" and any(p.sort == "away" for p in details):
             self.movements.append(Movement("turn", direction="around"))
             details = [p for p in details if p.sort != "away"]
+        behind = next((p for p in details if "behind" in p.said), None)
+        past = [m.object for m in self.movements[-1:] if m.kind == "walk" and m.direction == "around" and not m.angle]
+        if kind == "stand" and behind and past == [object_of(self.refs, Movement("walk"), behind, verb).object]:
+            details = [p for p in details if p is not behind]  # one is there already
         if kind == "stand" and (near := next((p for p in details if is_nearby(p)), None)):
-            self.movements.append(
-                object_of(self.refs, Movement("walk"), replace(near, said={**near.said, "next": "at"}), verb)
-            )
+            there = near if "beside" in near.said else replace(near, said={**near.said, "next": "at"})
+            self.movements.append(object_of(self.refs, Movement("walk"), there, verb))
             details = [p for p in details if p is not near]
         return details
 
@@ -282,14 +493,14 @@ class _Reader:
             return
         if taken := next((m for m in (first, second) if m.kind in ("hold", "carry") and m.object and not m.at), None):
             meanwhile = second if taken is first else first  # 'walk to the door while holding the cup'
-            handled = [m.kind for m in self.movements[:-2] if m.object == taken.object and m.kind in HANDLED]
-            held = handled[-1:] not in ([], ["place"])
-            self.movements[-2:] = [meanwhile] if held else [replace(taken, kind="pick up", direction=None), meanwhile]
+            self.movements[-2:] = []
+            held = self.refs.holds(taken.name)
+            self.movements += [meanwhile] if held else [replace(taken, kind="pick up", direction=None), meanwhile]
             return
         walked = self.movements[-3:-2]
         if before.separator == "and" and len(clause.phrases) == 1 and [a.kind for a in walked] == [second.kind]:
             second = self.movements.pop(-3)  # 'walk two metres and wave while walking' walks once
-        if second.kind in MOVES_FEET:
+        if second.kind in WITH_GESTURES:
             feet, gesture, text = second, first, before.text
         else:
             feet, gesture, text = first, second, clause.text
@@ -374,6 +585,18 @@ class _Reader:
         """Read a clause without a verb: a detail that is still open, or the last movement once more."""
         last = self.movements[-1]
         verb = Phrase("verb", last.kind)
+        if [p.text for p in clause.phrases] == ["back"] and last.kind in ("look", "twist", "bow"):
+            return  # as they end anyway
+        often = next((p for p in clause.phrases if is_count(p)), None)
+        rest = [p for p in clause.phrases if p is not often]
+        if often and rest and clause.separator == "and" and last.count is None and last.seconds is None:
+            self._go_on(Clause("and", rest))  # 'look left and right twice'
+            self.movements[self.verb :] = self.movements[self.verb :] * times(often)
+            return
+        alone = self.movements[self.sentence :]
+        if often and not rest and clause.separator == "," and (len(alone) > 1 or last.kind in MOVES_FEET):
+            self.movements += alone * (times(often) - 1)  # 'wave and bow, twice'
+            return
         if last.object and last.kind in _ELLIPTICAL and last.object != START:  # 'walk to the table, then the chair'
             word = last.direction if last.direction in ("around", "over", "under") else _ELLIPTICAL[last.kind]
             key = "to" if word == "to" else "preposition"
@@ -394,9 +617,18 @@ class _Reader:
         if all(p.sort in ("amount", "number") for p in clause.phrases):  # 'turn right 90 degrees, then 45 degrees'
             bare = replace(last, distance=None, angle=None, count=None, seconds=None)
         else:
-            there = last.kind == "place" and clause.phrases[0].sort == "object" and all(map(is_bare, clause.phrases))
+            there = (
+                last.kind in ("place", "carry")
+                and clause.phrases[0].sort == "object"
+                and all(map(is_bare, clause.phrases))
+            )
             beside = last.direction if last.direction in BESIDE else None
             bare = Movement(last.kind, at=last.at, direction=beside) if there else Movement(last.kind)
+            if last.angle and last.direction == "around" and not last.object:  # 'in a circle, then to the right'
+                bare = replace(last, side=None)
+            named = any(p.sort == "object" for p in clause.phrases)
+            if last.kind not in _ELLIPTICAL and "count" in KINDS[last.kind].takes and not named:
+                bare = replace(bare, object=last.object, at=last.at)  # 'touch it with your left hand, then your right'
         self.movements.append(filled(self.refs, bare, clause.phrases, verb))
         at, k = self.movements[-1].at, len(self.movements) - 2
         while at and k >= 0 and (one := self.movements[k]).kind == last.kind and one.at is None and one.object:

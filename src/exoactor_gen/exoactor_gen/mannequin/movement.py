@@ -23,6 +23,8 @@ class Movement:
     """'forward', 'backward', 'left', 'right', 'up', 'down', 'side', 'around', 'over', 'under' or 'between'."""
     distance: float | None = None
     """Metres."""
+    gap: float | None = None
+    """Metres from the middle of the person to the edge of what is walked to, where it is said."""
     angle: float | None = None
     """Degrees."""
     count: int | None = None
@@ -35,7 +37,7 @@ class Movement:
     at: str | None = None
     """What the object is put on or into, taken from, or carried to; 'floor' too. Of a walk between: the other one."""
     meanwhile: str | None = None
-    """A gesture at the same time, as an instruction."""
+    """A gesture at the same time, as an instruction; of who sits, one or several after each other."""
 
     @property
     def name(self) -> str:
@@ -122,6 +124,8 @@ FOOT_KINDS = frozenset(("kick", "hop", "nudge", "walk", "step", "march", "lunge"
 """What is done with one foot, or begins with it."""
 MOVES_FEET = frozenset(("walk", "step", "turn", "march"))
 """What moves the feet alone, so that a gesture can be done meanwhile."""
+WITH_GESTURES = MOVES_FEET | {"sit"}
+"""What a gesture can be done during: on the way, or on the chair."""
 GESTURES_MEANWHILE = frozenset(
     ("wave", "raise", "point", "clap", "punch", "look", "nod", "shake head", "salute", "high five", "knock", "cheer")
 ) | {"cross arms", "hands on hips", "hands on head", "shrug", "flap"}
@@ -143,6 +147,8 @@ SHOWN = frozenset(
 """What the mannequin can imagine in the room."""
 OTHER = "other"
 """Before the category in the name of another object than one that was named: other_table."""
+SIZES = {"small": 0.8, "big": 1.25}
+"""Sizes that what hands carry may be said to have, as shares of the usual one."""
 BESIDE = ("left", "right", "side")
 """Directions of what is put beside an object rather than on it: to its left or right, or either."""
 _SEATS = ("chair", "stool")
@@ -153,16 +159,29 @@ def category_of(name: str) -> str:
     return next((word for word in re.split(r"[ _]", name) if word in EVERYDAY), name)
 
 
+def _adjectives(name: str) -> tuple[str | None, str | None, bool]:
+    """The size and the colour in a name such as small_red_cup, and whether it says nothing else."""
+    words = name.removesuffix(category_of(name)).split("_")[:-1]
+    size = words.pop(0) if words and words[0] in SIZES else None
+    color = words.pop(0) if words and words[0] in COLORS else None
+    return size, color, not words
+
+
 def color_of(name: str) -> str | None:
     """The colour in a name such as red_cup; None where it is none, or says more."""
-    color = name.removesuffix(f"_{category_of(name)}")
-    return color if color in COLORS else None
+    _, color, only = _adjectives(name)
+    return color if only else None
+
+
+def size_of(name: str) -> float:
+    """How large an object of a name such as small_cup is, as a share of the usual."""
+    return SIZES.get(_adjectives(name)[0] or "", 1.0)
 
 
 def can_be_shown(name: str) -> bool:
-    """Whether a name is that of what can be imagined: a category, alone, with a colour, or another one of it."""
+    """Whether a name is that of what can be imagined: a category, alone, with size or colour, or another one of it."""
     category = category_of(name)
-    return category in SHOWN and (name in (category, f"{OTHER}_{category}") or color_of(name) is not None)
+    return category in SHOWN and (name == f"{OTHER}_{category}" or _adjectives(name)[2])
 
 
 def uses_objects(movements: Sequence[Movement]) -> bool:
@@ -221,6 +240,8 @@ def _faults(m: Movement) -> Iterator[str]:
     if m.direction and m.direction not in directions:
         can = f", only {' or '.join(sorted(directions))}" if directions else ": it takes no direction"
         yield f"The mannequin cannot {kind} '{m.direction}'{can}."
+    if m.gap and not (kind == "walk" and m.object not in (None, START) and not (m.direction or m.side or m.distance)):
+        yield f"'{kind}' leaves no distance ({m.gap:g}): say for example 'walk to the table and stop 1 m before it'."
     for name in ("side", "distance", "angle", "count", "seconds", "object", "at"):
         if name not in takes and (shown := _shown(m, name)):
             shown = f"'{shown}'" if isinstance(getattr(m, name), str) else shown
@@ -260,8 +281,8 @@ def _faults(m: Movement) -> Iterator[str]:
     far = f"{m.distance:g} metres" if m.distance else ""
     if m.seconds and ((kind in _REPEATING and often) or (kind in ("walk", "step") and (often or far))):
         yield f"'{kind}' was given {far or often} and {m.seconds:g} seconds: say one of them."
-    if m.meanwhile and kind not in MOVES_FEET:
-        feet = ", ".join(sorted(MOVES_FEET))
+    if m.meanwhile and kind not in WITH_GESTURES:
+        feet = ", ".join(sorted(WITH_GESTURES))
         yield f"'{kind}' and '{m.meanwhile}' are not done at the same time: {feet} can be."
     if kind in ("stand", "hold") and m.pace != 1.0:
         yield f"'{kind}' takes no pace ({'slowly' if m.pace < 1.0 else 'quickly'})."

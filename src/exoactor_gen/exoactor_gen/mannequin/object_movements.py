@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -22,10 +23,14 @@ from exoactor_gen.mannequin.walking import turn_to_face, walk_around, walk_back_
 
 SEAT_DISTANCE = 0.26
 """m from the middle of the standing person back to the middle of the chair."""
+BEHIND_DISTANCE = 0.55
+"""m, the same for an imagined chair that would otherwise touch the person: a person of the robot's size steps back."""
 TURN_DISTANCE = 0.30
 """m of additional distance from a seat for turning round, so that knees and hands clear it."""
 SEAT_CLEARANCE = 0.38
 """m from the edge of a seat to the middle of a person standing in front of it."""
+_SEATED_ARM = 58.0, 14.0, 0.0, 30.0
+"""As `IDLE`, for a seated person: hands above the knees."""
 FIST_LENGTH = 0.05
 """m from the centre of the hand to the knuckles of a fist."""
 MAX_AIM_ANGLE = 60.0
@@ -45,7 +50,7 @@ def handle(score: Score, movement: Movement) -> bool:
         walk_route(score, np.zeros(2), movement.pace)
     elif movement.kind == "walk" and movement.direction == "around" and not movement.object:
         walk_circle(score, movement)
-    elif movement.kind in ("sweep", "place", "sit") or (is_known(score, movement.object) and movement.kind in _HANDLED):
+    elif movement.kind in ("sweep", "place") or (is_known(score, movement.object) and movement.kind in _HANDLED):
         _HANDLED[movement.kind](score, movement)
     elif movement.object and movement.kind in _SEEN:
         what = f"{movement.kind}{_SEEN[movement.kind]}"
@@ -127,20 +132,21 @@ def _punch(score: Score, movement: Movement) -> None:
 
 
 def _chair(score: Score, name: str | None, seat: float) -> RoomObject:
-    """The chair to sit on; an imagined one stands right behind the person if possible."""
+    """The chair to sit on; an imagined one stands behind the person if possible."""
     seats = [id_ for id_, obj in score.objects.items() if obj.kind in ("chair", "stool")]
     if name is None and not score.imagines and len(seats) != 1:
         raise BadInput(f"The scene has {'no chair' if not seats else 'several chairs'}: say what to sit on.")
     name = name or (seats[0] if seats else "chair")
     if name not in score.objects and score.imagines:
-        behind = RoomObject.imagined(name, np.array([*score.ahead(-seat), 0.0, score.pose[2]]))
-        if is_free(score, behind):
-            score.objects[name] = behind
+        for away in (seat, BEHIND_DISTANCE):
+            behind = RoomObject.imagined(name, np.array([*score.ahead(-away), 0.0, score.pose[2]]))
+            if name not in score.objects and is_free(score, behind):
+                score.objects[name] = behind
     return object_named(score, name, 0.8)
 
 
-def _sit(score: Score, movement: Movement) -> None:
-    """Sit down on a chair and rise again; one that was pushed away faces away, and is walked around."""
+def sit(score: Score, movement: Movement, gesticulate: Callable[[Score], None]) -> None:
+    """Sit down on a chair, make gestures, and rise again; a chair that was pushed away is walked around."""
     seat = SEAT_DISTANCE * score.scale
     chair = _chair(score, movement.object, seat)
     if objects_on(score, chair):
@@ -153,7 +159,7 @@ def _sit(score: Score, movement: Movement) -> None:
     ahead, aside = Rotation.from_euler("z", -faces).apply([*(score.pose - chair.pose[:3])[:2], 0.0])[:2]
     if chair.pose[3] == score.pose[2] and np.allclose(score.ahead(-seat), chair.pose[:2], atol=0.03):
         pass  # it stands right behind
-    elif not score.imagines and abs(turn) < 10.0 and 0.0 < ahead < 0.6 and abs(aside) < 0.06:
+    elif abs(turn) < 10.0 and 0.0 < ahead < 0.6 and abs(aside) < 0.06:
         score.walk_distance("backward", ahead - seat, movement.pace)  # the person already stands in front of it
     elif not score.imagines:
         before = (chair.extent(faces) + SEAT_CLEARANCE) * np.array([math.cos(faces), math.sin(faces)])
@@ -174,11 +180,15 @@ def _sit(score: Score, movement: Movement) -> None:
     down = 1.7 / movement.pace
     for _ in range(movement.count or 1):
         begin, end = score.now, score.now + down
-        rise = end + (movement.seconds or 1.0)
         score.bend(begin, end, 0.39, (30.0, 14.0, 0.0), -18.0)
         free = [s for s in SIDES if s not in score.held]
         for side in free:
-            score.arm(side, (58.0, 14.0, 0.0, 30.0), down)
+            score.arm(side, _SEATED_ARM, down)
+        score.now = end
+        with score.resting(_SEATED_ARM):
+            gesticulate(score)
+        rise = max(score.now, end + (movement.seconds or 1.0))
+        for side in free:
             score.arm(side, IDLE, down, at=rise)
         score.bend(rise, rise + down)
         score.contact("seat", chair, "sit", end, rise)
@@ -281,7 +291,6 @@ _HANDLED = {
     "hold": hold,
     "place": place,
     "carry": carry,
-    "sit": _sit,
     "sweep": _sweep,
     "wipe": wipe,
     "kick": _kick,

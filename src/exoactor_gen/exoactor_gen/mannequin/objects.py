@@ -10,11 +10,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import min_jerk, unit
-from exoactor_core.everyday import CHAIR_BACK, COLORS
+from exoactor_core.everyday import CHAIR_BACK, COLORS, EVERYDAY
 from exoactor_core.rotations import shortest_turn, yaw_from_quat
 from exoactor_core.scene import SceneObject, articulated, everyday
 from exoactor_core.solids import solid_distance
-from exoactor_gen.mannequin.movement import KINDS, SHOWN, Movement, category_of, color_of
+from exoactor_gen.mannequin.movement import KINDS, SHOWN, Movement, category_of, color_of, size_of
 from exoactor_gen.plan import Side
 
 BROOM = "broom"
@@ -90,6 +90,8 @@ class RoomObject:
             return cls(_broom(), pose)
         given: dict[str, Any] = {"color": COLORS[color]} if (color := color_of(name)) else {}
         kind = category_of(name)
+        if (share := size_of(name)) != 1.0:
+            size = tuple(share * length for length in EVERYDAY[kind].size)
         return cls(everyday(kind, name, size=size or _IMAGINED_SIZE.get(kind), **given), pose)
 
     @classmethod

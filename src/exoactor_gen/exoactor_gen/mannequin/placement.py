@@ -84,7 +84,7 @@ def object_named(
         elif on_stand and not new.one_handed:  # arms that reach around it do not reach far over the edge
             size = (0.24, 0.4, 0.6)
         there = away if on_stand else max(away + gap_to(score, on) - gap_to(score, name), gap_to(score, on))
-        under = object_named(score, on, there, size=size)
+        under = object_named(score, on, there, aside=aside, size=size)
         approach(score, under, 1.0)
         spot = spot_on(score, under, new, side)
         spot[:2] += score.ahead(back) - score.pose[:2]

@@ -9,21 +9,26 @@ from dataclasses import replace
 import numpy as np
 
 from exoactor_core.errors import BadInput
-from exoactor_core.everyday import EVERYDAY, color_name
+from exoactor_core.everyday import COLORS, EVERYDAY, color_name
 from exoactor_core.scene import Scene, SceneObject
 from exoactor_gen.mannequin.details import unfit
 from exoactor_gen.mannequin.grammar import Phrase
 from exoactor_gen.mannequin.movement import BESIDE, HANDLED, KINDS, OTHER, START, Movement, category_of, color_of
 from exoactor_gen.mannequin.objects import RoomObject, usual_side
 from exoactor_gen.mannequin.placement import support_of
-from exoactor_gen.mannequin.vocabulary import OBJECTS, ON, SYNONYM, TOWARDS, plural
+from exoactor_gen.mannequin.vocabulary import OBJECTS, ON, SIZE, SYNONYM, TOWARDS, plural
 
 _STANDS_AT = ("pick up", "hold", "sweep", "touch", "push", "reach", "point", "look", "walk")
 """Whose ``at`` says where the object stands."""
 _NEAR_DISTANCE = 0.8  # m between what stands next to each other
 _MIN_DIFFERENCE = 0.05  # m by which one must be nearer, or further to a side
+_MIN_RATIO = 1.1
+"""By which one must be larger than another one."""
 _NEAREST, _FARTHEST, _LEFTMOST = ("nearest", "closest"), ("farthest", "furthest"), ("leftmost", "left")
+_SMALLEST = {*(f"small{end}" for end in ("", "er", "est")), "little", "tiny"}
+_BIGGEST = {f"{big}{end}" for big in ("bigg", "larg") for end in ("er", "est")} | {"big", "large", "huge"}
 _GOES_ON = rf"(?= (?:{'|'.join(f'{ON} {TOWARDS} in into inside off from next beside'.split())})\b)"
+_COLOURED = rf"\b(?:{'|'.join(COLORS)}) $"
 _TO_A_SIDE = r"\b(?:put|place|set|move|slide|push)(?:s|ting|ing)? $"
 """Before what is put on the left, if nothing is said of where to."""
 
@@ -48,10 +53,12 @@ def told_apart(text: str, scene: Scene) -> str:
     named = "|".join(
         sorted({*kinds, *(word for word, kind in SYNONYM.items() if kind in kinds)}, key=len, reverse=True)
     )
-    ranks = "nearest|closest|farthest|furthest|leftmost|rightmost|left(?! hand)|right(?! hand)"
+    sizes = "|".join(sorted({*_SMALLEST, *_BIGGEST}, key=len, reverse=True))
+    ranks = f"{sizes}|nearest|closest|farthest|furthest|leftmost|rightmost|left(?! hand)|right(?! hand)"
     rank = rf"\b(?:the )?(?P<rank>{ranks}) (?P<name>{named})\b"
     side = (
-        rf"\b(?:the )?(?P<name>{named})(?: that is| which is)? (?:on|to) the (?P<rank>left|right)\b(?! (?:side )?of\b)"
+        rf"\b(?:the )?(?P<name>{named})(?: that is| which is)? (?:on|to) (?:the|your) (?P<rank>left|right)\b"
+        r"(?! (?:side )?of\b)"
     )
 
     def by_id(found: re.Match[str]) -> str:
@@ -62,6 +69,8 @@ def told_apart(text: str, scene: Scene) -> str:
         return found[0] if found["rank"] in ("left", "right") else f"the {found['name']}"
 
     def unless_moved_there(found: re.Match[str]) -> str:
+        if re.search(_COLOURED, text[: found.start()]):  # it is told apart by that
+            return found[0]
         moved = re.search(_TO_A_SIDE, text[: found.start()]) and not re.match(_GOES_ON, text[found.end() :])
         return found[0] if moved else by_id(found)
 
@@ -70,24 +79,28 @@ def told_apart(text: str, scene: Scene) -> str:
 
 
 def _first(alike: list[SceneObject], rank: str, name: str) -> SceneObject:
-    """The one that is nearest to the start, or furthest to a side of who stands there."""
+    """The one that is nearest to the start, or furthest to a side of who stands there, or smallest or biggest."""
+    sized = rank in _SMALLEST | _BIGGEST
 
     def order(obj: SceneObject) -> float:
+        if sized:
+            low, high = obj.bounds
+            return float(np.log(np.prod(high - low)) / np.log(_MIN_RATIO)) * (1.0 if rank in _SMALLEST else -1.0)
         if rank in (*_NEAREST, *_FARTHEST):
             return float(np.linalg.norm(obj.pos[:2])) * (1.0 if rank in _NEAREST else -1.0)
         return -obj.pos[1] if rank in _LEFTMOST else obj.pos[1]
 
     one, other = sorted(alike, key=order)[:2]
-    if order(other) - order(one) < _MIN_DIFFERENCE:
-        where = (
-            "near"
-            if rank in _NEAREST
-            else "far"
-            if rank in _FARTHEST
-            else f"far to the {'left' if rank in _LEFTMOST else 'right'}"
-        )
+    if order(other) - order(one) < (1.0 if sized else _MIN_DIFFERENCE):
+        side = f"far to the {'left' if rank in _LEFTMOST else 'right'}"
+        where = "large" if sized else "near" if rank in _NEAREST else "far" if rank in _FARTHEST else side
         raise BadInput(f"Which {name}? The {one.id} and the {other.id} are about as {where}: name one of them.")
     return one
+
+
+def _color_of(obj: SceneObject) -> str:
+    """The word for an object's colour; empty where it has none."""
+    return color_name(obj.color) if obj.color else ""
 
 
 def found_in(scene: Scene, movements: Sequence[Movement]) -> tuple[Movement, ...]:
@@ -135,14 +148,19 @@ class References:
 
     def __init__(self, movements: list[Movement], scene: Scene | None) -> None:
         self.movements, self.scene = movements, scene
+        self.unwanted: list[Movement] = []
+        """What is said not to be done."""
         self.objects = names_of(scene) if scene else frozenset[str]()
         self._singular = {plural(name): name for name in (*OBJECTS, *SYNONYM, *self.objects)}
 
     def called(self, name: str, said: Mapping[str, str], movement: Movement) -> str:
         """The name of an object: of the scene's, or a category with its colour, as in 'red_cup'."""
         name = name if name in self.objects else SYNONYM.get(name, name)
-        if "color" in said:
-            return f"{said['color']}_{name}"
+        if "size" in said and self.scene is not None:
+            raise BadInput(f"It is not clear which {name} is '{said['size']}': name it as the scene does.")
+        if "color" in said or "size" in said:
+            adjectives = (SIZE.get(said.get("size", "")), said.get("color"))
+            return "_".join(word for word in (*adjectives, name) if word)
         if "other" in said:
             return f"{OTHER}_{name}" if self.scene is None else self._other(self.scene, name, movement)
         if self.scene is not None:
@@ -167,12 +185,36 @@ class References:
 
     def it(self, movement: Movement) -> str:
         """What 'it' is: for hands that hold something this, else what was named last."""
-        named = [n for a in self.movements for n in (a.object, a.at) if n not in (None, "floor", START)]
+        beside = movement.kind == "place" and movement.direction in BESIDE
+        named = [
+            n
+            for a in (*self.unwanted, *self.movements)
+            for n in (a.object, None if a.kind in _STANDS_AT or (beside and a.kind == "place") else a.at)
+            if n not in (None, "floor", START)
+        ]
         taken = [a.object for a in self.movements if a.kind in ("pick up", "carry") and a.object]
-        if movement.kind in ("place", "carry") and movement.object is None and taken:
+        if movement.kind in ("place", "carry", "hold") and movement.object is None and taken:
             named = taken
+        if movement.kind == "wipe":
+            named = [n for a in self.movements for n in (a.object, a.at) if n and self.like(n).get("supports")]
         named = [name for name in named if name != movement.object]
         return named[-1] if named else ""
+
+    def alike(self, color: str) -> str:
+        """What 'the red one' is like: what something was done to last, or the one object of the scene of that colour.
+
+        Empty: it is not clear.
+        """
+        done = [a.object for a in (*self.unwanted, *self.movements) if a.object not in (None, "floor", START)]
+        if done or self.scene is None:
+            return done[-1] or "" if done else ""
+        tinted = [obj.id for obj in self.scene.objects if color in (*obj.id.split("_"), _color_of(obj))]
+        return tinted[0] if len(tinted) == 1 else ""
+
+    def holds(self, name: str) -> bool:
+        """Whether hands hold an object after the movements that were read."""
+        handled = [a.kind for a in self.movements if a.object == name and a.kind in HANDLED]
+        return handled[-1:] not in ([], ["place"])
 
     def them(self) -> Sequence[str]:
         """What 'them' are: the objects that the same was done to last."""
@@ -221,24 +263,38 @@ class References:
             named = dict.fromkeys(n for a in self.movements for n in (a.object, a.at) if n and category_of(n) == kind)
             return tuple(n for n in named if not tint or color_of(n) == tint)
         like = [obj for obj in self.scene.objects if obj.category.replace("_", " ") == kind]
-        colour = {obj.id: color_name(obj.color) if obj.color else "" for obj in like}
-        return tuple(obj.id for obj in like if not tint or tint in (*obj.id.split("_"), colour[obj.id]))
+        return tuple(obj.id for obj in like if not tint or tint in (*obj.id.split("_"), _color_of(obj)))
 
     def there(self) -> str | None:
         """Where 'there' is: what was carried or walked to last."""
         goals = [a.at if a.kind == "carry" else a.object for a in self.movements if a.kind in ("carry", "walk")]
         return goals[-1] if goals and goals[-1] != START else None
 
+    def taken_from(self, name: str | None) -> str | None:
+        """What an object stood on before hands took it, 'floor' too; None: it is not known."""
+        said = [a.at for a in self.movements if a.object == name and a.kind == "pick up"]
+        return (said[-1] or self.stands_on(name or "")) if said else None
+
+    def stands_on(self, name: str) -> str | None:
+        """What an object of the scene stands on at the start, 'floor' too; None: no scene is given."""
+        if self.scene is None:
+            return None
+        room = {item.id: RoomObject.given(item) for item in self.scene.objects}
+        under = support_of(room.values(), room[self.scene.find(name).id])
+        return under.item.id if under else "floor"
+
     def limb(self, phrase: Phrase) -> Phrase:
         """A limb with its side, where 'the other' one than before is said."""
-        if "rest" not in phrase.said and phrase.said.get("side") != "other":
+        if "rest" not in phrase.said and phrase.said.get("side") not in ("other", "same"):
             return phrase
         last = next((m for m in reversed(self.movements) if "side" in KINDS[m.kind].takes), None)
         side = last and usual_side(last)
         if side not in ("left", "right"):
             raise BadInput(f"It is not clear which '{phrase.text}' is: say left or right.")
         said = {name: value for name, value in phrase.said.items() if name != "rest"}
-        return replace(phrase, said={**said, "side": "left" if side == "right" else "right"})
+        if said.get("side") != "same":
+            side = "left" if side == "right" else "right"
+        return replace(phrase, said={**said, "side": side})
 
     def like(self, name: str) -> dict[str, bool]:
         """Whether things can be put on, or into, an object; empty where it is not known."""
@@ -254,8 +310,8 @@ class References:
         if self.scene is None or name == "floor":
             raise unfit(verb.text, phrase)
         x, y, _ = self.scene.find(name).pos
-        if not {"left": y > 0.0, "right": y < 0.0, "behind": x < 0.0}[side]:
-            where = "behind the robot" if side == "behind" else f"on the {side}"
+        if not {"left": y > 0.0, "right": y < 0.0, "behind": x < 0.0, "front": x > 0.0}[side]:
+            where = {"behind": "behind the robot", "front": "in front of the robot"}.get(side, f"on the {side}")
             raise BadInput(f"The {name} is not {where}: it is at x = {x:g} m, y = {y:g} m.")
 
     def require_near(self, name: str, neighbour: str, phrase: Phrase) -> None:

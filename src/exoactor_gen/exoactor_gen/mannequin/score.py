@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -205,6 +207,8 @@ class Score:
     """Planned contacts of the body with objects."""
     stay_up: frozenset[str] = frozenset()
     """Sides of the arms that the next movement leaves up, since they are lowered later."""
+    rest: tuple[float, ...] = IDLE
+    """Pose to which arms return after a gesture."""
     past: list[np.ndarray] = field(default_factory=lambda: [np.zeros(2)])
     """x, y of places where the person has stood."""
 
@@ -284,6 +288,14 @@ class Score:
             times.append((begin, self.now))
         self.swings[side].append((lift, self.now, 0.0, 0.0))
         return times
+
+    @contextmanager
+    def resting(self, arm: tuple[float, ...]) -> Iterator[None]:
+        """Within it gestures leave trunk and pelvis where they are, and arms go back to a pose other than `IDLE`."""
+        posture = self.trunk, self.drop
+        self.trunk, self.drop, self.rest = copy.deepcopy(self.trunk), copy.deepcopy(self.drop), arm
+        yield
+        (self.trunk, self.drop), self.rest = posture, IDLE
 
     def settle(self, seconds: float = 0.45) -> None:
         """Bring the weight between the feet."""

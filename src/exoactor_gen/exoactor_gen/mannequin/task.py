@@ -23,6 +23,8 @@ from exoactor_gen.plan import Plan
 
 BESIDE_DISTANCE = 0.20
 """m, maximum distance between objects beside each other."""
+GAP_TOLERANCE = 0.25
+"""m by which the distance left to a goal may exceed the instructed one."""
 PUSH_TOLERANCE = 0.25
 """Share by which a push may be too short."""
 CLOSED_SHARE = 0.6
@@ -34,10 +36,13 @@ _Checks = dict[tuple[str, ...], Check]
 """Checks by topic, so that a later one replaces an earlier one of the same kind."""
 
 
-def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> tuple[Check, ...]:
+def checks_of(
+    movements: Iterable[Movement], objects: dict[str, RoomObject], imagined: bool = False
+) -> tuple[Check, ...]:
     """Checks that movements imply for their objects; empty if they have none.
 
-    The last movement with an object counts: where it is put last, where the person walks to last.
+    The last movement with an object counts: where it is put last, where the person walks to last. Objects that are
+    ``imagined`` stand as far away as the person walks; a walk towards others may end short of them.
     """
     checks: _Checks = {}
     for movement in movements:
@@ -58,6 +63,8 @@ def checks_of(movements: Iterable[Movement], objects: dict[str, RoomObject]) -> 
                 checks.pop((what, name), None)
         if kind in ("push", "nudge", "kick") and ("near",) in checks and checks["near",].object == name:
             del checks["near",]  # it is moved away
+        if kind == "walk" and movement.distance and not imagined:
+            continue
         if kind == "place" and target and movement.direction in BESIDE:
             checks |= _put_beside(obj, target, support_of(objects.values(), target))
             continue
@@ -83,7 +90,8 @@ def _walked(movement: Movement, obj: RoomObject, target: RoomObject | None) -> _
             **{("stands", one): Check(kind="stands", object=one) for one in (name, target.item.id)},
         }
     if movement.direction in (None, "left", "right"):
-        return {("near",): Check(kind="robot_near", object=name)}
+        far = round(movement.gap + GAP_TOLERANCE, 3) if movement.gap else None
+        return {("near",): Check(kind="robot_near", object=name, tolerance=far)}
     ahead = np.array([np.cos(start[3]), np.sin(start[3])])
     behind = BEHIND_DOOR_DISTANCE if movement.direction == "forward" else BEHIND_BAR_DISTANCE
     x, y = start[:2] + behind * np.sign(start[:2] @ ahead) * ahead

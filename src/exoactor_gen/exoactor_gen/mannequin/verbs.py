@@ -6,7 +6,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.everyday import EVERYDAY
 from exoactor_gen.mannequin.details import unfit, with_amount
 from exoactor_gen.mannequin.grammar import Clause, Phrase
-from exoactor_gen.mannequin.movement import START, Movement
+from exoactor_gen.mannequin.movement import KINDS, MOVES_FEET, START, Movement
 from exoactor_gen.mannequin.vocabulary import (
     AT_AFTER,
     FOOT_WORDS,
@@ -17,7 +17,30 @@ from exoactor_gen.mannequin.vocabulary import (
     TRUNK_WORDS,
     UNITS,
     VERB_KIND,
+    quantity,
 )
+
+TRANSITIVE = frozenset(
+    ("touch", "carry", "hold", "place", "open", "close", "wipe", "pick up", "raise", "lower", "push", "kick", "nudge")
+)
+"""Kinds of verbs after which stands what is moved or touched."""
+
+
+def implied_verb(clause: Clause, last: str) -> str:
+    """The verb that an amount implies where none is said and the last movement does not take it; empty: none."""
+    takes = KINDS[last].takes if last else frozenset[str]()
+    if last and clause.separator == "," and last not in MOVES_FEET | {"stand"}:  # 'kick it, two metres'
+        return ""
+    said = {p.said.get("unit") for p in clause.phrases if p.sort == "amount"}
+    units = {name for name, units in UNITS.items() if said & set(units)}
+    if {"distance", "steps"} & units and "distance" not in takes:
+        return "walk"
+    return "turn" if "angle" in units and "angle" not in takes else ""
+
+
+def is_moved(phrase: Phrase) -> bool:
+    """Whether a phrase says what is moved or touched, rather than where to or with what."""
+    return (phrase.sort == "object" and is_bare(phrase)) or (phrase.sort == "limb" and not phrase.is_means)
 
 
 def verb_of(clause: Clause) -> Phrase:
@@ -25,7 +48,8 @@ def verb_of(clause: Clause) -> Phrase:
     verb, *more = clause.verbs
     if more and verb.sort == "verb" and more[0].sort == "deed":  # 'turn a quarter turn', 'walk two steps'
         kind = NOUN_KIND[more[0].said.get("noun", "turn")]
-        if kind == VERB_KIND[verb.text] or {kind, VERB_KIND[verb.text]} in ({"walk", "step"}, {"spin", "turn"}):
+        pairs = ({"walk", "step"}, {"back up", "step"}, {"spin", "turn"})
+        if kind == VERB_KIND[verb.text] or {kind, VERB_KIND[verb.text]} in pairs:
             more = more[1:]
     if more:
         raise BadInput(
@@ -47,6 +71,10 @@ def kind_by_details(kind: str, verb: Phrase, details: list[Phrase], source: Phra
         kind = "place"  # 'stand the bottle on the table', 'return it to the table'
     if kind == "place" and limb and any(p.said.get("way") == "down" for p in details):
         kind, details = "lower", [p for p in details if p.said.get("way") != "down"]
+    if kind == "step" and any({"to", "next", "behind"} & set(p.said) or is_around(p) for p in details):
+        kind = "walk"  # 'step up to the table'
+    if kind == "place" and verb.text.startswith("rest") and not any(p.sort in ("object", "limb") for p in details):
+        kind = "stand"
     if kind == "lean":
         kind = "bow"
         if not any(p.sort in ("amount", "number", "slight") for p in details):
@@ -91,8 +119,9 @@ def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
     moved = kind == "walk" and verb.text.startswith("mov") and objects and is_bare(objects[0])
     if kind == "take" or moved or verb.text.startswith("transfer"):
         if "to" in second:
-            like = EVERYDAY.get(SYNONYM.get(name := second.get("object", ""), name))
-            put = kind != "take" and like and (like.supports or like.contains)
+            name = SYNONYM.get(name := second.get("object", ""), name)
+            like = EVERYDAY.get(name)
+            put = kind != "take" and (name == "floor" or (like and (like.supports or like.contains)))
             return Movement("place" if put else "carry")
         if kind == "take":
             return Movement("pick up", direction="up")
@@ -139,8 +168,27 @@ def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
 def is_nearby(phrase: Phrase) -> bool:
     """Whether a phrase names an object to stand at."""
     return phrase.sort == "object" and bool(
-        {"next", "front", "behind"} & set(phrase.said) or phrase.said.get("preposition") == "at"
+        {"next", "front", "behind", "beside"} & set(phrase.said) or phrase.said.get("preposition") == "at"
     )
+
+
+def where_it_is(kind: str, phrase: Phrase, before: Phrase) -> str:
+    """The side of the person on which 'on your left' and the like say that the object before stands; empty: none."""
+    if "object" not in before.said or (kind == "place" and is_bare(before)) or kind in ("walk", "turn"):
+        return ""
+    if phrase.sort == "behind you":
+        return "behind" if kind != "sit" else ""
+    aside = phrase.said.get("aside", "")
+    if phrase.sort != "direction" or "front" in phrase.text:
+        return "front" if phrase.text.endswith(("front of you", "front of yourself")) else ""
+    turns = {"left", "right"} <= KINDS[kind].directions if kind in KINDS else False
+    there = phrase.text.startswith("on ") or not (turns and kind != "place")
+    return aside if aside in ("left", "right") and there else ""
+
+
+def is_around(phrase: Phrase) -> bool:
+    """Whether a phrase names an object to walk around."""
+    return phrase.said.get("preposition") in ("around", "round")
 
 
 def is_bare(phrase: Phrase) -> bool:
@@ -153,14 +201,42 @@ def is_of_head(details: list[Phrase]) -> bool:
     return any(p.said.get("part") in HEAD_WORDS for p in details)
 
 
+def is_detail_of(clause: Clause, last: Movement) -> bool:
+    """Whether a clause of a number of steps or turns alone says how much of the last movement is done."""
+    if clause.separator != "," or [p.sort for p in clause.phrases] != ["deed"] or "noun" not in clause.phrases[0].said:
+        return False
+    noun = NOUN_KIND[clause.phrases[0].said["noun"]]
+    if noun == "step":
+        return last.kind in ("walk", "step", "march") and not (
+            last.count or last.distance or last.seconds or last.object
+        )
+    return noun == last.kind == "turn" and not (last.angle or last.object)
+
+
+def is_count(phrase: Phrase) -> bool:
+    """Whether a phrase says how often: 'twice', 'three times'."""
+    return phrase.sort == "amount" and ("word" in phrase.said or phrase.said["unit"] in UNITS["count"])
+
+
+def times(phrase: Phrase) -> int:
+    """How often something is done, of a phrase that says so."""
+    return with_amount(Movement("squat"), phrase).count or 1
+
+
 def rounds_of(kind: str, details: list[Phrase]) -> tuple[int, list[Phrase]]:
-    """How often one walks around something or in a circle, and the details without that."""
-    often = next(
-        (p for p in details if p.sort == "amount" and ({"word"} & set(p.said) or p.said["unit"] in UNITS["count"])),
-        None,
+    """How often one walks or turns, which is done again and takes no count, and the details without that.
+
+    Around something so often is all the way around it.
+    """
+    often = next((p for p in details if is_count(p) and quantity(p.said.get("number", "once")) % 1.0 == 0.0), None)
+    around = any(p.sort == "circle" or is_around(p) for p in details)
+    walks = kind in ("walk", "circle") and (around or not any("to" in p.said or p.sort == "in place" for p in details))
+    turns = (
+        kind == "turn"
+        and not any(p.sort == "limb" for p in details)
+        and any(p.said.get("way", p.said.get("aside")) in ("left", "right") for p in details)
     )
-    around = any(p.sort == "circle" or p.said.get("preposition") in ("around", "round") for p in details)
-    if kind not in ("walk", "circle") or often is None or not around:
+    if often is None or not (walks or (turns and not any(p.said.get("unit") in UNITS["angle"] for p in details))):
         return 1, details
-    number = with_amount(Movement("squat"), often).count or 1
-    return number, [p for p in details if p is not often]
+    rest = [p for p in details if p is not often]
+    return times(often), [*rest, Phrase("circle", often.text)] if around else rest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from exoactor_core.everyday import COLORS
@@ -20,7 +21,7 @@ def _set(text: str) -> frozenset[str]:
 
 
 _VERBS = {
-    "walk": "walk go come move stroll march advance pass proceed wander stride saunter amble travel",
+    "walk": "walk go come move stroll march advance pass proceed wander stride saunter amble travel shift",
     "step": "step sidestep",
     "turn": "turn rotate pivot swivel revolve",
     "spin": "spin whirl twirl",
@@ -52,7 +53,7 @@ _VERBS = {
     "flap": "flap",
     "knock": "knock",
     "lift knee": "balance",
-    "push": "push shove slide",
+    "push": "push shove slide roll",
     "nudge": "nudge",
     "open": "open",
     "close": "close shut",
@@ -61,7 +62,7 @@ _VERBS = {
     "hold": "hold keep grip",
     "place": "put place set lay stack deposit position rest leave",
     "carry": "carry bring deliver transport haul transfer",
-    "sweep": "sweep mop",
+    "sweep": "sweep mop brush",
     "wipe": "wipe scrub rub clean polish dust",
     "stand": "stand wait stay pause stop halt remain",
     "approach": "approach",
@@ -104,10 +105,11 @@ _VERB_PHRASES = {
     "stand right up, rise up",
     "walk": "make your way, take a walk, go for a walk",
     "stand": "stand still, stands still, standing still, stay still, hold still, keep still, stand straight, "
-    "stand up straight, stand upright, stand tall, do nothing, don't move, do not move, freeze",
+    "stand up straight, stand upright, stand tall, do nothing, don't move, do not move, "
+    "freeze, stay seated, remain seated",
     "spread": "t pose, make a t pose, do a t pose, strike a t pose",
-    "turn back": "turn back, face the other way, turn the other way, make a u turn, do a u turn, about turn, "
-    "about face, turn your back, turn your back to me, turn your back to us, turn your back on me",
+    "turn back": "turn back, turn about, face the other way, turn the other way, make a u turn, do a u turn, "
+    "about turn, about face, turn your back, turn your back to me, turn your back to us, turn your back on me",
     "wave": "say hello, say hi, say goodbye, say bye, says hello, wave hello, wave goodbye, wave bye",
     "nod": "nod yes, say yes",
     "shake head": "say no",
@@ -163,7 +165,7 @@ BODY_PARTS = HAND_WORDS | FOOT_WORDS | HEAD_WORDS | TRUNK_WORDS | _set("knee kne
 HAND_KINDS = _set("wave raise lower reach point clap punch push open close touch carry hold place sweep wipe") | {
     "salute", "knock", "pick up", "high five", "hands on hips", "hands on head",
 }  # fmt: skip
-SIDE_FIRST = _set("wave raise kick punch")
+SIDE_FIRST = _set("wave raise kick punch hop")
 """Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
 
 OBJECTS = SHOWN | _set("object thing something button handle target floor ground")
@@ -189,6 +191,12 @@ SYNONYM = {name: kind for kind, names in _SYNONYMS.items() for name in names.spl
 """Other names of what can be shown."""
 
 
+SIZE = {
+    word: size for size, words in (("small", "small little tiny"), ("big", "big large huge")) for word in _words(words)
+}
+"""Words for the sizes of what hands carry."""
+
+
 def plural(noun: str) -> str:
     """Several of what a noun names: boxes, shelves, cups of tea."""
     first, of, rest = noun.partition(" of ")
@@ -200,7 +208,8 @@ _NOT_DONE = {
     "throw toss drop catch": "a hand lets go only of what stands: say 'put the ball on the floor'",
     "give hand_it": "say 'hand me the bottle'",
     "thumbs_up thumbs_down": "no finger moves by itself: say 'raise your right hand'",
-    "run jog sprint": "one foot stays on the floor: say 'walk quickly' or 'march in place'",
+    "tiptoe sneak creep": "soles are put down flat: say 'walk slowly'",
+    "run jog sprint hurry rush": "one foot stays on the floor: say 'walk quickly' or 'march in place'",
     "skip": "both feet take off and land: say 'jump twice'",
     "jumping_jack jumping_jacks star_jump star_jumps": "both feet land where they stood: say 'jump twice'",
     "climb stair stairs upstairs downstairs": "the floor is flat",
@@ -232,13 +241,13 @@ _NOT_DONE = {
     "here follow": "say how far: 'walk forward one metre'",
     "diagonally": "say 'turn left 45 degrees, then walk forward'",
     "tilt": "say 'look up' or 'look down'",
-    "repeat": "say it once more: 'wave, then bow, then wave, then bow'",
-    "big large huge tall small little tiny short heavy bigger smaller biggest smallest": "sizes and weights "
-    "are not told apart: say the colour, as in 'the red box'",
+    "big large huge small little tiny bigger smaller biggest smallest": "said of what hands carry: 'the small box'",
+    "tall short heavy light": "neither heights nor weights are told apart: say the colour, as in 'the red box'",
     "nearest closest leftmost rightmost": "where no scene is given, by colour: 'walk to the red box'",
-    "deep deeply low": "say how far: 'bow 70 degrees'",
+    "big_step big_steps large_step large_steps long_step long_steps giant_step giant_steps": "say how far: 'walk 80 cm "
+    "in two steps'",
+    "deep low": "say how far: 'bow 70 degrees'",
     "behind_your_back": "hands go to the hips and the head only: say 'put your hands on your hips'",
-    "don't not never without": "say only what is to be done",
     "behind between": "say 'to the left of' or 'to the right of'",
     "very m/s km/h mph": "say 'slowly' or 'quickly'",
 }
@@ -254,14 +263,14 @@ OBJECT_AFTER: dict[str, str] = {
     "walk": f"{TOWARDS} through", "open": "-", "close": "-",
     "turn": TOWARDS, "reach": f"- for {TOWARDS}", "point": f"at {TOWARDS}", "kick": "- against",
     "nudge": "- against", "knock": "on at against",
-    "sit": "on in onto", "punch": "- against", "look": f"at {TOWARDS}", "push": "- against", "pick up": "-",
+    "sit": "on in onto into", "punch": "- against", "look": f"at {TOWARDS}", "push": "- against", "pick up": "-",
     "touch": f"- against to {ON}", "hold": "-", "place": "-", "carry": "-",
     "sweep": "-", "wipe": "-",
 }  # fmt: skip
 """By kind, the words after which stands what it is done to; '-': none."""
 AT_AFTER: dict[str, str] = {
     "reach": ON, "point": ON, "push": "on", "pick up": "on in off from", "touch": "on", "hold": "on",
-    "look": "on", "place": f"{ON} in into inside to", "carry": TOWARDS, "walk": TOWARDS, "sweep": "off from",
+    "look": "on", "place": f"{ON} in into inside to at", "carry": TOWARDS, "walk": TOWARDS, "sweep": "off from",
 }  # fmt: skip
 """Likewise for what that stands on, or is brought to."""
 UNDER = ("under", "underneath", "beneath", "below")
@@ -304,12 +313,13 @@ SMALLER_UNITS = [
 """Units after a greater one: '20 feet 6 inches', 'one minute 30 seconds'."""
 POLYGONS = {"square": 4, "triangle": 3}
 TIMES = {"once": 1, "twice": 2, "thrice": 3}
-_SLOW = "slowly slow gently carefully calmly softly leisurely cautiously gradually slower"
+_SLOW = "slowly slow gently lightly steadily carefully calmly softly leisurely cautiously gradually slower"
 _QUICK = "quickly fast quick rapidly briskly swiftly hurriedly speedily energetically faster"
 PACE = {word: pace for words, pace in ((_SLOW, 0.75), (_QUICK, 1.1)) for word in words.split()}
 PACE |= {"at a slow pace": 0.75, "in slow motion": 0.75, "at a brisk pace": 1.1, "at a fast pace": 1.1}
 SLIGHT_AMOUNT: dict[str, dict[str, Any]] = {
     "walk": {"distance": 0.5},
+    "step": {"distance": 0.2},
     "turn": {"angle": 30.0},
     "bow": {"angle": 20.0},
     "look": {"angle": 20.0},
@@ -321,10 +331,9 @@ POSES = _set("squat bow raise reach point sit look salute") | {
 """What can be held."""
 
 
-def suggestion(word: str) -> str:
-    """What a misspelt word may have been, or why what it means is not done."""
-    if word in NOT_DONE:
-        return f" ({NOT_DONE[word]})"
+@cache
+def _known() -> tuple[str, ...]:
+    """What a misspelt word may have been."""
     groups: tuple[Iterable[str], ...] = (
         VERB_KIND,
         OBJECTS,
@@ -341,12 +350,39 @@ def suggestion(word: str) -> str:
         FUNCTION_WORDS,
         ("and", "then", "while", "both", "please"),
     )
-    words = list(dict.fromkeys(w for group in groups for w in group))
+    return tuple(dict.fromkeys(w for group in groups for w in group))
+
+
+def spelling(word: str, names: Iterable[str] = ()) -> str:
+    """The one word of which a slip of a finger made it, which swaps two letters, loses or doubles one; empty: none.
+
+    ``names`` are those of a scene. Another letter may make another word: 'cable' of 'table'.
+    """
+
+    def slips(known: str) -> bool:
+        gaps = range(1, len(known))
+        swapped = (known[: k - 1] + known[k] + known[k - 1] + known[k + 1 :] for k in gaps)
+        lost = (known[:k] + known[k + 1 :] for k in gaps if len(known) > 4)
+        doubled = (known[:k] + known[k - 1] + known[k:] for k in range(1, len(known) + 1))
+        return word in (*swapped, *lost, *doubled)
+
+    if word in _known():
+        return word
+    if len(word) < 3 or word in NOT_DONE:
+        return ""
+    found = {known for known in (*_known(), *names) if abs(len(known) - len(word)) < 2 and slips(known)}
+    return found.pop() if len(found) == 1 else ""
+
+
+def suggestion(word: str) -> str:
+    """What a misspelt word may have been, or why what it means is not done."""
+    if word in NOT_DONE:
+        return f" ({NOT_DONE[word]})"
+    words = _known()
     if word in words:  # known, but not there
         return ""
-    swapped = next((w for w in words if sorted(w) == sorted(word)), None)
-    if swapped:
-        return f" (did you mean '{swapped}'?)"
+    if spelt := spelling(word):
+        return f" (did you mean '{spelt}'?)"
     similar = [w for w in words if w[0] == word[0] and abs(len(w) - len(word)) < 2 and len(word) > 3]
     return "".join(f" (did you mean '{near}'?)" for near in get_close_matches(word, similar, 1, 0.75))
 
@@ -362,6 +398,8 @@ def quantity(text: str) -> float:
         return quantity(whole) + quantity(part)
     if "dozen" in words:
         return 6.0 if "half" in words else 12.0
+    if "quarters" in words:
+        return 0.75
     if "half" in words or "quarter" in words:
         return 0.5 if "half" in words else 0.25
     if "couple" in words:
@@ -371,4 +409,6 @@ def quantity(text: str) -> float:
     if "hundred" in words:
         k = words.index("hundred")
         return 100.0 * quantity(" ".join(words[:k])) + sum(quantity(w) for w in words[k + 1 :] if w != "and")
-    return sum({**_NUMBER, **TENS, "a": 1.0, "an": 1.0}.get(word, 0.0) for word in words) or 1.0  # 'full'
+    known = {**_NUMBER, **TENS, "a": 1.0, "an": 1.0}
+    said = [known[word] for word in words if word in known]
+    return sum(said) if said else 1.0  # 'full'

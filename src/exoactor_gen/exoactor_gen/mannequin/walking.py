@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from exoactor_core.arrays import smoothstep, unit
+from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput
 from exoactor_core.scene import MAX_STEP_HEIGHT
 from exoactor_gen.mannequin.locomotion import (
@@ -23,9 +24,12 @@ from exoactor_gen.mannequin.locomotion import (
 from exoactor_gen.mannequin.movement import Movement, category_of
 from exoactor_gen.mannequin.objects import Opened, RoomObject
 from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_free, is_known, object_named
-from exoactor_gen.mannequin.score import USUAL_STEP, Score, other
+from exoactor_gen.mannequin.score import USUAL_STEP, Score, other, sign
 from exoactor_gen.mannequin.whole_body import MEAN_STATURE
 
+PAST_CORNERS, MIN_LEAD, ROOM_BEFORE = 0.10, 0.3, 0.35
+"""m: beyond the corners of what is walked around the way is as wide as there; up to where it becomes so, at least; and
+so much more of it for who stands nearer."""
 BEHIND_DISTANCE, BEHIND_DOOR_DISTANCE = 0.4, 0.7
 """m behind an object that is walked around to a subsequent goal; and m walked on behind a door."""
 GATE_SIZE = (0.3, 1.2, 1.24)
@@ -46,6 +50,8 @@ BEHIND_BAR_DISTANCE = 0.7
 """m from a bar to the end of the walk over or under it."""
 PASSAGE, MIN_PASSAGE = 1.1, 0.7
 """m between two imagined objects to walk between, and minimum in given scenes."""
+MIN_WALK = 0.8
+"""m, minimum walk towards an imagined object that is not reached."""
 CIRCLE_RADIUS = 0.9
 """m, radius of a circle that is walked about nothing."""
 
@@ -66,17 +72,34 @@ def walk_to(score: Score, movement: Movement) -> None:
         return
     if movement.direction == "backward":
         raise BadInput(f"The mannequin walks to the {movement.object} forward, not {movement.direction}.")
-    away = (movement.distance or WALK_DISTANCE) + gap_to(score, movement.name)
+    away = max((movement.distance or WALK_DISTANCE) + gap_to(score, movement.name), MIN_WALK + (movement.gap or 0.0))
     aside = {"left": SIDE_ANGLE, "right": -SIDE_ANGLE}.get(movement.direction or "", 0.0)
+    left = score.ahead(0.0, 1.0) - score.pose[:2]
+    begin, known = score.pose[:2].copy(), movement.name in score.objects
     obj = object_named(score, movement.name, away, movement.at, aside)
-    if aside and bearing_of(score, obj.pose)[1] * aside <= 0.0:
+    if aside and (obj.pose[:2] - begin) @ left * aside <= 0.0:
         raise BadInput(f"The {obj.name} is not on the {movement.direction} of the person.")
     if movement.object in score.held.values():
         raise BadInput(f"The person holds the {movement.object} and cannot walk to it.")
-    if movement.side:
+    if movement.gap or (known and movement.distance):
+        _walk_towards(score, obj, movement)
+    elif movement.side:
         _walk_beside(score, obj, obj.pose, {"left": 1.0, "right": -1.0}[movement.side], movement.pace)
     else:
         approach(score, obj, movement.pace)
+
+
+def _walk_towards(score: Score, obj: RoomObject, movement: Movement) -> None:
+    """Walk a distance towards an object that is not nearer, or up to a distance before it."""
+    away, _ = turn_to(score, obj, movement.pace, 3.0)
+    edge = away - obj.extent(score.pose[2])
+    distance = movement.distance or edge - (movement.gap or 0.0)
+    if distance < 0.05:
+        raise BadInput(f"The person is {edge:.2f} m from the {obj.name} already: {movement.gap:g} m are farther.")
+    room = max(edge - gap_to(score, obj.kind), 0.0)
+    if distance > room + 0.1:
+        raise BadInput(f"The {obj.name} is reached after {room:.1f} m: {distance:.2g} m are too far.")
+    walk_along(score, "forward", distance, movement.pace, obj)
 
 
 def walk_through(score: Score, movement: Movement) -> None:
@@ -169,13 +192,17 @@ def walk_around(score: Score, movement: Movement) -> None:
     if movement.angle:
         _circle(score, obj, -1.0 if movement.side == "right" else 1.0, movement.pace)
         return
+    close = MIN_LEAD - (distance - obj.extent(score.pose[2]) - PAST_CORNERS)
+    if close > 0.0:  # no room to get past its corner
+        score.walk_distance("backward", close + ROOM_BEFORE, movement.pace)
+        distance, bearing = bearing_of(score, obj.pose)
     start = score.pose.copy()
     half = obj.extent(start[2] + math.pi / 2.0) + 0.36
     left = distance * math.sin(math.radians(bearing))
-    deep = obj.extent(start[2]) + 0.10
+    deep = obj.extent(start[2]) + PAST_CORNERS
     s = -1.0 if movement.side == "right" else 1.0
     # past the corners at full width, then back onto the line
-    lead, tail = max(distance - deep, 0.3), 0.65
+    lead, tail = distance - deep, 0.65
     x = np.linspace(0.0, distance + deep + tail, 400)
     y = (left + s * half) * (smoothstep(x / lead) - smoothstep((x - distance - deep) / tail))
     along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
@@ -250,4 +277,8 @@ def turn_to_face(score: Score, movement: Movement) -> None:
     way = {"right": -1.0, "around": 2.0}.get(movement.direction or "", 1.0)
     away = WALK_DISTANCE + gap_to(score, movement.name)
     obj = object_named(score, movement.name, away, aside=way * (movement.angle or 90.0))
-    turn_to(score, obj, movement.pace, 3.0)
+    _, bearing = bearing_of(score, obj.pose)
+    if abs(bearing) > 3.0:  # the way round that is said
+        if movement.direction in SIDES and bearing * sign(movement.direction) < 0.0:
+            bearing += 360.0 * sign(movement.direction)
+        score.turn(bearing, movement.pace)
