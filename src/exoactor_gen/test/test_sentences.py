@@ -988,7 +988,7 @@ def test_the_sentences_of_the_documentation_are_understood():
     text = "\n".join(page.read_text() for page in PAGES)
     sentences = re.findall(r'exoactor (?:run|send|plan|generate) "([^"]+)"', text)
     sentences += re.findall(r'TASK="([^"]+)"', text)
-    part = text.partition("The `rules`, and the mannequin")[2].partition("## Prompt")[0]
+    part = text.partition("The `rules` planner and the mannequin")[2].partition("## Prompt")[0]
     good, _, refused = part.partition("is refused:")
     sentences += [s for s in re.findall(r'"([^"]+)"', " ".join(good.split())) if len(s.split()) > 2]
     assert len(sentences) > 20
