@@ -656,6 +656,17 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ("drop off the box at the chair", [do("place", object="box", direction="side", at="chair")]),
     ("wave for two seconds and clap for three", [do("wave", seconds=2.0), do("clap", seconds=3.0)]),
     ("walk slowly and carefully to the table", [do("walk", object="table", pace=0.75)]),
+    # back, and again
+    ("turn right and then back", [do("turn", direction="right"), do("turn", direction="left")]),
+    ("turn 30 degrees left, then back", [do("turn", direction=d, angle=30.0) for d in ("left", "right")]),
+    (
+        "put the ball in the basket, then pick it up again",
+        [do("place", object="ball", at="basket"), do("pick up", direction="up", object="ball", at="basket")],
+    ),
+    (
+        "put the cup on the table and pick it up",
+        [do("place", object="cup", at="table"), do("pick up", direction="up", object="cup")],
+    ),
     # lists
     ("Step 1: walk to the table. Step 2: touch it.", [do("walk", object="table"), do("touch", object="table")]),
     ("- wave; - bow", [do("wave"), do("bow")]),
@@ -719,6 +730,7 @@ REFUSED: list[tuple[str, str]] = [
     ("kick the ball, two metres", "'kick' takes no distance"),
     ("wave and clap for three", "'for three'"),
     ("walk quickly and carefully to the table", "'carefully'"),
+    ("turn to the table and back", "how far"),
     # signs and numbers
     ("walk zero metres", "0 metres"),
     ("walk forward -2 m", "-2"),

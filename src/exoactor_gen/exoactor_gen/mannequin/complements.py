@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput
 from exoactor_core.everyday import COLORS
 from exoactor_gen.mannequin.details import (
@@ -109,11 +110,10 @@ def _detail(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, 
         if "way" not in phrase.said:
             raise BadInput(f"'{verb.text} {phrase.text}' needs a side: say 'over your left shoulder'.")
         return with_detail(replace(movement, angle=75.0), "direction", phrase.said["way"], phrase)
-    if sort == "out" and kind == "pick up":  # 'put it in the basket, then take it out again'
+    if sort in ("out", "again") and kind == "pick up":  # 'put it in the basket, then take it out again'
         put = [a for a in refs.movements if a.kind == "place" and a.at and movement.object in (a.object, a.at)]
-        if not put or not refs.contains(put[-1].at or ""):
-            raise unfit(verb.text, phrase)
-        return replace(movement, object=put[-1].object, at=put[-1].at)
+        if put and refs.contains(put[-1].at or ""):
+            return replace(movement, object=put[-1].object, at=put[-1].at)
     if sort == "out" and kind == "raise":
         return replace(movement, direction=movement.direction or "side")
     if sort == "everyone" and kind in ("carry", "pick up"):
@@ -192,6 +192,12 @@ def _direction(refs: References, movement: Movement, phrase: Phrase, verb: Phras
             return replace(movement, at=at)
         raise BadInput(f"It is not said where the {movement.object} was: say what to put it on.".replace("_", " "))
     if movement.kind == "turn" and DIRECTION[word] == "backward":
+        last = refs.movements[-1] if refs.movements else movement
+        if last.kind == "turn" and last.object and not movement.angle:
+            raise BadInput(f"It is not said how far '{verb.text} back' turns: say it in degrees.")
+        if last.kind == "turn" and last.direction in SIDES:  # 'turn right and then back'
+            back = "left" if last.direction == "right" else "right"
+            return replace(with_detail(movement, "direction", back, phrase), angle=movement.angle or last.angle)
         word = "around"
     if movement.kind == "place" and "front" in phrase.text:  # where things are put down
         return movement

@@ -185,11 +185,13 @@ class References:
 
     def it(self, movement: Movement) -> str:
         """What 'it' is: for hands that hold something this, else what was named last."""
-        beside = movement.kind == "place" and movement.direction in BESIDE
         named = [
             n
             for a in (*self.unwanted, *self.movements)
-            for n in (a.object, None if a.kind in _STANDS_AT or (beside and a.kind == "place") else a.at)
+            for n in (
+                a.object,
+                None if a.kind in _STANDS_AT or (a.kind == "place" and self._is_apart(a, movement)) else a.at,
+            )
             if n not in (None, "floor", START)
         ]
         taken = [a.object for a in self.movements if a.kind in ("pick up", "carry") and a.object]
@@ -199,6 +201,12 @@ class References:
             named = [n for a in self.movements for n in (a.object, a.at) if n and self.like(n).get("supports")]
         named = [name for name in named if name != movement.object]
         return named[-1] if named else ""
+
+    def _is_apart(self, put: Movement, movement: Movement) -> bool:
+        """Whether 'it' of a movement means an object that was put somewhere rather than the place."""
+        if movement.kind == "place":
+            return movement.direction in BESIDE
+        return movement.kind in ("pick up", "hold") and put.at not in (None, "floor") and not self.contains(put.at)
 
     def alike(self, color: str) -> str:
         """What 'the red one' is like: what something was done to last, or the one object of the scene of that colour.
