@@ -82,6 +82,8 @@ class Plan(Draft):
     instruction: str
     planner: str = ""
     """What made the plan."""
+    note: str | None = None
+    """How words of the instruction were read that are misspelt."""
 
     @property
     def seconds(self) -> float:

@@ -15,6 +15,7 @@ from exoactor_gen.mannequin.choreography import Choreography, choreograph, plan_
 from exoactor_gen.mannequin.language import gesture_of, instruction_of, misspelt, parse
 from exoactor_gen.mannequin.movement import GESTURES_MEANWHILE, KINDS, Movement, check
 from exoactor_gen.mannequin.vocabulary import NOT_DONE
+from exoactor_gen.plan import Plan
 
 
 def do(kind: str, **details: object) -> Movement:
@@ -877,6 +878,13 @@ def test_only_a_slip_of_a_finger_is_read_as_another_word():
         assert not misspelt(text)
         with pytest.raises(BadInput):
             parse(text)
+
+
+def test_a_plan_says_which_word_it_read_otherwise_than_it_is_written():
+    plan = Choreography.of_instruction("wlak forward two metres").plan
+    assert plan.note == "'wlak' was read as 'walk'"
+    assert Plan.read(plan.data()) == plan
+    assert "note" not in Choreography.of_instruction("walk forward two metres").plan.data()
 
 
 def test_where_an_alternative_is_said_the_list_of_all_movements_is_not():

@@ -23,7 +23,7 @@ from exoactor_core.validation import validated
 from exoactor_gen.mannequin.actions import action_of, movements_of
 from exoactor_gen.mannequin.gestures import GESTURES
 from exoactor_gen.mannequin.handling import hands_for
-from exoactor_gen.mannequin.language import gestures_of, parse
+from exoactor_gen.mannequin.language import gestures_of, misspelt, parse
 from exoactor_gen.mannequin.movement import ARM_GESTURES, HANDLED, KINDS, MOVES_FEET, START, Movement
 from exoactor_gen.mannequin.object_movements import handle, sit
 from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
@@ -105,7 +105,7 @@ class Choreography:
         for k, movement in enumerate(movements):
             self.score.stay_up = _staying_up(movements[k:])
             self.add(_timed(self.score, movement, plan.actions[k].seconds) if plan and timed else movement)
-        self._plan, self._instruction = plan, instruction
+        self._plan, self._instruction, self._given = plan, instruction, scene
 
     @classmethod
     def of_instruction(cls, instruction: str, size: float = 1.0, scene: Scene | None = None) -> Choreography:
@@ -120,6 +120,8 @@ class Choreography:
         done = zip(self.movements, self.seconds, self._shown, strict=True)
         actions = [action_of(*each).model_dump() for each in done]
         data = {"instruction": self._instruction, "planner": "rules", "actions": actions}
+        if slips := misspelt(self._instruction, self._given):
+            data["note"] = "; ".join(f"'{word}' was read as '{spelt}'" for word, spelt in slips.items())
         return validated(Plan, data, "The instruction")
 
     @property

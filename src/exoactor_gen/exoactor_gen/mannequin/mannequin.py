@@ -17,7 +17,7 @@ from exoactor_core.options import BaseOptions, OneOf, Seed
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import Intrinsics, Video
 from exoactor_gen.mannequin.choreography import Choreography, choreograph, movements_in
-from exoactor_gen.mannequin.language import misspelt, parse
+from exoactor_gen.mannequin.language import parse
 from exoactor_gen.mannequin.movement import uses_objects
 from exoactor_gen.mannequin.objects import ObjectMotion, corners
 from exoactor_gen.mannequin.rendering.camera import VIEWS, Camera, frame_person
@@ -129,8 +129,8 @@ class Mannequin(Generator):
 
         video = Video.from_frames(drawn(), given.fps, camera.intrinsics, stature(self.body, betas))
         notes = [f"there is no {name}: what is done to it is mimed" for name in choreography.mimed]
-        slips = misspelt(request.instruction, request.scene) if planned is None else {}
-        notes += [f"'{word}' was read as '{spelt}'" for word, spelt in slips.items()]
+        if plan.note:
+            notes.append(plan.note)
         if request.scene_image is not None:
             notes.append("the scene image is not used by this backend")
         progress(1.0, "; ".join([f"{len(motion)} frames drawn", *notes]))
