@@ -15,6 +15,7 @@ from scipy.ndimage import gaussian_filter1d
 from exoactor_core.arrays import true_runs, unit
 from exoactor_core.body import with_hanging_arms
 from exoactor_core.contacts import SIDES, Contact
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion
 from exoactor_core.scene import Scene, SceneObject
 from exoactor_core.task_checks import Check
@@ -62,17 +63,17 @@ def left_alone(scene: Scene, checks: Sequence[Check]) -> set[str]:
     return {obj.id for obj in scene.objects} - {c.object for c in checks if not stays(c)} if checks else set()
 
 
-def with_idle_arms_hanging(motion: HumanMotion, planned: Sequence[Contact]) -> HumanMotion:
+def with_idle_arms_hanging(motion: HumanMotion, interaction: Interaction) -> HumanMotion:
     """The person's motion with idle arms that are hardly visible hanging.
 
     An arm is hidden by the body or by the other arm, whose landmarks the detector then takes for it, so that both seem
-    to reach. Without planned contacts all arms are kept.
+    to reach. If neither planned contacts nor checks say what the task is, all arms are kept.
     """
-    if not any(contact.object for contact in planned):
+    if not (interaction.checks or any(contact.object for contact in interaction.contacts)):
         return motion
     smooth = gaussian_filter1d(np.asarray(motion.limb_confidence)[:, :2], _EVIDENCE_SECONDS * motion.fps, axis=0)
     hang = ((_SEEN_CONFIDENCE - smooth) / (_SEEN_CONFIDENCE - _HIDDEN_CONFIDENCE)).clip(0.0, 1.0)
-    for contact in planned:
+    for contact in interaction.contacts:
         if contact.body.endswith("hand"):
             first, last = (round(t * motion.fps) for t in (contact.start - _BUSY_SECONDS, contact.end + _BUSY_SECONDS))
             hang[max(first, 0) : last, SIDES.index(contact.body.removesuffix("_hand"))] = 0.0

@@ -107,7 +107,7 @@ class Retargeter(stages.Retargeter):
             An object cannot be held.
         """
         scene, metric = interaction.scene, self.options.scale != "robot"
-        person = self._person(with_idle_arms_hanging(motion, interaction.contacts))
+        person = self._person(with_idle_arms_hanging(motion, interaction))
         contacts = find_contacts(person, scene, interaction.contacts, left_alone(scene, interaction.checks))
         hands = chosen_hands(self.options.hands, True)
         objects = InteractionTargets(self.model, interaction.scene, contacts, hands, interaction.checks)

@@ -689,8 +689,8 @@ def test_an_arm_that_is_hidden_and_idle_hangs():
     seen, hidden = replace(human, limb_confidence=np.ones((len(human), 5))), replace(human, limb_confidence=sure)
     body, middle = BodyModel.load(), len(human) // 2
 
-    def raised(motion, planned):
-        joints = body.joints(with_idle_arms_hanging(motion, planned))[middle]
+    def raised(motion, planned, checks=()):
+        joints = body.joints(with_idle_arms_hanging(motion, Interaction(contacts=planned, checks=checks)))[middle]
         return [joints[wrist, 2] > joints[wrist - 4, 2] - 0.2 for wrist in (20, 21)]
 
     right, both = held("cup", 1.0, 2.0, ("right",)), held("cup", 1.0, 2.0)
@@ -698,6 +698,7 @@ def test_an_arm_that_is_hidden_and_idle_hangs():
     assert raised(hidden, right) == [False, True]
     for motion, planned in ((seen, right), (hidden, both), (hidden, ()), (hidden, (*right, shown))):
         assert raised(motion, planned) == [True, True]
+    assert raised(hidden, (), (Check(kind="stands"),)) == [False, True]  # the plan touches nothing
 
 
 def test_no_foot_is_set_down_on_the_other_where_steps_are_shifted(retarget):
