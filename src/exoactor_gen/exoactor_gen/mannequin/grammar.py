@@ -31,6 +31,7 @@ from exoactor_gen.mannequin.vocabulary import (
     SMALLER_UNITS,
     SYNONYM,
     TENS,
+    TIMES,
     UNITS,
     VERB_KIND,
     plural,
@@ -57,7 +58,7 @@ _QUANTITY = (
 _WHO = r"(?:(?:the |a )?(?:robot|person|human|man|woman|humanoid|g1))"
 _UNIT = _either(unit for name, units in UNITS.items() if name != "steps" for unit in units)
 _END = r"(?=$| ?[,.;!?]| and\b| then\b| but\b| too\b| as well\b| without\b)"
-_TIMES = rf"(?:once|twice|thrice|{_FIGURE} times)"
+_TIMES = rf"(?:{_either(TIMES)}|{_FIGURE} times)"
 _WHICH = (
     r"(?:(?:that|which) (?:(?:is|are) (?:(?:standing|lying|sitting|placed) )?|stands |lies |sits )"
     r"|(?:standing|lying|sitting) )"
@@ -129,7 +130,7 @@ _PATTERNS = (
     ("amount", rf"(?:(?P<before>for|by|in) )?(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}"
                rf"|(?<=[^a] )steps?)(?![\w/])"
                rf"(?: (?P<more>{_FIGURE}) ?(?P<smaller>{_either(SMALLER_UNITS)})(?![\w/]))?"
-               r"|(?P<word>once|twice|thrice)\b"),
+               rf"|(?P<word>{_either(TIMES)})\b"),
     ("number", rf"(?P<for>for )?(?P<number>{_FIGURE})(?!\w| of\b)(?! {_either(BODY_PARTS)}\b)"),
     ("moment", r"(?:for )?(?:a (?:short |little |brief )?(?:moment|while)|some time)\b|briefly\b"),
     ("manner", r"(?:politely|nicely|properly|in a (?:friendly|polite) (?:way|manner))\b"),
@@ -262,7 +263,7 @@ _DURING = _either(
 """Participles of what is done at the same time as something else."""
 _NOT_MEANWHILE = (
     "while|whilst|and|then|but|or|before|after|by|without|not|never|stop|start|begin|keep|continue|mind|first|on|with"
-    "|from|to|of|for|in|now|please|starting|beginning|when|is|are|the|a|an|your|red|blue"
+    "|from|to|of|for|in|now|please|starting|beginning|when|is|are|the|a|an|your"
 )
 """Words after which a participle stands for a step of its own."""
 

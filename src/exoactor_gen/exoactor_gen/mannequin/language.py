@@ -9,7 +9,7 @@ error names it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise, takewhile
@@ -88,10 +88,10 @@ def parse(instruction: str, scene: Scene | None = None) -> tuple[Movement, ...]:
     text = normalised(instruction)
     if not re.search(r"\w", text):
         raise BadInput(f"The instruction is empty: say what to do, for example 'walk forward two metres' ({KNOWN}).")
-    text, objects = (told_apart(text, scene), names_of(scene)) if scene else (text, frozenset[str]())
-    phrases = [p for p in phrases_of(text, objects) if p.sort not in ("polite", "opening")]
+    cut, names = _cut(text, scene)
+    phrases = [p for p in cut if p.sort not in ("polite", "opening")]
     unknown = [p.text for p in phrases if p.sort == "unknown"]
-    if slips := _slips(unknown, objects):
+    if slips := _slips(unknown, names):
         with suppress(BadInput):
             return parse(_spelled(instruction, slips), scene)
     if unknown:
@@ -99,6 +99,14 @@ def parse(instruction: str, scene: Scene | None = None) -> tuple[Movement, ...]:
         raise _not_understood([w for w in unknown if w not in FUNCTION_WORDS] or following)
     movements = _Reader(_clauses_of(phrases), scene).read()
     return movements if scene is None else found_in(scene, movements)
+
+
+def _cut(text: str, scene: Scene | None) -> tuple[Iterable[Phrase], frozenset[str]]:
+    """Phrases of a normalised instruction, and the names of the scene's objects."""
+    if not scene:
+        return phrases_of(text, frozenset()), frozenset()
+    names = names_of(scene)
+    return phrases_of(told_apart(text, scene), names), names
 
 
 def _slips(unknown: Sequence[str], names: frozenset[str]) -> dict[str, str]:
@@ -114,8 +122,8 @@ def _spelled(text: str, slips: Mapping[str, str]) -> str:
 
 def misspelt(instruction: str, scene: Scene | None = None) -> dict[str, str]:
     """The words of an instruction that `parse` takes as misspelt, as they are spelt."""
-    names = names_of(scene) if scene else frozenset[str]()
-    return _slips([p.text for p in phrases_of(normalised(instruction), names) if p.sort == "unknown"], names)
+    phrases, names = _cut(normalised(instruction), scene)
+    return _slips([p.text for p in phrases if p.sort == "unknown"], names)
 
 
 def _clauses_of(phrases: Sequence[Phrase]) -> list[Clause]:

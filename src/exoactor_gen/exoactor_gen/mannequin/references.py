@@ -25,8 +25,8 @@ _MIN_DIFFERENCE = 0.05  # m by which one must be nearer, or further to a side
 _MIN_RATIO = 1.1
 """By which one must be larger than another one."""
 _NEAREST, _FARTHEST, _LEFTMOST = ("nearest", "closest"), ("farthest", "furthest"), ("leftmost", "left")
-_SMALLEST = {*(f"small{end}" for end in ("", "er", "est")), "little", "tiny"}
-_BIGGEST = {f"{big}{end}" for big in ("bigg", "larg") for end in ("er", "est")} | {"big", "large", "huge"}
+_SMALLEST = {*(word for word, size in SIZE.items() if size == "small"), "smaller", "smallest"}
+_BIGGEST = {*(word for word, size in SIZE.items() if size == "big"), "bigger", "biggest", "larger", "largest"}
 _GOES_ON = rf"(?= (?:{'|'.join(f'{ON} {TOWARDS} in into inside off from next beside'.split())})\b)"
 _COLOURED = rf"\b(?:{'|'.join(COLORS)}) $"
 _TO_A_SIDE = r"\b(?:put|place|set|move|slide|push)(?:s|ting|ing)? $"
