@@ -30,15 +30,8 @@ UNITREE_DOMAIN = DOMAIN + 50
 
 
 def use_own_domain() -> dict[str, str]:
-    """Set and return the environment that keeps this process and its children to themselves.
-
-    Shared memory stays out of it, since a killed process would leave its files behind.
-    """
-    own = {
-        "ROS_DOMAIN_ID": str(DOMAIN),
-        "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4",
-        **environment("localhost"),
-    }
+    """Set and return the environment that keeps this process and its children to themselves."""
+    own = {"ROS_DOMAIN_ID": str(DOMAIN), **environment("localhost")}
     os.environ.update(own)
     return own
 

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from exoactor_core.environment import KEY_VARIABLE
+from exoactor_core.environment import KEY_VARIABLE, middleware
 from exoactor_core.errors import BadInput
 
 
@@ -205,15 +205,20 @@ def rviz_arguments(robot: str) -> list[str]:
 def environment(network: str) -> dict[str, str]:
     """Environment variables of ROS's middleware for the launch argument ``network``.
 
-    With ``localhost`` nodes discover each other on this machine only. Fast DDS would still bind every interface: a
-    profile restricts it to the loopback interface. Raises `BadInput` for other values.
+    With ``localhost`` nodes discover and reach each other on this machine only. Fast DDS exchanges no messages in
+    shared memory: a process that is killed there can leave a mutex locked, and all others freeze. Raises `BadInput` for
+    other values.
     """
     if network not in ("localhost", "subnet"):
         raise BadInput(f"network:={network} is not one of localhost, subnet.")
     if network == "subnet":
-        return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
-    return {
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        transports = os.environ.get("FASTDDS_BUILTIN_TRANSPORTS", "UDPv4")
+        return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "FASTDDS_BUILTIN_TRANSPORTS": transports}
+    if not (chosen := middleware()).startswith("rmw_fastrtps"):
+        return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    return {  # LOCALHOST would make rmw_fastrtps add a shared-memory transport
+        "RMW_IMPLEMENTATION": chosen,
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",
         "FASTRTPS_DEFAULT_PROFILES_FILE": str(share("config") / "fastdds_localhost.xml"),
     }
 

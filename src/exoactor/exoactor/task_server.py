@@ -41,7 +41,7 @@ from exoactor_ros import NAMESPACE
 from exoactor_ros import conversions as convert
 from exoactor_ros.action_client import TICK, Client, call_action
 from exoactor_ros.heartbeat import PERIOD, Heartbeat, HeartbeatMonitor
-from exoactor_ros.lease import MOTION_LEASE
+from exoactor_ros.lease import MOTION_LEASE, TASK_LEASE
 from exoactor_ros.parameters import Parameters
 from exoactor_ros.qos import LATCHED
 from exoactor_ros.simple_action_server import SimpleActionServer
@@ -61,6 +61,8 @@ STAGES: dict[str, tuple[str, str, type]] = {
     "track": ("controller", "track_motion", TrackMotion),
 }
 """Stage: the node that serves it, its action, the action's type."""
+_LEASES = {"rehearse": TASK_LEASE, "track": MOTION_LEASE}
+"""s that a stage's work continues without the task server; the rehearsal moves nothing, and takes all the cores."""
 
 
 class TaskServer(Node):
@@ -248,7 +250,7 @@ class _Task:
                 heartbeats=self._server.heartbeats,
                 server_timeout=self._parameter("server_timeout"),
                 silence_timeout=self._parameter("silence_timeout"),
-                lease=MOTION_LEASE if isinstance(goal, TrackMotion.Goal) else 0.0,
+                lease=_LEASES.get(stage, 0.0),
             )
             metrics: Metrics = {}
             with contextlib.suppress(ValueError):

@@ -45,8 +45,45 @@ def test_a_named_robots_processes(monkeypatch):
     assert "/joint_states:=/robot1/joint_states" in graph["controller"]
     assert "__ns:=/robot1" in graph["simulator"]
     assert "-r" not in processes(resolve({}))[0].ros_arguments(resolve({}))
-    assert environment("localhost")["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
-    assert environment("subnet") == {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
+
+
+def test_the_network_is_set_for_the_middleware(monkeypatch):
+    monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
+    monkeypatch.delenv("FASTDDS_BUILTIN_TRANSPORTS", raising=False)
+    assert environment("localhost") == {
+        "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",  # the profile says the rest
+        "FASTRTPS_DEFAULT_PROFILES_FILE": str(share("config") / "fastdds_localhost.xml"),
+    }
+    assert environment("subnet") == {
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET",
+        "FASTDDS_BUILTIN_TRANSPORTS": "UDPv4",
+    }
+    monkeypatch.setenv("FASTDDS_BUILTIN_TRANSPORTS", "LARGE_DATA")  # the user's own
+    assert environment("subnet")["FASTDDS_BUILTIN_TRANSPORTS"] == "LARGE_DATA"
+    monkeypatch.setenv("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp")
+    assert environment("localhost") == {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+
+
+MAPPED = """
+import rclpy
+rclpy.init(domain_id=101)
+node = rclpy.create_node("alone")
+print(open("/proc/self/maps").read())
+"""
+
+
+@pytest.mark.ros
+@pytest.mark.faults
+@pytest.mark.parametrize("network", ["localhost", "subnet"])
+def test_messages_are_not_exchanged_in_shared_memory(network):
+    """Nodes that are killed there can leave a mutex locked, and the others would freeze."""
+    pytest.importorskip("rclpy")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("FASTDDS", "FASTRTPS", "RMW"))}
+    words = [sys.executable, "-c", MAPPED]
+    done = subprocess.run(words, env=env | environment(network), capture_output=True, text=True, timeout=60, check=True)
+    assert "libfastrtps" in done.stdout
+    assert "/dev/shm/fast" not in done.stdout
 
 
 def test_the_verdicts_key_goes_to_two_nodes_and_never_onto_a_command_line():

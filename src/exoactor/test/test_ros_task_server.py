@@ -62,6 +62,7 @@ SCENE = joined([everyday("cup", pos=(0.4, 0.0, 0.0))])
 TOUCH = Contact(body="left_hand", object="cup", kind="touch", start=0.0, end=0.1)
 INTERACTION = Interaction(SCENE, (TOUCH,), (Check(kind="touched", object="cup"),))
 asked = ""
+leases = {}
 
 
 def slowly(progress):
@@ -163,6 +164,7 @@ def goal_options(name, goal):
     objects = {"interaction": interaction_from_message(goal)}
     if name == "retarget":
         return objects
+    leases[name] = goal.lease
     both = {"human": optional_human(goal.human)} | objects
     return both if name == "rehearse" else both | {"verdict": goal.verdict, "require_approval": goal.require_approval}
 
@@ -366,6 +368,7 @@ def test_the_controller_gets_the_verdict_and_waits_for_approval(graph):
         assert stages == ["generate", "estimate", "retarget", "rehearse", "track", "approve"]
         assert any("in the rehearsal the G1 did it" in f.text for f in caller.feedback if f.stage == "approve")
         assert "tracking.npz" in files(result.run_folder)
+        assert leases == {"rehearse": 5.0, "track": pytest.approx(0.7)}  # a rehearsal moves nothing
         result = caller.result(task("nobody", execute=ExecuteTask.Goal.SIM, require_approval=True))
         assert (result.error_code, result.failed_stage) == (104, "approve")
 

@@ -44,6 +44,13 @@ def check_environment() -> None:
         ) from None
 
 
+def middleware() -> str:
+    """Name of the rmw implementation to use: RMW_IMPLEMENTATION, or Fast DDS where it is installed, or another."""
+    installed = _middlewares()
+    default = "rmw_fastrtps_cpp" if "rmw_fastrtps_cpp" in installed or not installed else min(installed)
+    return os.environ.get("RMW_IMPLEMENTATION") or default
+
+
 def _middlewares() -> set[str]:
     """Names of the installed rmw implementations according to the ament index; empty if there is no index."""
     prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]

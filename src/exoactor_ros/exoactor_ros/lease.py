@@ -21,8 +21,8 @@ TOPIC = "leases"
 MOTION_LEASE = 0.7
 """s that a motion continues without its sender: with the time to notice it, less than a second."""
 TASK_LEASE = 5.0
-"""s that a task continues without its client: nothing moves without the task server, and clients run on busy
-machines."""
+"""s that work which moves nothing continues without its sender, since busy machines delay renewals: a task, which
+the task server ends, and the rehearsal."""
 _FIRST_RENEWAL = 3.0  # s for the first renewal: DDS may discover the sender's topic later than its goal
 
 
