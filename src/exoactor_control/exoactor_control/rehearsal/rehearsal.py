@@ -160,10 +160,14 @@ class Rehearsal(Tracker):
         motion = done.corrected or motion
         if self.policy is not None and given.correction is None and _outcome(done).jumps < _JUMPS:
             done = self._taken_off(given, done, progress, conditions)
-        if not done.metrics["commanded"]["success"] and self.policy is not None and motion.correction is None:
-            done = self._lowered(motion, done, progress, conditions)
-        if self.policy is not None and motion.pace == 1.0 and motion.correction is None and not _outcome(done).near:
-            done = self._slowed(motion, done, progress, conditions)
+        either = [motion] if motion is given else [motion, given]  # with the alternative; with the policy itself
+        changeable = [each for each in either if self.policy is not None and each.correction is None]
+        for each in changeable:
+            if not done.metrics["commanded"]["success"]:
+                done = self._lowered(each, done, progress, conditions)
+        for each in changeable:
+            if each.pace == 1.0 and not _outcome(done).near:
+                done = self._slowed(each, done, progress, conditions)
         tries = 0 if _outcome(done).near else self.options.correction_tries
         if tries and self.policy is not None and correctable(self.policy):
             done = max(done, self._correct(given, tries, progress, conditions), key=_outcome)
