@@ -204,7 +204,8 @@ def test_multicast_groups_that_are_joined(network):
     publisher = next(p for p in processes(values) if p.name == "robot_state_publisher")
     env = {**os.environ, **environment(network), "ROS_DOMAIN_ID": "0"}
     if network == "subnet":
-        env.pop("FASTRTPS_DEFAULT_PROFILES_FILE", None)
+        for library in ("FASTRTPS", "FASTDDS"):
+            env.pop(f"{library}_DEFAULT_PROFILES_FILE", None)
     words = ["unshare", "-rn", "sh", "-c", ALONE, "sh", *command(publisher, values)]
     done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
     if not done.stdout.startswith("ready"):

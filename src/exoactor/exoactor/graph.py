@@ -216,10 +216,12 @@ def environment(network: str) -> dict[str, str]:
         return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "FASTDDS_BUILTIN_TRANSPORTS": transports}
     if not (chosen := middleware()).startswith("rmw_fastrtps"):
         return {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-    return {  # LOCALHOST would make rmw_fastrtps add a shared-memory transport
+    profile = str(share("config") / "fastdds_localhost.xml")
+    return {
         "RMW_IMPLEMENTATION": chosen,
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",
-        "FASTRTPS_DEFAULT_PROFILES_FILE": str(share("config") / "fastdds_localhost.xml"),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",  # LOCALHOST adds a shared-memory transport
+        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,  # up to Fast DDS 2
+        "FASTDDS_DEFAULT_PROFILES_FILE": profile,
     }
 
 

@@ -50,10 +50,12 @@ def test_a_named_robots_processes(monkeypatch):
 def test_the_network_is_set_for_the_middleware(monkeypatch):
     monkeypatch.delenv("RMW_IMPLEMENTATION", raising=False)
     monkeypatch.delenv("FASTDDS_BUILTIN_TRANSPORTS", raising=False)
+    profile = str(share("config") / "fastdds_localhost.xml")
     assert environment("localhost") == {
         "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "SYSTEM_DEFAULT",  # the profile says the rest
-        "FASTRTPS_DEFAULT_PROFILES_FILE": str(share("config") / "fastdds_localhost.xml"),
+        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
+        "FASTDDS_DEFAULT_PROFILES_FILE": profile,
     }
     assert environment("subnet") == {
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET",
