@@ -119,7 +119,7 @@ _PATTERNS = (
                r"|one) (?:full |whole )?circle"
                r"|all(?: the way)?)(?= (?:around|round)\b)"),
     ("everyone", r"(?:(?:to|at) )?(?:everyone|everybody|someone|somebody|(?:the )?people"
-                 r"|the (?:audience|camera|crowd)|me|us)\b"),
+                 r"|the (?:audience|camera|crowd|person|viewers?)|me|us)\b"),
     ("deed", rf"(?:(?:takes?|does|do|makes?|performs?"
              rf"|gives?|by) )?(?:(?P<number>{_QUANTITY}) (?:(?P<pace>slow|quick|fast) "
              rf"|(?P<slight>little|small|slight|short) |(?P<deep>deep) )?"
@@ -352,7 +352,9 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         r", \1",
     ),
     (
-        r"[,.;]*(?: and(?: then)?| then)? repeat(?: (?:it|this|that|everything|all of it|once(?: more)?))?(?=$|[.!])",
+        r"[,.;]*(?: and(?: then)?| then)? (?:repeat(?: (?:it|this|that|everything|all of it|once(?: more)?))?"
+        r"|(?:do|perform) (?:the same(?: thing)?|all (?:of )?(?:it|this|that)|everything)(?: (?:all )?over)?"
+        r"(?: again)?)(?=$|[.!])",
         ", twice",
     ),
     (r":(?!\d)", ","),
@@ -365,6 +367,10 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bthe (?:open|closed) (?=door\b)", "the "),
     (r"\b(fac|turn)(e|es|ing|s)?( to)?(?: in)? the (?:other|opposite) direction\b", r"\1\2\3 the other way"),
     # where and until when
+    (
+        rf"[,.;]*(?: and(?: then)?| then)? stops?(?: \w+ing)? after (?={_QUANTITY} ?(?:({_UNIT})|steps?)(?!\w))",
+        lambda m: " for " if m[1] in UNITS["seconds"] else " ",
+    ),
     (
         rf",? (?:until|till) you (?:have |'ve )?(?:gone|moved|covered|{_either(PAST)}) "
         rf"(?={_QUANTITY} ?(?:{_UNIT}|steps?)(?!\w))",

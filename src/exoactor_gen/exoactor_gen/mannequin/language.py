@@ -597,6 +597,9 @@ class _Reader:
             return  # as they end anyway
         often = next((p for p in clause.phrases if is_count(p)), None)
         rest = [p for p in clause.phrases if p is not often]
+        if [p.sort for p in rest] == ["again"]:
+            self.movements += [last] * (times(often) if often else 1)
+            return
         if often and rest and clause.separator == "and" and last.count is None and last.seconds is None:
             self._go_on(Clause("and", rest))  # 'look left and right twice'
             self.movements[self.verb :] = self.movements[self.verb :] * times(often)
@@ -612,9 +615,6 @@ class _Reader:
                 replace(p, said={**p.said, key: word}) if p.sort == "object" and is_bare(p) else p
                 for p in clause.phrases
             ]
-        if [p.sort for p in clause.phrases] == ["again"]:
-            self.movements.append(last)
-            return
         if clause.separator == "," or self.detailed or all(p.sort == "pace" for p in clause.phrases):
             try:  # 'walk forward, two metres'
                 self.movements[-1] = filled(self.refs, last, clause.phrases, verb)
