@@ -173,7 +173,7 @@ def test_jumps_that_the_robot_does_not_fail_at_are_left_whole(monkeypatch):
     for fell_whole, fell_lowered, whole in ((False, True, True), (True, True, False), (True, False, False)):
         monkeypatch.setattr(rehearsal, "_rehearse", lambda *_, fell=fell_lowered: tracking(fell))
         done = tracking(fell_whole)
-        assert (rehearsal._lowered(motion, done, no_progress, _Conditions()) is done) == whole
+        assert (rehearsal._lowered([motion], done, no_progress, _Conditions()) is done) == whole
 
 
 def test_a_low_jump_is_better_than_none(monkeypatch):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -158,16 +158,14 @@ class Rehearsal(Tracker):
         given = motion
         done = self._rehearse_alternatives(motion, progress, conditions)
         motion = done.corrected or motion
-        if self.policy is not None and given.correction is None and _outcome(done).jumps < _JUMPS:
-            done = self._taken_off(given, done, progress, conditions)
-        either = [motion] if motion is given else [motion, given]  # with the alternative; with the policy itself
-        changeable = [each for each in either if self.policy is not None and each.correction is None]
-        for each in changeable:
+        if self.policy is not None and given.correction is None:
+            variants = [motion] if motion is given else [motion, given]  # the best so far may not stay the best
+            if _outcome(done).jumps < _JUMPS:
+                done = self._taken_off(given, done, progress, conditions)
             if not done.metrics["commanded"]["success"]:
-                done = self._lowered(each, done, progress, conditions)
-        for each in changeable:
-            if each.pace == 1.0 and not _outcome(done).near:
-                done = self._slowed(each, done, progress, conditions)
+                done = self._lowered(variants, done, progress, conditions)
+            if given.pace == 1.0 and not _outcome(done).near:
+                done = self._slowed(variants, done, progress, conditions)
         tries = 0 if _outcome(done).near else self.options.correction_tries
         if tries and self.policy is not None and correctable(self.policy):
             done = max(done, self._correct(given, tries, progress, conditions), key=_outcome)
@@ -204,6 +202,14 @@ class Rehearsal(Tracker):
         """Rehearse a motion that may be carried out instead of the given one."""
         return replace(self._rehearse(motion, progress, conditions), corrected=motion)
 
+    def _best_of(self, motions: Sequence[RobotMotion], progress: Progress, conditions: _Conditions) -> Tracking:
+        """Rehearse motions, up to the first that succeeds, of which one may be carried out; return the best."""
+        done = [self._rehearse_corrected(motions[0], progress, conditions)]
+        for motion in motions[1:]:
+            if not _outcome(done[-1]).near:
+                done.append(self._rehearse_corrected(motion, progress, conditions))
+        return max(done, key=_outcome)
+
     def _vary(self, motion: RobotMotion, progress: Progress, conditions: _Conditions) -> Metrics:
         """Rehearse a successful motion with perturbed objects."""
         disturbance, count, reasons = conditions.disturbance, self.options.variations, []
@@ -236,31 +242,35 @@ class Rehearsal(Tracker):
             share += step if again.metrics["success"] else -step
         return done
 
-    def _lowered(self, motion: RobotMotion, done: Tracking, progress: Progress, conditions: _Conditions) -> Tracking:
-        """Rehearse a motion with its jumps lowered until the robot succeeds; ``done`` is the rehearsal without that.
+    def _lowered(
+        self, variants: Sequence[RobotMotion], done: Tracking, progress: Progress, conditions: _Conditions
+    ) -> Tracking:
+        """Rehearse variants of a motion with their jumps lowered until one succeeds; ``done`` is the best without that.
 
         A motion at which the robot also fails without jumps is left without them (it falls from less high), unless it
         falls then but not with the full jumps: in that case the jumps are not the problem.
         """
         whole = done
         for share in _SHARES:
-            less = _with_lower_jumps(motion, share)
-            if less is motion:
+            lower = [less for variant in variants if (less := _with_lower_jumps(variant, share)) is not variant]
+            if not lower:
                 return done
-            done = self._rehearse_corrected(less, progress, conditions)
+            done = self._best_of(lower, progress, conditions)
             if done.metrics["commanded"]["success"]:
                 break
         return max(done, whole, key=_outcome)
 
-    def _slowed(self, motion: RobotMotion, done: Tracking, progress: Progress, conditions: _Conditions) -> Tracking:
-        """Rehearse a motion ever more slowly until the robot succeeds; ``done`` is the best rehearsal at full pace.
+    def _slowed(
+        self, variants: Sequence[RobotMotion], done: Tracking, progress: Progress, conditions: _Conditions
+    ) -> Tracking:
+        """Rehearse variants of a motion ever more slowly until one succeeds; ``done`` is the best at full pace.
 
         Gravity does not slow down: jumps are removed from the slower motion. Returns the best rehearsal.
         """
         full = done
         for pace in (pace for pace in _PACES if pace >= self.options.min_pace):
-            slower = _with_lower_jumps(replace(motion, pace=pace), 0.0)
-            again = self._rehearse_corrected(slower, progress, conditions)
+            slower = [_with_lower_jumps(replace(variant, pace=pace), 0.0) for variant in variants]
+            again = self._best_of(slower, progress, conditions)
             if _outcome(again) > _outcome(done):
                 note = f"It is carried out at {pace:.0%} of its speed; at full speed: {_failure(full)}"
                 again.metrics["notes"].append(note)
