@@ -358,18 +358,9 @@ def contract_fault(kind: Any, base: type[Backend]) -> str:
     return ""
 
 
-@overload
-def load_backend(stage: Literal["generate"], name: str, **options: Any) -> Generator: ...
-@overload
-def load_backend(stage: Literal["estimate"], name: str, **options: Any) -> Estimator: ...
-@overload
-def load_backend(stage: Literal["retarget"], name: str, **options: Any) -> Retargeter: ...
-@overload
-def load_backend(stage: Literal["track"], name: str, **options: Any) -> Tracker: ...
-@overload
-def load_backend(stage: Literal["people"], name: str, **options: Any) -> PeopleFinder: ...
-@overload
-def load_backend(stage: Stage, name: str, **options: Any) -> Backend: ...
-def load_backend(stage: Stage, name: str, **options: Any) -> Backend:
-    """Construct the backend ``name`` of ``stage``; raises as `backend_class` and the constructor."""
+def load_backend(stage: Stage, name: str, **options: Any) -> Any:
+    """Construct the backend ``name`` of ``stage``, an instance of the stage's base class.
+
+    Raises as `backend_class` and the constructor.
+    """
     return backend_class(stage, name)(**options)

@@ -114,8 +114,7 @@ def from_people(
         path = folder / f"{stem}.npz"
         if not path.exists():
             try:
-                reader: Any = load_backend("estimate", "file", path=str(file))
-                retargeted(reader().motion).save(path)
+                retargeted(load_backend("estimate", "file", path=str(file))().motion).save(path)
             except ExoActorError as error:
                 failed[file.name] = str(error)
                 continue

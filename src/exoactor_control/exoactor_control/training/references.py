@@ -88,8 +88,7 @@ _ACTIONS: tuple[Callable[[np.random.Generator], str], ...] = (
 
 def choreographed(task: str, **options: Any) -> HumanMotion:
     """Return the mannequin's motion for a task, without its video; ``options`` are the generator's."""
-    mannequin: Any = load_backend("generate", "mannequin", **options)
-    return mannequin.motion(task)
+    return load_backend("generate", "mannequin", **options).motion(task)
 
 
 def retargeted(person: HumanMotion, speed: float = 1.0) -> RobotMotion:
