@@ -13,7 +13,7 @@ from exoactor_control.training.anchored import OBSERVATION_WIDTH as ANCHORED_WID
 from exoactor_control.training.environment import OBSERVATION_WIDTH
 from exoactor_control.training.references import mirrored_joints
 from exoactor_control.training.student import Student, to_onnx
-from exoactor_control.training.symmetry import mirrored_observation, symmetric
+from exoactor_control.training.symmetry import MIRRORED_OBSERVATIONS, symmetric
 from exoactor_core.robot_state import RobotState
 
 _FLIP_POSITION, _FLIP_TURN = np.array([1.0, -1.0, 1.0]), np.array([-1.0, 1.0, -1.0])
@@ -65,6 +65,11 @@ def mirrored(state, frame):
             position=frame.position * _FLIP_POSITION,
         ),
     )
+
+
+def mirrored_observation(observation):
+    index, signs = MIRRORED_OBSERVATIONS[observation.shape[-1]]
+    return (observation[..., index] * signs).astype(observation.dtype)
 
 
 def saved(path, model):

@@ -48,16 +48,11 @@ _MIMIC = _concatenated([_signs(1, -1), _signs(1), _signs(-1, 1), _signs(-1), _JO
 _PROPRIO = _concatenated([_signs(-1, 1, -1), _signs(-1, 1), _JOINTS, _JOINTS, _JOINTS])
 _ANCHOR = _signs(1, -1, 1, 1, -1, -1, 1, 1, -1)  # position, two columns of the rotation row by row
 _OBSERVATION = _concatenated([*[_MIMIC, _PROPRIO] * (HISTORY_STEPS + 1), _MIMIC])
-_OBSERVATIONS = {
+MIRRORED_OBSERVATIONS = {
     OBSERVATION_WIDTH: _OBSERVATION,
     ANCHORED_WIDTH: _concatenated([_OBSERVATION, _ANCHOR, *[_MIMIC, _ANCHOR] * len(LOOKAHEAD_STEPS)]),
 }
-
-
-def mirrored_observation(observation: np.ndarray) -> np.ndarray:
-    """The mirror image of observations (..., N) of the layouts twist2 and anchored."""
-    index, signs = _OBSERVATIONS[observation.shape[-1]]
-    return (observation[..., index] * signs).astype(observation.dtype)
+"""Mirror images of the observations of the layouts twist2 and anchored, by width."""
 
 
 def symmetric(model: onnx.ModelProto, better_side: int) -> onnx.ModelProto:
@@ -72,7 +67,7 @@ def symmetric(model: onnx.ModelProto, better_side: int) -> onnx.ModelProto:
     """
     (given,), (action,) = model.graph.input, model.graph.output
     width = given.type.tensor_type.shape.dim[1].dim_value
-    index, signs = _OBSERVATIONS[width]
+    index, signs = MIRRORED_OBSERVATIONS[width]
     ahead, aside = np.zeros((2, width, 1), np.float32)
     steps = STEP_WIDTH * np.arange(HISTORY_STEPS + 1)
     scale = 1.0 / ((FULL_SPEED - MIN_SPEED) * len(steps))
