@@ -11,6 +11,7 @@ import pytest
 
 from exoactor_control.controller.state_machine import Controller, State
 from exoactor_control.realtime.control_loop import ControlLoop, NoAnswer, Settings
+from exoactor_control.realtime.watchdog import WatchdogMemory
 from exoactor_core.errors import Missing
 from exoactor_core.robot import MODE_MACHINE, STANDING
 from exoactor_core.robot_state import MotorCommand
@@ -32,6 +33,13 @@ def until(condition, timeout=20.0):
     while not condition():
         assert time.monotonic() < end, f"still not so after {timeout} s"
         time.sleep(0.01)
+
+
+def watched():
+    """The memory of a watchdog that is always there, and never does anything."""
+    memory = WatchdogMemory()
+    memory.watchdog_beat = float("inf")
+    return memory
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +127,7 @@ def test_wrong_checksum_is_ignored_and_a_right_one_obeyed(link, simulator, monke
 
 def test_control_loop_stands_and_lets_down(link, simulator):
     controller = Controller()
-    loop = ControlLoop(link, controller, Settings(state_timeout=1.0, robot_clock=True))
+    loop = ControlLoop(link, controller, Settings(state_timeout=1.0, robot_clock=True), watched())
     loop.start()
     try:
         until(lambda: not loop.error)
@@ -136,7 +144,7 @@ def test_control_loop_stands_and_lets_down(link, simulator):
 
 @pytest.mark.faults
 def test_a_stop_that_the_loop_does_not_carry_out_is_no_success(link, simulator):
-    loop = ControlLoop(link, Controller())
+    loop = ControlLoop(link, Controller(), Settings(), watched())
     loop.motors.ours = True
     with pytest.raises(NoAnswer, match="has sent no damping within"):  # it has not been started
         loop.ask("stop")
@@ -146,7 +154,7 @@ def test_a_stop_that_the_loop_does_not_carry_out_is_no_success(link, simulator):
 def test_silent_robot_is_noticed(link, simulator):
     """The simulator is held still: the loop damps, and drives again when the robot comes back."""
     controller = Controller()
-    loop = ControlLoop(link, controller, Settings(state_timeout=0.5, robot_clock=True))
+    loop = ControlLoop(link, controller, Settings(state_timeout=0.5, robot_clock=True), watched())
     loop.start()
     try:
         until(lambda: not loop.error)

@@ -12,7 +12,6 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.controller.safety import START_TILT, tilt_between
 from exoactor_control.controller.state_machine import STOPPED, State, Status
 from exoactor_control.metrics import STANDS_AFTER, judged, odometry_error
-from exoactor_control.realtime.control_loop import ControlLoop
 from exoactor_control.realtime.control_process import ControlProcess
 from exoactor_control.realtime.report import Report, Sample
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference, prepare
@@ -67,7 +66,7 @@ class RobotTracker:
     ``stands_up``: a motion first makes the robot stand up, unless it was stopped; False: it must already stand.
     """
 
-    def __init__(self, loop: ControlLoop | ControlProcess, stands_up: bool = True) -> None:
+    def __init__(self, loop: ControlProcess, stands_up: bool = True) -> None:
         self._loop, self._stands_up = loop, stands_up
         self._record: _ObjectRecord | None = None
 

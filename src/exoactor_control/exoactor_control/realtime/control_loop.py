@@ -45,8 +45,7 @@ _WRONG_MODE = "the robot measures its ankles and waist by their parallel motors 
 _MONITOR_PERIOD = 1.0  # s between queries of the motion switcher, made only while they cannot disturb
 
 # The loop stays in phase with LowState, so that each command closely follows the newest one: now and then it observes
-# an
-# arrival and adjusts its phase slightly.
+# an arrival and adjusts its phase slightly.
 _MARGIN = 3e-4  # s from the arrival to the loop's step
 _SYNC_PERIOD = 25  # periods
 _OBSERVATIONS = 8  # maximum number of object observations waiting for the loop
@@ -74,18 +73,10 @@ class ControlLoop:
     over from the robot's own controller, which gets them back on `release` and `close`. "stop" also damps motors that
     nobody has. A loop that stalled for longer than ``state_timeout`` damps a robot that stands or moves.
 
-    ``memory`` is shared with a watchdog, without which the robot neither stands up nor moves; None: no watchdog, as in
-    tests.
+    ``memory`` is shared with a watchdog, without which the robot neither stands up nor moves.
     """
 
-    def __init__(
-        self,
-        link: RobotLink,
-        controller: Controller,
-        settings: Settings | None = None,
-        memory: WatchdogMemory | None = None,
-    ) -> None:
-        settings = settings or Settings()
+    def __init__(self, link: RobotLink, controller: Controller, settings: Settings, memory: WatchdogMemory) -> None:
         self.link, self.controller = link, controller
         self.error = "not started"
         """Why the robot cannot be driven, one sentence; empty if it can."""
@@ -102,7 +93,7 @@ class ControlLoop:
         self._observations: deque[dict[str, np.ndarray]] = deque(maxlen=_OBSERVATIONS)
         self._period = 1.0 / settings.rate
         self._state_timeout, self._robot_clock = settings.state_timeout, settings.robot_clock
-        self._renewed = self._tracked = 0.0  # when the motion was last renewed, and when it was given
+        self._tracked = 0.0  # when the motion was given
         self._late, self._beats = np.zeros(5000), 0
         self._go_presses = self._motion = self._reported = self._stop_count = self.reports = 0
         self._wrong_mode = 0  # consecutive steps in which the robot measured in mode AB
@@ -184,7 +175,7 @@ class ControlLoop:
         if what == "damp":
             self._await_damping()
 
-    def track(self, reference: Reference, number: int = 0) -> list[str]:
+    def track(self, reference: Reference, number: int) -> list[str]:
         """As `exoactor_control.controller.state_machine.Controller.track`."""
         with self._request_lock:
             self._require_watchdog()
@@ -202,13 +193,9 @@ class ControlLoop:
         """As `exoactor_control.controller.state_machine.Controller.reach_notes`."""
         return self.controller.reach_notes
 
-    def renew(self) -> None:
-        """Renew the motion: once renewed, it continues only as long as this is called repeatedly."""
-        self._renewed = time.monotonic()
-
     def _end_unrenewed(self) -> None:
-        """End a motion that is no longer renewed."""
-        renewed = self._renewed if self._memory is None else max(self._renewed, self._memory.motion_renewed)
+        """End a motion that was renewed (`WatchdogMemory.motion_renewed`), and no longer is."""
+        renewed = self._memory.motion_renewed
         if self.controller.state is not State.TRACK or not renewed:
             return
         if time.monotonic() - max(renewed, self._tracked) > RENEWAL_TIMEOUT:
@@ -218,7 +205,7 @@ class ControlLoop:
             threading.Thread(target=self.controller.end_motion, args=(reason,), name="end", daemon=True).start()
 
     def _require_watchdog(self) -> None:
-        if self._memory is not None and not self._memory.watched:
+        if not self._memory.watched:
             raise Missing("No watchdog guards the motors: the robot does not move until one runs again.")
 
     def _damp_now(self) -> None:
@@ -282,8 +269,6 @@ class ControlLoop:
     def _beat(self) -> str:
         """Tell the watchdog that the loop runs; returns why it damps the motors, one clause; empty: it does not."""
         memory = self._memory
-        if memory is None:
-            return ""
         memory.control_beat = time.monotonic()
         if not memory.tripped:
             return ""
@@ -291,12 +276,11 @@ class ControlLoop:
         return memory.reason.decode()
 
     def _write(self, command: MotorCommand, damping: bool) -> None:
-        trips = 0 if self._memory is None else self._memory.trips
+        trips = self._memory.trips  # before the command: a later one is not answered by it
         self.link.write(command)
         if damping:
             self._damping_sent.set()
-            if self._memory is not None:
-                self._memory.acknowledged = trips
+            self._memory.acknowledged = trips
 
     def _wait_for_robot(self) -> None:
         """Wait until the robot is heard, as `RobotLink.wait_for_state`; motors that are ours are damped meanwhile."""
@@ -435,8 +419,7 @@ class ControlLoop:
         self.controller.tracker.fit_hands(self._hands.heard)
         self._move_hands()
         if self.on_report is not None:
-            reported, self._reported = self._reported, len(self.samples)
-            self.on_report(self._report(state, tuple(self.samples[reported:])))
+            self.on_report(self._report(state))
 
     def _move_hands(self) -> None:
         closure = self.controller.hand_closure
@@ -445,13 +428,10 @@ class ControlLoop:
         if self.motors.ours and self._openness is not None:
             self._hands.follow(self._openness)
 
-    def report(self) -> Report:
-        """Report the present state."""
-        return self._report(self.link.read(), ())
-
-    def _report(self, state: RobotState | None, samples: tuple[Sample, ...]) -> Report:
+    def _report(self, state: RobotState | None) -> Report:
         self.reports += 1
         number = self.reports  # before anything else is read
+        reported, self._reported = self._reported, len(self.samples)
         policy, odometry = self.controller.policy, self.controller.tracker.odometry
         return Report(
             number=number,
@@ -471,7 +451,7 @@ class ControlLoop:
             ],
             hands=tuple(self._hands.states),
             stop_count=self._stop_count,
-            samples=samples,
+            samples=tuple(self.samples[reported:]),
         )
 
     def _send_damping(self) -> None:

@@ -52,7 +52,7 @@ _PRIORITY = 20  # of SCHED_FIFO: below the kernel's threads (50), above everythi
 _SWITCH_INTERVAL = 5e-5  # s, maximum time that the loop waits for another thread of its process
 
 
-def make_loop(settings: Settings, memory: WatchdogMemory | None = None) -> ControlLoop:
+def make_loop(settings: Settings, memory: WatchdogMemory) -> ControlLoop:
     """Return the loop, not yet started; ``memory`` is shared with a watchdog.
 
     Raises
@@ -207,7 +207,7 @@ class ControlProcess:
         return self._call("reach_notes")
 
     def renew(self) -> None:
-        """As `ControlLoop.renew`."""
+        """Renew the motion: once renewed, it continues only as long as this is called repeatedly."""
         self._memory.motion_renewed = time.monotonic()
 
     def release(self) -> None:

@@ -24,10 +24,10 @@ _ANSWER_TIMEOUT = 0.8  # s for the motion switcher's answer, which takes millise
 class MotorOwnership:
     """Takes the motors over from the robot's own controller, and returns them.
 
-    The watchdog, with which ``memory`` is shared (None: no watchdog), damps with ``blind_damping`` (29,) N m s/rad.
+    The watchdog, with which ``memory`` is shared, damps with ``blind_damping`` (29,) N m s/rad.
     """
 
-    def __init__(self, link: RobotLink, blind_damping: np.ndarray, memory: WatchdogMemory | None) -> None:
+    def __init__(self, link: RobotLink, blind_damping: np.ndarray, memory: WatchdogMemory) -> None:
         self._link, self._blind_damping, self._memory = link, blind_damping, memory
         self._switcher = MotionSwitcherClient()
         self._ours = False
@@ -44,12 +44,10 @@ class MotorOwnership:
     @ours.setter
     def ours(self, value: bool) -> None:
         memory = self._memory
-        if memory is not None:
-            if value and not self._ours:
-                memory.set_command(self._blind_damping, self._link.mode_machine)
-                memory.control_beat = time.monotonic()
-            memory.armed = value
-        self._ours = value
+        if value and not self._ours:
+            memory.set_command(self._blind_damping, self._link.mode_machine)
+            memory.control_beat = time.monotonic()
+        self._ours = memory.armed = value
 
     def taken_by_watchdog(self) -> None:
         """Note that the watchdog damps the motors: they are ours."""
@@ -58,7 +56,7 @@ class MotorOwnership:
     @property
     def intruded(self) -> bool:
         """Whether somebody other than our watchdog sends commands."""
-        by_watchdog = self._memory is not None and time.monotonic() - self._memory.sent_time <= 2.0 * _SILENCE_SECONDS
+        by_watchdog = time.monotonic() - self._memory.sent_time <= 2.0 * _SILENCE_SECONDS
         return self._link.silence < _SILENCE_SECONDS and not by_watchdog
 
     def mode(self) -> str | None:
@@ -81,8 +79,7 @@ class MotorOwnership:
                 raise RobotNotReady(f"The robot cannot be driven: {INTRUDER}.")
             time.sleep(0.01)
         self._own_mode = mode
-        if self._memory is not None:
-            self._memory.own_mode = mode.encode()
+        self._memory.own_mode = mode.encode()
         log.info("The motors are ours%s.", f"; '{mode}' had them, and gets them back" if mode else "")
         self.ours = True
 
@@ -90,8 +87,7 @@ class MotorOwnership:
         """Return the motors to the robot's own controller that had them."""
         mode, self._own_mode = self._own_mode, ""
         self.ours = False
-        if self._memory is not None:
-            self._memory.own_mode = b""
+        self._memory.own_mode = b""
         self._switcher.give_back(mode)
 
     def lose(self) -> None:
