@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
 
@@ -34,6 +35,14 @@ def sustained(values: np.ndarray, frames: int) -> np.ndarray:
     """Largest values that last for so many frames, of (T, ...); over all frames if there are fewer."""
     width = min(len(values), max(1, frames))
     return np.lib.stride_tricks.sliding_window_view(values, width, axis=0).min(axis=-1).max(axis=0)
+
+
+def smoothed_speed(points: np.ndarray, fps: float, seconds: float) -> np.ndarray:
+    """Speeds (T, ...) m/s of points (T, ..., D) m, smoothed over ``seconds`` (a standard deviation); one frame: 0."""
+    if len(points) < 2:
+        return np.zeros(points.shape[:-1])
+    smooth = gaussian_filter1d(points, seconds * fps, axis=0, mode="nearest")
+    return np.linalg.norm(np.gradient(smooth, axis=0), axis=-1) * fps
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

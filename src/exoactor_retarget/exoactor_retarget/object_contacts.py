@@ -12,7 +12,7 @@ from collections.abc import Sequence, Set
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from exoactor_core.arrays import true_runs, unit
+from exoactor_core.arrays import smoothed_speed, true_runs, unit
 from exoactor_core.body import with_hanging_arms
 from exoactor_core.contacts import SIDES, Contact
 from exoactor_core.interaction import Interaction
@@ -118,20 +118,18 @@ def _timed(
     if later:
         last = min(last, round(min(later) * fps))
     away = _distance(path, scene[contact.object])
-    smooth = gaussian_filter1d(path, 0.06 * fps, axis=0, mode="nearest")
-    speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps if end_of_motion else np.zeros(1)
+    speed = smoothed_speed(path, fps, 0.06)
     begin, end = (min(round(t * fps), last) for t in (contact.start, contact.end))
     around = slice(
         max(first, begin - round(_MAX_EARLY * fps)), min(begin + round(_MAX_LATE * fps), max(end, begin + 1)) + 1
     )
+    whole = slice(max(first, begin - round(_MAX_EARLY * fps)), min(last, end + round(_MAX_LATE * fps)) + 1)
     if contact.kind == "strike":
-        around = slice(max(first, begin - round(_MAX_EARLY * fps)), min(last, end + round(_MAX_LATE * fps)) + 1)
-        closing = np.where(away[around] < away[around].min() + _KICK_SWING, -np.gradient(away)[around], -np.inf)
-        start = stop = around.start + int(closing.argmax())
+        closing = np.where(away[whole] < away[whole].min() + _KICK_SWING, -np.gradient(away)[whole], -np.inf)
+        start = stop = whole.start + int(closing.argmax())
     elif contact.kind == "sit":
-        around = slice(max(first, begin - round(_MAX_EARLY * fps)), min(last, end + round(_MAX_LATE * fps)) + 1)
-        low = np.flatnonzero(path[around, 2] < path[around, 2].min() + _DISTANCE_TOLERANCE)
-        start, stop = around.start + int(low[0]), around.start + int(low[-1])
+        low = np.flatnonzero(path[whole, 2] < path[whole, 2].min() + _DISTANCE_TOLERANCE)
+        start, stop = whole.start + int(low[0]), whole.start + int(low[-1])
     else:
         near = away[around] < away[around].min() + _DISTANCE_TOLERANCE
         # in a bow, the hands are there before the body is down
@@ -187,16 +185,13 @@ def _unplanned_contacts(
     paths: dict[str, np.ndarray], objects: Sequence[SceneObject], fps: float
 ) -> tuple[Contact, ...]:
     found: list[Contact] = []
-    hips = gaussian_filter1d(paths["seat"][:, :2], 0.2 * fps, axis=0, mode="nearest")
-    walks = np.linalg.norm(np.gradient(hips, axis=0), axis=1) * fps if len(hips) > 1 else np.zeros(1)
+    walks = smoothed_speed(paths["seat"][:, :2], fps, 0.2)
     shortest = round(_MIN_CONTACT_SECONDS * fps)
     between = np.linalg.norm(paths["left_hand"] - paths["right_hand"], axis=1)
     for obj in objects:
         near = {}
         for body, path in paths.items():
-            away = _distance(path, obj)
-            smooth = gaussian_filter1d(path, 0.06 * fps, axis=0, mode="nearest")
-            speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps
+            away, speed = _distance(path, obj), smoothed_speed(path, fps, 0.06)
             near[body] = [
                 (a, b) for a, b in true_runs((away < _TOUCH_RANGE) & (speed < _HOLD_SPEED)) if b - a >= shortest
             ]

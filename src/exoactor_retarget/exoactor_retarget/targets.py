@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.arrays import smoothstep, true_runs, unit
+from exoactor_core.arrays import smoothed_speed, smoothstep, true_runs, unit
 from exoactor_core.contacts import SIDES
 from exoactor_core.rotations import shortest_turn, wrap
 from exoactor_retarget.contacts import bearing_contacts, foot_contacts, without_short
@@ -216,8 +216,7 @@ def _settled(contact: np.ndarray, pos: np.ndarray, yaw: np.ndarray, fps: float, 
             (yaw[a:b, None], _MAX_PIVOT, _MAX_PIVOT_SPEED),
         ):
             if b - a > 2 and np.linalg.norm(np.ptp(values, axis=0)) > most:
-                smooth = gaussian_filter1d(values, 0.06 * fps, axis=0, mode="nearest")
-                out[a:b] &= np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps < fast
+                out[a:b] &= smoothed_speed(values, fps, 0.06) < fast
     return without_short(out, max(1, round(shortest * fps))) & contact if (out != contact).any() else contact
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
-from exoactor_core.arrays import smoothstep
+from exoactor_core.arrays import smoothed_speed, smoothstep
 from exoactor_retarget.collision import Distances
 from exoactor_retarget.human import BEARING
 from exoactor_retarget.kinematics import Kinematics, Poses, cross, log
@@ -89,11 +89,7 @@ def support(targets: Targets, model: Model, balance: dict[str, Any], poses: Pose
         at = np.einsum("tkj,atj->atk", palms[..., :2], axes)
         share = targets.load / model.description.mass.sum()
         first, last = (edge - np.sum(share * (at - edge[..., None]), axis=2) for edge in (first, last))
-    if len(targets) > 1:
-        smooth = gaussian_filter1d(targets.pelvis_pos[:, :2], 0.2 * fps, axis=0, mode="nearest")
-        speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=1) * fps
-    else:
-        speed = np.zeros(1)
+    speed = smoothed_speed(targets.pelvis_pos[:, :2], fps, 0.2)
     still = np.clip(2.0 - speed / balance["slow"], 0.0, 1.0) * (feet > 0)
     # When a foot lands or leaves, the support jumps: leave these moments to the motion itself.
     change = np.r_[False, (targets.contact[1:] != targets.contact[:-1]).any(axis=1)]
