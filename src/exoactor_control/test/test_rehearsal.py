@@ -15,7 +15,7 @@ from exoactor_control.training.whole_body import whole_body
 from exoactor_core.errors import BadInput, Cancelled, Missing
 from exoactor_core.motion import CORRECTION_WIDTH, RobotMotion
 from exoactor_core.robot import STANDING, sole_points, standing_motion
-from exoactor_core.stages import Tracking, load_backend, no_progress
+from exoactor_core.stages import Tracking, load_backend
 
 NO_JUMP = {which: {"height": 0.0, "seconds": 0.0} for which in ("asked", "commanded", "done")}
 REPORT = {
@@ -145,7 +145,7 @@ def test_a_jump_that_is_too_high_is_lowered_and_judged_as_it_was_given():
 
 def test_a_jump_leaves_the_floor_with_its_take_off_corrected():
     motion = whole_body("jump", np.random.default_rng(7), 1.0)
-    plain = Rehearsal()._rehearse(motion, no_progress, _Conditions()).metrics
+    plain = Rehearsal()._rehearse(motion, _Conditions()).metrics
     assert plain["jump"]["asked"]["height"] > 0.12
     assert plain["jump"]["done"]["height"] == 0.0  # the tracker rises on its toes
     done = Rehearsal()(motion)
@@ -173,7 +173,7 @@ def test_jumps_that_the_robot_does_not_fail_at_are_left_whole(monkeypatch):
     for fell_whole, fell_lowered, whole in ((False, True, True), (True, True, False), (True, False, False)):
         monkeypatch.setattr(rehearsal, "_rehearse", lambda *_, fell=fell_lowered: tracking(fell))
         done = tracking(fell_whole)
-        assert (rehearsal._lowered([motion], done, no_progress, _Conditions()) is done) == whole
+        assert (rehearsal._lowered([motion], done, _Conditions()) is done) == whole
 
 
 def test_a_low_jump_is_better_than_none(monkeypatch):

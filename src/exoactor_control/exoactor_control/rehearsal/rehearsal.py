@@ -54,6 +54,7 @@ class _Conditions:
     disturbance: Disturbance = field(default_factory=Disturbance)
     start: np.ndarray | None = None
     interaction: Interaction | None = None
+    progress: Progress = no_progress
 
     @property
     def scene(self) -> Scene | None:
@@ -150,75 +151,73 @@ class Rehearsal(Tracker):
         RobotNotReady
             The robot cannot be made to stand up from ``start``.
         """
-        conditions = _Conditions(human, disturbance or Disturbance(), start, interaction)
+        conditions = _Conditions(human, disturbance or Disturbance(), start, interaction, progress)
         if interaction is not None:
             lifted = [c.object for c in interaction.checks if c.kind == "lifted"]
             reached = [c.object for c in interaction.checks if c.kind in ("touched", "opened")]
             check(interaction.scene, lifted, reached, self.options.area)
         given = motion
-        done = self._rehearse_alternatives(motion, progress, conditions)
+        done = self._rehearse_alternatives(motion, conditions)
         motion = done.corrected or motion
         if self.policy is not None and given.correction is None:
             variants = [motion] if motion is given else [motion, given]  # the best so far may not stay the best
             if _outcome(done).jumps < _JUMPS:
-                done = self._taken_off(given, done, progress, conditions)
+                done = self._taken_off(given, done, conditions)
             if not done.metrics["commanded"]["success"]:
-                done = self._lowered(variants, done, progress, conditions)
+                done = self._lowered(variants, done, conditions)
             if given.pace == 1.0 and not _outcome(done).near:
-                done = self._slowed(variants, done, progress, conditions)
+                done = self._slowed(variants, done, conditions)
         tries = 0 if _outcome(done).near else self.options.correction_tries
         if tries and self.policy is not None and correctable(self.policy):
-            done = max(done, self._correct(given, tries, progress, conditions), key=_outcome)
+            done = max(done, self._correct(given, tries, conditions), key=_outcome)
         if interaction is not None and done.metrics.get("task_success") and not done.metrics["refused"]:
-            found = self._vary(done.corrected or motion, progress, conditions)
+            found = self._vary(done.corrected or motion, conditions)
             done = replace(done, metrics=done.metrics | found)
         return done
 
-    def _rehearse_alternatives(self, motion: RobotMotion, progress: Progress, conditions: _Conditions) -> Tracking:
+    def _rehearse_alternatives(self, motion: RobotMotion, conditions: _Conditions) -> Tracking:
         """Rehearse a motion; if it fails, also with the alternative policy and an open outer loop; return the best."""
-        done = self._rehearse(motion, progress, conditions)
+        done = self._rehearse(motion, conditions)
         alternative = None if self.policy is None else self.policy.alternative
         may_change = motion.correction is None and not motion.alternative_policy  # a correction is valid for one policy
         if self.policy is not None and alternative is not None and may_change and not _outcome(done).keeps:
             note = f"The policy {alternative.name} tracks it, which does better than {self.policy.name}"
-            done = self._better(done, replace(motion, alternative_policy=True), note, progress, conditions)
+            done = self._better(done, replace(motion, alternative_policy=True), note, conditions)
         if self._may_open_loop and not done.metrics["success"] and not motion.open_loop:
             note = "The outer loop on heading and position is left open, which is better than closed"
             other = replace(done.corrected or motion, open_loop=True)
-            done = self._better(done, other, note, progress, conditions)
+            done = self._better(done, other, note, conditions)
         return done
 
-    def _better(
-        self, done: Tracking, other: RobotMotion, note: str, progress: Progress, conditions: _Conditions
-    ) -> Tracking:
+    def _better(self, done: Tracking, other: RobotMotion, note: str, conditions: _Conditions) -> Tracking:
         """Also rehearse another motion; return the better rehearsal."""
-        again = self._rehearse_corrected(other, progress, conditions)
+        again = self._rehearse_corrected(other, conditions)
         if _outcome(again) <= _outcome(done):
             return done
         again.metrics["notes"].append(f"{note}: {_failure(done)}")
         return again
 
-    def _rehearse_corrected(self, motion: RobotMotion, progress: Progress, conditions: _Conditions) -> Tracking:
+    def _rehearse_corrected(self, motion: RobotMotion, conditions: _Conditions) -> Tracking:
         """Rehearse a motion that may be carried out instead of the given one."""
-        return replace(self._rehearse(motion, progress, conditions), corrected=motion)
+        return replace(self._rehearse(motion, conditions), corrected=motion)
 
-    def _best_of(self, motions: Sequence[RobotMotion], progress: Progress, conditions: _Conditions) -> Tracking:
+    def _best_of(self, motions: Sequence[RobotMotion], conditions: _Conditions) -> Tracking:
         """Rehearse motions, up to the first that succeeds, of which one may be carried out; return the best."""
-        done = [self._rehearse_corrected(motions[0], progress, conditions)]
+        done = [self._rehearse_corrected(motions[0], conditions)]
         for motion in motions[1:]:
             if not _outcome(done[-1]).near:
-                done.append(self._rehearse_corrected(motion, progress, conditions))
+                done.append(self._rehearse_corrected(motion, conditions))
         return max(done, key=_outcome)
 
-    def _vary(self, motion: RobotMotion, progress: Progress, conditions: _Conditions) -> Metrics:
+    def _vary(self, motion: RobotMotion, conditions: _Conditions) -> Metrics:
         """Rehearse a successful motion with perturbed objects."""
         disturbance, count, reasons = conditions.disturbance, self.options.variations, []
         scene = disturbance.scene or conditions.scene
         assert scene is not None  # the task has succeeded with it
         for k in range(count):
             otherwise = replace(disturbance, scene=perturbed(scene, np.random.default_rng(k)))
-            share = sub_progress(progress, k / count, (k + 1) / count, f"variation {k + 1} of {count}: ")
-            metrics = self._rehearse(motion, share, replace(conditions, disturbance=otherwise)).metrics
+            share = sub_progress(conditions.progress, k / count, (k + 1) / count, f"variation {k + 1} of {count}: ")
+            metrics = self._rehearse(motion, replace(conditions, disturbance=otherwise, progress=share)).metrics
             if metrics["refused"]:
                 reasons.append(metrics["refused"][0])
         failed = len(reasons)
@@ -228,12 +227,12 @@ class Rehearsal(Tracker):
             "risk": risk if reasons and failed >= RISK * count else "",
         }
 
-    def _taken_off(self, motion: RobotMotion, done: Tracking, progress: Progress, conditions: _Conditions) -> Tracking:
+    def _taken_off(self, motion: RobotMotion, done: Tracking, conditions: _Conditions) -> Tracking:
         """Rehearse a motion in whose jumps the robot stays on the floor with corrected take-offs; return the best."""
         reference, share = prepare(motion), 1.0
         for step in _TAKE_OFF_STEPS:
             other = _with_correction(motion, take_off_correction(reference.motion, share), reference.begin)
-            again = self._rehearse_corrected(other, progress, conditions)
+            again = self._rehearse_corrected(other, conditions)
             if _outcome(again) > _outcome(done):
                 again.metrics["notes"].append(f"Its take-offs are commanded deeper and farther: {_failure(done)}")
                 done = again
@@ -242,9 +241,7 @@ class Rehearsal(Tracker):
             share += step if again.metrics["success"] else -step
         return done
 
-    def _lowered(
-        self, variants: Sequence[RobotMotion], done: Tracking, progress: Progress, conditions: _Conditions
-    ) -> Tracking:
+    def _lowered(self, variants: Sequence[RobotMotion], done: Tracking, conditions: _Conditions) -> Tracking:
         """Rehearse variants of a motion with their jumps lowered until one succeeds; ``done`` is the best without that.
 
         A motion at which the robot also fails without jumps is left without them (it falls from less high), unless it
@@ -255,14 +252,12 @@ class Rehearsal(Tracker):
             lower = [less for variant in variants if (less := _with_lower_jumps(variant, share)) is not variant]
             if not lower:
                 return done
-            done = self._best_of(lower, progress, conditions)
+            done = self._best_of(lower, conditions)
             if done.metrics["commanded"]["success"]:
                 break
         return max(done, whole, key=_outcome)
 
-    def _slowed(
-        self, variants: Sequence[RobotMotion], done: Tracking, progress: Progress, conditions: _Conditions
-    ) -> Tracking:
+    def _slowed(self, variants: Sequence[RobotMotion], done: Tracking, conditions: _Conditions) -> Tracking:
         """Rehearse variants of a motion ever more slowly until one succeeds; ``done`` is the best at full pace.
 
         Gravity does not slow down: jumps are removed from the slower motion. Returns the best rehearsal.
@@ -270,7 +265,7 @@ class Rehearsal(Tracker):
         full = done
         for pace in (pace for pace in _PACES if pace >= self.options.min_pace):
             slower = [_with_lower_jumps(replace(variant, pace=pace), 0.0) for variant in variants]
-            again = self._best_of(slower, progress, conditions)
+            again = self._best_of(slower, conditions)
             if _outcome(again) > _outcome(done):
                 note = f"It is carried out at {pace:.0%} of its speed; at full speed: {_failure(full)}"
                 again.metrics["notes"].append(note)
@@ -284,14 +279,14 @@ class Rehearsal(Tracker):
 
         Its ``corrected`` is the motion with the correction (`exoactor_control.rehearsal.reference_correction`).
         """
-        return self._correct(motion, tries, progress, _Conditions())
+        return self._correct(motion, tries, _Conditions(progress=progress))
 
-    def _correct(self, motion: RobotMotion, tries: int, progress: Progress, conditions: _Conditions) -> Tracking:
+    def _correct(self, motion: RobotMotion, tries: int, conditions: _Conditions) -> Tracking:
         best: Tracking | None = None
         for seed in range(tries):
-            share = sub_progress(progress, seed / tries, (seed + 1) / tries)
+            share = sub_progress(conditions.progress, seed / tries, (seed + 1) / tries)
             corrected = find_correction(motion, self.options.policy, self.options.policy_spec, seed, share)
-            done = self._rehearse(corrected, no_progress, conditions)
+            done = self._rehearse(corrected, replace(conditions, progress=no_progress))
             if best is None or _outcome(done) > _outcome(best):
                 best = replace(done, corrected=corrected)
             if all(_outcome(best)):
@@ -299,7 +294,7 @@ class Rehearsal(Tracker):
         assert best is not None
         return best
 
-    def _rehearse(self, motion: RobotMotion, progress: Progress, conditions: _Conditions) -> Tracking:
+    def _rehearse(self, motion: RobotMotion, conditions: _Conditions) -> Tracking:
         scene, start, disturbance = conditions.scene, conditions.start, conditions.disturbance
         reference = prepare(motion, conditions.human, scene)
         prepared = reference.motion
@@ -315,7 +310,7 @@ class Rehearsal(Tracker):
 
         self._stand_up(controller, robot, start is not None)
         shifted = [] if controller.status.fault else controller.track(reference)
-        recorder = _Recorder(controller, robot, prepared, disturbance.sensor(), progress)
+        recorder = _Recorder(controller, robot, prepared, disturbance.sensor(), conditions.progress)
         self._run(controller, robot, recorder)
         fault, policy, load = controller.status.fault, controller.tracker.policy, recorder.load
         rollout = robot.rollout()
