@@ -283,9 +283,8 @@ def _neutral_body() -> BodyModel:
     offsets = {name: _shape_offsets(points, name) for name in points}
     # SMPL-X's origin lies 0.35 m above the pelvis; so does ours, so that nobody relies on a pelvis at the origin.
     origin = np.array([0.0, points["pelvis"][1] + 0.35, 0.0])
-    # Each joint is the mean of six points around it, as SMPL-X's regressor computes joints from vertices. This only
-    # changes
-    # the last bit, but the figures of the benchmarks were made with it.
+    # Each joint is the mean of six points around it, as SMPL-X's regressor computes joints from vertices: without, the
+    # last bits of every motion would differ from those that the benchmarks' figures are of.
     around = 0.01 * np.concatenate([np.eye(3), -np.eye(3)])
     vertices = np.concatenate([points[name] + around for name in HUMAN_JOINT_NAMES]) - origin
     regressor = np.kron(np.eye(55), np.full((1, 6), 1 / 6))

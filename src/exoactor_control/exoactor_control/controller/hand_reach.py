@@ -265,8 +265,7 @@ class HandReach:
                 self._kinematics.update(_configuration(frame, sway, joint_pos))
                 self._watch(k, contact.carries(index) and not puts_down)
                 off = contact.carried(index) * self._off_level(contact.hand, point, rotation, heading)
-            level = self._level[k] + _LEVEL_GAIN / POLICY_RATE * off
-            self._level[k] = np.clip(level, -_MAX_LEVEL, _MAX_LEVEL)
+            self._level[k] = integrated(self._level[k], off, _LEVEL_GAIN, _MAX_LEVEL)
             rise, *tilt = np.clip(self._level[k] + _LEVEL_SHARE * off, -_MAX_LEVEL, _MAX_LEVEL)
             point[2] += rise
             rotation = pin.exp3(heading @ [*tilt, 0.0]) @ rotation
@@ -274,7 +273,7 @@ class HandReach:
             weight, droop = contact.weight(index), self._droop[contact.hand]
             target = (1.0 - weight) * frame.joint_pos[its] + weight * arm
             if index < contact.begin:
-                droop = np.clip(droop + _DROOP_GAIN / POLICY_RATE * (target - joint_pos[its]), -_MAX_DROOP, _MAX_DROOP)
+                droop = integrated(droop, target - joint_pos[its], _DROOP_GAIN, _MAX_DROOP)
                 self._droop[contact.hand] = droop
             joints[its] = target + weight * droop
         self._news.clear()
@@ -374,6 +373,13 @@ class HandReach:
             joints = np.clip(joints + np.clip(step, -_MAX_STEP, _MAX_STEP), low, high)
         self._arms[hand] = joints
         return joints
+
+
+def integrated(
+    integral: np.ndarray | float, error: np.ndarray | float, gain: float, limit: np.ndarray | float
+) -> np.ndarray:
+    """The limited integral of an error after one more frame; ``gain`` is in 1/s."""
+    return np.clip(integral + gain / POLICY_RATE * error, -limit, limit)
 
 
 def _configuration(frame: Frame, sway: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:

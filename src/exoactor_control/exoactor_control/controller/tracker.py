@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.foot_placement import FootPlacement
 from exoactor_control.controller.hand_forces import ArmFeedforward, HandForces, HandLoad, dex3_weights
-from exoactor_control.controller.hand_reach import HandReach
+from exoactor_control.controller.hand_reach import HandReach, integrated
 from exoactor_control.controller.odometry import Odometry
 from exoactor_control.controller.single_support import SingleSupportRegulator
 from exoactor_control.policy.policy import PD_KD, PD_KP, Policy
@@ -211,17 +211,10 @@ class TrajectoryTracker:
         if loads:
             target = target + self._arms.offsets(loads, self.kp)
         if self._additions.hand_reach is not None:
-            target = target + self._waist_correction(frame, state)
+            short = (frame.joint_pos - state.joint_pos)[_WAIST_PITCH]
+            self._waist_offset = float(integrated(self._waist_offset, short, _WAIST_GAIN, _MAX_WAIST_OFFSET))
+            target = target + self._waist_offset * np.eye(len(JOINT_NAMES))[_WAIST_PITCH]
         return _on_stops(target, frame.joint_pos, state.joint_pos, self.kp)
-
-    def _waist_correction(self, frame: Frame, state: RobotState) -> np.ndarray:
-        """(29,) rad to add to the joint targets so that the waist bends as in the motion."""
-        short = (frame.joint_pos - state.joint_pos)[_WAIST_PITCH]
-        offset = self._waist_offset + _WAIST_GAIN / POLICY_RATE * short
-        self._waist_offset = float(np.clip(offset, -_MAX_WAIST_OFFSET, _MAX_WAIST_OFFSET))
-        correction = np.zeros(len(JOINT_NAMES))
-        correction[_WAIST_PITCH] = self._waist_offset
-        return correction
 
     def fit_hands(self, fitted: Sequence[bool]) -> None:
         """Set which hands, left and right, are Dex3-1: their weight is compensated."""
