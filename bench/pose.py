@@ -39,9 +39,7 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -55,11 +53,12 @@ from unittest.mock import patch
 import cv2
 import numpy as np
 import typer
+from joint_errors import CAMERA_TO_WORLD, JOINTS, LANDMARKS, MACHINE, best_turn, ground_path, procrustes_error, say
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
 import exoactor_pose.estimator as stage
-from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
+from exoactor_core.body import BodyModel
 from exoactor_core.errors import ExoActorError
 from exoactor_core.motion import HUMAN_ARRAYS, HumanMotion
 from exoactor_core.stages import GenerateRequest, load_backend
@@ -117,11 +116,6 @@ TARGETS = {
 """Maxima; for contact_f1 the minimum."""
 HARD_TARGETS = TARGETS | {"pa_mpjpe_mm": 50, "mpjpe_mm": 75, "path_error": 0.08}
 EFFECTS = ("blur", "compression", "grain", "backlight", "pillar", "shake")
-
-_PAIRS = (("hip", 23), ("knee", 25), ("ankle", 27), ("shoulder", 11), ("elbow", 13), ("wrist", 15), ("foot", 31))
-NAMED = np.array([BODY_JOINT_NAMES.index(f"{s}_{j}") for j, _ in _PAIRS for s in ("left", "right")])
-LANDMARKS = np.array([k + i for _, k in _PAIRS for i in (0, 1)])
-CAMERA_TO_WORLD = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
 
 
 # --- the clips --------------------------------------------------------------------------------------------------------
@@ -316,30 +310,7 @@ def make_all(specs: list[Spec], folder: Path) -> list[Path]:
         return [job.result() for job in jobs]
 
 
-def say(text: str, end: str = "\n") -> None:
-    """Print progress to stderr."""
-    print(f"{text:<100}", end=end, file=sys.stderr, flush=True)
-
-
 # --- figures ----------------------------------------------------------------------------------------------------------
-
-
-def procrustes_error(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(T,) mean distance after the best similarity of each frame; (T, J, 3) each."""
-    a, b = found - found.mean(1, keepdims=True), truth - truth.mean(1, keepdims=True)
-    u, s, vt = np.linalg.svd(np.swapaxes(a, 1, 2) @ b)
-    sign = np.sign(np.linalg.det(u @ vt))
-    fix = np.stack([np.ones_like(sign), np.ones_like(sign), sign], axis=1)
-    rotation = (u * fix[:, None]) @ vt
-    scale = (s * fix).sum(1) / np.maximum((a**2).sum((1, 2)), 1e-12)
-    return np.linalg.norm(scale[:, None, None] * (a @ rotation) - b, axis=-1).mean(1)
-
-
-def best_turn(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """(3, 3) rotation about z that best aligns ``found`` to ``truth``, (T, J, 3) each, root-relative."""
-    x, y = found[..., 0], found[..., 1]
-    u, v = truth[..., 0], truth[..., 1]
-    return Rotation.from_euler("z", np.arctan2((x * v - y * u).sum(), (x * u + y * v).sum())).as_matrix()
 
 
 def pose_errors(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
@@ -356,11 +327,6 @@ def pose_errors(found: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 def jerk(joints: np.ndarray) -> float:
     """Mean third difference of positions (T, J, 3), m per frame^3."""
     return float(np.linalg.norm(np.diff(joints, n=3, axis=0), axis=-1).mean())
-
-
-def ground_path(root: np.ndarray, fps: float) -> float:
-    """Length of the pelvis' path on the ground, m, from samples 0.1 s apart (to exclude jitter)."""
-    return float(np.linalg.norm(np.diff(root[:: max(1, round(fps / 10)), :2], axis=0), axis=-1).sum())
 
 
 def path_errors(found: np.ndarray, truth: np.ndarray, turn: np.ndarray, fps: float) -> dict[str, float]:
@@ -475,8 +441,8 @@ def measure(
     figures |= foot_errors(motion, truth, body.foot_points(motion))
     if step == 1:
         figures |= turn_error(seen, note, frames)
-    named = with_middle(wanted[:, NAMED])
-    figures |= {f"{k}_14": v for k, v in pose_errors(with_middle(found[:, NAMED]), named).items()}
+    named = with_middle(wanted[:, JOINTS])
+    figures |= {f"{k}_14": v for k, v in pose_errors(with_middle(found[:, JOINTS]), named).items()}
     raw = (seen.world @ CAMERA_TO_WORLD.T)[start // step - seen.start :][:frames, LANDMARKS]
     figures |= {f"baseline_{k}": v for k, v in pose_errors(with_middle(raw), named).items()}
     figures |= {"found_share": estimate.metrics["found_share"], **watch.per_second(video.duration)}
@@ -605,7 +571,6 @@ def main(
     groups = {name: figures for name, figures in groups.items() if figures["clips"]}
     table(groups)
     costs = fit_cost(fit_given, watch) if long and fit_given else {}
-    machine = f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
     figures = {
         "figures": groups,
         "targets": TARGETS,
@@ -613,7 +578,7 @@ def main(
         "vault": vault(body, watch),
         "memory_gb": round(memory, 2),
     }
-    print(json.dumps(figures | {"clips": results, "machine": machine}, indent=2))
+    print(json.dumps(figures | {"clips": results, "machine": MACHINE}, indent=2))
 
 
 if __name__ == "__main__":

@@ -26,8 +26,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import sys
 import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -37,10 +35,11 @@ from typing import Annotated, Any
 import cv2
 import numpy as np
 import typer
+from joint_errors import CAMERA_TO_WORLD, JOINTS, LANDMARKS, MACHINE, best_turn, ground_path, procrustes_error, say
 from scipy.ndimage import median_filter
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
+from exoactor_core.body import BodyModel
 from exoactor_core.errors import ExoActorError
 from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import Estimate, load_backend
@@ -62,16 +61,6 @@ EYES_TO_HEEL = 0.92
 """Height of the ears above the heels as a share of stature (Drillis and Contini, 1966: the eyes at 0.936)."""
 ROBUST_PX = 40.0
 """Reprojection error beyond which the weight of a view in the triangulation decreases."""
-
-_PAIRS = (("hip", 23), ("knee", 25), ("ankle", 27), ("shoulder", 11), ("elbow", 13), ("wrist", 15))
-JOINTS = np.array([BODY_JOINT_NAMES.index(f"{s}_{j}") for j, _ in _PAIRS for s in ("left", "right")])
-LANDMARKS = np.array([k + i for _, k in _PAIRS for i in (0, 1)])
-CAMERA_TO_WORLD = np.array([[0.0, 0, 1], [-1, 0, 0], [0, -1, 0]])
-
-
-def say(text: str) -> None:
-    """Print progress to stderr."""
-    print(text, file=sys.stderr, flush=True)
 
 
 # --- the truth ----------------------------------------------------------------------------------------------------
@@ -155,30 +144,13 @@ def triangulate(cameras: list[CalibratedCamera], pixels: np.ndarray) -> tuple[np
 # --- figures ------------------------------------------------------------------------------------------------------
 
 
-def best_rotation(found: np.ndarray, truth: np.ndarray, about_z: bool = False) -> np.ndarray:
-    """(3, 3) rotation that best aligns ``found`` to ``truth``, (..., 3) each, about z only or any axis."""
-    a, b = found.reshape(-1, 3), truth.reshape(-1, 3)
-    if about_z:
-        cross, dot = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0], a[:, 0] * b[:, 0] + a[:, 1] * b[:, 1]
-        return Rotation.from_euler("z", np.arctan2(cross.sum(), dot.sum())).as_matrix()
-    return Rotation.align_vectors(b, a)[0].as_matrix()
-
-
-def procrustes_error(found: np.ndarray, truth: np.ndarray) -> float:
-    """Mean distance after the best similarity of each frame; (T, J, 3) each."""
-    errors = []
-    for a, b in zip(found - found.mean(1, keepdims=True), truth - truth.mean(1, keepdims=True), strict=True):
-        turned = a @ best_rotation(a, b).T
-        errors.append(np.linalg.norm((turned * b).sum() / (turned**2).sum() * turned - b, axis=-1).mean())
-    return float(np.mean(errors))
-
-
 def errors(found: np.ndarray, truth: np.ndarray, fps: float | None = None) -> dict[str, float]:
     """Errors of joints (T, 12, 3) m, hips first, in z-up worlds of any heading; errors of the path only with fps."""
     a, b = found - found[:, :2].mean(1, keepdims=True), truth - truth[:, :2].mean(1, keepdims=True)
-    turn, whole = best_rotation(a, b, about_z=True), best_rotation(a, b)
+    turn = best_turn(a, b)
+    whole = Rotation.align_vectors(b.reshape(-1, 3), a.reshape(-1, 3))[0].as_matrix()
     figures = {
-        "pa_mpjpe_mm": 1000 * procrustes_error(found, truth),
+        "pa_mpjpe_mm": 1000 * float(procrustes_error(found, truth).mean()),
         "mpjpe_mm": 1000 * float(np.linalg.norm(a @ turn.T - b, axis=-1).mean()),
         "gravity_deg": float(np.degrees(np.arccos(np.clip(whole[2, 2], -1, 1)))),
     }
@@ -187,14 +159,9 @@ def errors(found: np.ndarray, truth: np.ndarray, fps: float | None = None) -> di
         away = (hips - hips[0]) @ turn.T - (wanted - wanted[0])
         figures |= {
             "path_error_m": float(np.linalg.norm(away[:, :2], axis=-1).mean()),
-            "walked_m": path_length(wanted, fps),
+            "walked_m": ground_path(wanted, fps),
         }
     return figures
-
-
-def path_length(root: np.ndarray, fps: float) -> float:
-    """Length of a path on the ground, m, from samples 0.1 s apart (to exclude jitter)."""
-    return float(np.linalg.norm(np.diff(root[:: max(1, round(fps / 10)), :2], axis=0), axis=-1).sum())
 
 
 # --- the videos ---------------------------------------------------------------------------------------------------
@@ -237,16 +204,17 @@ def four_cameras(results: dict[str, Result], body: BodyModel) -> dict[str, Any]:
     names = [name for name in results if name.startswith("cam")]
     cameras = calibration(DATA / "p2s_single_calibration.qca.txt")
     best = 2 if (modules_folder() / "pose_landmark" / "pose_landmark_heavy.tflite").is_file() else 1
-    seen = {name: mediapipe_landmarks(results[name].video, best)[0][:, LANDMARKS] for name in names}
+    seen = {name: mediapipe_landmarks(results[name].video, best)[0][:, LANDMARKS[:12]] for name in names}
     truth, error = triangulate(cameras, np.nan_to_num(np.stack(list(seen.values()))))
     truth = median_filter(truth, size=(5, 1, 1), mode="nearest")
     figures: dict[str, Any] = {}
     for name in names:
-        result, world = results[name], mediapipe_landmarks(results[name].video, 1)[1][:, LANDMARKS] @ CAMERA_TO_WORLD.T
+        result = results[name]
+        world = mediapipe_landmarks(result.video, 1)[1][:, LANDMARKS[:12]] @ CAMERA_TO_WORLD.T
         baseline = errors(np.nan_to_num(world), truth)
         figures[name] = {f"baseline_{k}": v for k, v in baseline.items()}
         if result.estimate:
-            joints = body.joints(result.estimate.motion)[:, JOINTS]
+            joints = body.joints(result.estimate.motion)[:, JOINTS[:12]]
             figures[name] |= errors(joints, truth[result.frames()], result.estimate.motion.fps)
     rows = list(figures.values())
     keys = dict.fromkeys(k for row in rows for k in row)
@@ -287,7 +255,7 @@ def vault(result: Result, body: BodyModel) -> dict[str, Any]:
     """Length of the path."""
     if not result.estimate:
         return {"refused": result.summary["reason"]}
-    found = path_length(body.joints(result.estimate.motion)[:, 0], result.estimate.motion.fps)
+    found = ground_path(body.joints(result.estimate.motion)[:, 0], result.estimate.motion.fps)
     return {"about_m": VAULT_M, "found_m": found, "error": found / VAULT_M - 1}
 
 
@@ -350,7 +318,7 @@ def main(
             "fell_share": sum(t["fell"] for t in tracked.values()) / count,
             **tracked,
         }
-    figures["machine"] = f"{platform.machine()}, {os.cpu_count()} CPUs, Python {platform.python_version()}"
+    figures["machine"] = MACHINE
     print(json.dumps(rounded(figures), indent=2))
 
 
