@@ -83,7 +83,7 @@ class Plan(Draft):
     planner: str = ""
     """What made the plan."""
     note: str | None = None
-    """How words of the instruction were read that are misspelt."""
+    """How the instruction was read where it is misspelt or could mean something else."""
 
     @property
     def seconds(self) -> float:

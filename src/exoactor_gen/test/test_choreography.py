@@ -20,7 +20,7 @@ TASKS = [
     "dance", "salute",
     "high five with your left hand", "cross your arms", "put your hands on your hips", "put both hands on your head",
     "shrug", "cheer", "flap your arms", "knock", "shake your head", "punch three times", "punch with both hands",
-    "look left, then up", "nod", "push", "pick up the box",
+    "look left, then up", "nod", "push", "pick up the box", "do two jumping jacks", "bend your knees slightly",
     "turn left 90 degrees, then walk one metre, then wave with your left hand and squat",
 ]  # fmt: skip
 SHAPES = [np.zeros(10), np.array([1.0, 0.5, -0.5, 0.3, 0.5, 0.5, 1.0, 0, 0, 0])]
@@ -175,6 +175,32 @@ def test_counts(body):
     pelvis = body.joints(choreograph(parse("squat three times"), np.zeros(10), body))[:, 0, 2]
     low = pelvis < 0.8
     assert np.sum(low[1:] & ~low[:-1]) == 3
+
+
+def test_a_jumping_jack_steps_out_to_each_side_with_the_arms_up(body):
+    joints = body.joints(choreograph(parse("do two jumping jacks"), SHAPES[0], body))
+    ankles, wrists, shoulders = joints[:, [7, 8]], joints[:, [20, 21]], joints[:, [16, 17]]
+    for k, sign in ((0, 1.0), (1, -1.0)):
+        out = sign * (ankles[:, k, 1] - ankles[0, k, 1])
+        assert out.max() == pytest.approx(0.24, abs=0.05)
+        assert abs(out[-1]) < 0.02
+        assert (wrists[:, k, 2] - shoulders[:, k, 2])[out > 0.2].max() > 0.15
+    together = np.ptp(ankles[..., 1], axis=1) < 0.25
+    assert (wrists[..., 2] - shoulders[..., 2])[together].min() < -0.3
+
+
+@pytest.mark.parametrize(
+    "task", ["raise your right arm to shoulder height", "raise your right arm to the side 90 degrees"]
+)
+def test_an_arm_is_raised_as_high_as_is_said(body, task):
+    joints = body.joints(choreograph(parse(task), SHAPES[0], body))
+    assert (joints[:, 21, 2] - joints[:, 17, 2]).max() == pytest.approx(0.0, abs=0.06)
+
+
+def test_a_squat_goes_as_deep_as_is_said(body):
+    for task, depth in (("squat 12 cm", 0.12), ("squat", 0.34)):
+        pelvis = body.joints(choreograph(parse(task), SHAPES[0], body))[:, 0, 2]
+        assert pelvis[0] - pelvis.min() == pytest.approx(depth, abs=0.03)
 
 
 def test_walking_speed_and_steps(body):

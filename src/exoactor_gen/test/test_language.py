@@ -162,7 +162,8 @@ def test_understood(text, actions):
         ("put the box behind the table", "'behind'"),
         (
             "throwing nothing, punch three times",
-            "'throwing' (a hand lets go only of what stands: say 'put the ball on the floor'), 'nothing'",
+            "'throwing' (a hand lets go only of what stands: say 'put the ball into the basket' or 'kick the ball'), "
+            "'nothing'",
         ),
         ("walk 2", "no unit"),
         ("walk 100 metres", "out of range"),

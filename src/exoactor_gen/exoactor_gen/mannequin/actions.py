@@ -17,19 +17,21 @@ _SAY = {
     "wave": "raises {hand} and waves{much}",
     "raise": "raises {arm}{way}{much}",
     "lower": "lowers {arm}",
-    "reach": "reaches{way} with {hand}{object}{at}",
-    "point": "points{way} with {arm}{object}{at}",
-    "squat": "squats down and stands up again{much}",
+    "reach": "reaches{way} with {hand}{object}{at}{much}",
+    "point": "points{way} with {arm}{object}{at}{much}",
+    "squat": "squats down{depth} and stands up again{much}",
+    "jumping jack": "does jumping jacks without jumping, one foot after the other stepping out to the side and back "
+    "while both arms go up and down{much}",
     "jump": "jumps up from both feet and lands where it stood{much}",
     "bow": "bows from the hips{much} and straightens up again",
     "lean": "leans{way}{much} and straightens up again",
-    "sit": "sits down{object}, stays seated{stay}{during} and stands up again",
+    "sit": "sits down{object}, stays seated{stay}{during} and stands up again{much}",
     "hop": "hops on {foot} alone{much}",
     "kick": "kicks{way} with {foot}{object}{much}",
     "clap": "claps both hands in front of the chest{much}",
     "clap up": "claps both hands above the head{much}",
     "punch": "punches forward with {fist}{object}{much}",
-    "look": "turns the head to look{way}{object}{at}",
+    "look": "turns the head to look{way}{object}{at}{much}",
     "nod": "nods{much}",
     "march": "walks in place, lifting the feet{much}",
     "dance": "dances in place{much}",
@@ -51,7 +53,7 @@ _SAY = {
     "open": "{opens}{object} open with {hand}",
     "close": "pushes{object} shut with {hand}",
     "hold": "holds{object}{at} with {hand}",
-    "pick up": "bends down, picks up{object}{at} with {hand} and straightens up",
+    "pick up": "bends down, picks up{object}{at} with {hand} and straightens up{much}",
     "stand": "stands still",
     "touch": "lays {hand} on{object}{much}",
     "place": "puts{object} down{at}{upright} and lets go of it",
@@ -138,6 +140,7 @@ def describe(movement: Movement) -> str:
         much = ["in a full circle"] if movement.angle else much
     elif kind == "walk" and way == "around":
         way, much = None, [f"in a full circle to the {movement.side or 'left'}"]
+    depth = f" by {much.pop(0)}" if kind == "squat" and movement.distance else ""
     stay = f" for {movement.seconds:g} seconds" if movement.seconds else ""
     gestures = ", then ".join(map(describe, gestures_of(movement)))
     during, gestures = (f", {gestures},", "") if kind == "sit" and gestures else ("", gestures)
@@ -148,6 +151,7 @@ def describe(movement: Movement) -> str:
         object=obj,
         at=at,
         stay=stay,
+        depth=depth,
         during=during,
         side=side,
         upright=" upright" if kind == "place" and movement.direction == "up" else "",

@@ -23,7 +23,7 @@ from exoactor_core.validation import validated
 from exoactor_gen.mannequin.actions import action_of, movements_of
 from exoactor_gen.mannequin.gestures import GESTURES
 from exoactor_gen.mannequin.handling import hands_for
-from exoactor_gen.mannequin.language import gestures_of, misspelt, parse
+from exoactor_gen.mannequin.language import Reading, gestures_of, read
 from exoactor_gen.mannequin.movement import ARM_GESTURES, HANDLED, KINDS, MOVES_FEET, START, Movement
 from exoactor_gen.mannequin.object_movements import handle, sit
 from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
@@ -49,17 +49,17 @@ def plan_of(instruction: str) -> Plan:
     Raises
     ------
     BadInput
-        As `exoactor_gen.mannequin.language.parse`, or the actions are impossible with their objects.
+        As `exoactor_gen.mannequin.language.read`, or the actions are impossible with their objects.
     """
     return Choreography.of_instruction(instruction).plan
 
 
-def movements_in(instruction: str, plan: Plan | None = None, scene: Scene | None = None) -> tuple[Movement, ...]:
-    """Movements of a plan, or of an instruction without a plan; raises `BadInput` as `parse` and `movements_of`."""
+def reading_of(instruction: str, plan: Plan | None = None, scene: Scene | None = None) -> Reading:
+    """How a plan is read, or an instruction without a plan; raises `BadInput` as `read` and `movements_of`."""
     if plan is None:
-        return parse(instruction, scene)
+        return read(instruction, scene)
     movements = movements_of(plan)
-    return movements if scene is None else found_in(scene, movements)
+    return Reading(movements if scene is None else found_in(scene, movements))
 
 
 class Choreography:
@@ -77,6 +77,8 @@ class Choreography:
         The plan of the movements: its times determine stays and paces. None: the mannequin's own times.
     instruction
         Instruction to record in the plan.
+    notes
+        How the instruction was read, to record in the plan.
 
     Raises
     ------
@@ -91,6 +93,7 @@ class Choreography:
         scene: Scene | None = None,
         plan: Plan | None = None,
         instruction: str = "",
+        notes: Sequence[str] = (),
     ) -> None:
         taken = frozenset(m.name for m in movements if m.kind in HANDLED and m.object and m.at != "floor")
         self.score = Score(size=size, taken=taken, imagines=scene is None)
@@ -105,12 +108,13 @@ class Choreography:
         for k, movement in enumerate(movements):
             self.score.stay_up = _staying_up(movements[k:])
             self.add(_timed(self.score, movement, plan.actions[k].seconds) if plan and timed else movement)
-        self._plan, self._instruction, self._given = plan, instruction, scene
+        self._plan, self._instruction, self._notes = plan, instruction, notes
 
     @classmethod
     def of_instruction(cls, instruction: str, size: float = 1.0, scene: Scene | None = None) -> Choreography:
         """Parse and choreograph an instruction; raises `BadInput` as `plan_of`."""
-        return cls(movements_in(instruction, None, scene), size, scene, instruction=instruction)
+        reading = read(instruction, scene)
+        return cls(reading.movements, size, scene, instruction=instruction, notes=reading.notes)
 
     @cached_property
     def plan(self) -> Plan:
@@ -120,8 +124,8 @@ class Choreography:
         done = zip(self.movements, self.seconds, self._shown, strict=True)
         actions = [action_of(*each).model_dump() for each in done]
         data = {"instruction": self._instruction, "planner": "rules", "actions": actions}
-        if slips := misspelt(self._instruction, self._given):
-            data["note"] = "; ".join(f"'{word}' was read as '{spelt}'" for word, spelt in slips.items())
+        if self._notes:
+            data["note"] = "; ".join(self._notes)
         return validated(Plan, data, "The instruction")
 
     @property

@@ -24,6 +24,7 @@ from exoactor_gen.mannequin.references import References
 from exoactor_gen.mannequin.vocabulary import (
     AT_AFTER,
     DIRECTION,
+    LEVEL_ANGLE,
     OBJECT_AFTER,
     ON,
     PACE,
@@ -41,6 +42,7 @@ _ADDED: dict[tuple[str, str], tuple[str, Any]] = {
     ("away", "push"): ("direction", "forward"),
     ("away", "kick"): ("direction", "forward"),
     ("deep", "bow"): ("angle", DEEP_BOW),
+    ("fully", "bow"): ("angle", DEEP_BOW),
     ("circle", "turn"): ("angle", 360.0),
     **{("there above", kind): ("direction", "up") for kind in ("look", "point", "reach")},
     **{("there below", kind): ("direction", "down") for kind in ("look", "point", "reach")},
@@ -50,6 +52,8 @@ _SAID_ANYWAY = frozenset(
     (*(("again", kind) for kind in ("rise", "place", "close")), ("air", "kick"), ("air", "punch"),
      ("in place", "march"), ("in place", "turn"), ("in place", "jump"), ("in place", "stand"),
      ("broom", "sweep"), ("out", "reach"), ("moment", "stand"), ("there", "stand"),
+     *(("slight", kind) for kind in ("nod", "wave", "dance")), ("deep", "squat"), ("fully", "jump"),
+     *(("fully", kind) for kind in ("raise", "reach", "squat", "sit", "rise", "close", "lower", "stand")),
      *((sort, kind) for sort in ("everyone", "manner") for kind in _TO_PEOPLE), ("manner", "place"), ("manner", "sit"),
      ("manner", "knock"),
      ("together", "clap"), ("in place", "hop"), *(("upright", kind) for kind in ("pick up", "hold", "carry")),
@@ -69,7 +73,7 @@ def filled(refs: References, movement: Movement, details: list[Phrase], verb: Ph
     if movement.kind == "walk" and any(p.said.get("preposition") in _PAST for p in details):  # 'back under it'
         details = [p for p in details if p.text != "back"]
     clockwise = any(p.said.get("way", "").endswith("clockwise") for p in details)
-    for phrase in sorted(details, key=lambda p: p.sort == "slight"):
+    for phrase in sorted(details, key=lambda p: p.sort in ("slight", "out")):
         movement = _detail(refs, movement, phrase, verb, amounts)
     rounds = movement.count and not movement.angle and movement.direction in (None, "around")
     if movement.kind == "turn" and rounds and movement.object is None:  # 'rotate in place once'
@@ -104,35 +108,56 @@ def _detail(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, 
         return with_detail(movement, "gap", left, phrase)
     if (sort, kind) in _ADDED:
         return with_detail(movement, *_ADDED[sort, kind], phrase)
-    if sort == "slight" and kind in SLIGHT_AMOUNT and not (movement.distance or movement.angle or movement.count):
-        return replace(movement, **SLIGHT_AMOUNT[kind])
+    read = _degree(movement, phrase, verb) or _place(refs, movement, phrase, verb)
+    if read is None and not _says_no_more(refs, kind, phrase):
+        raise unfit(verb.text, phrase)
+    return read or movement
+
+
+def _degree(movement: Movement, phrase: Phrase, verb: Phrase) -> Movement | None:
+    """The movement with how far, how high, or on which leg it is done; None: the phrase says no such thing."""
+    kind, sort = movement.kind, phrase.sort
+    if sort == "slight" and kind in SLIGHT_AMOUNT:
+        apart = ("distance", "angle", *(("count",) if kind in MOVES_FEET else ()))
+        return None if any(getattr(movement, name) for name in apart) else replace(movement, **SLIGHT_AMOUNT[kind])
+    if sort == "level" and kind == "raise":
+        up = None if movement.direction == "up" else movement.direction
+        return with_detail(replace(movement, direction=up), "angle", LEVEL_ANGLE[phrase.said["level"]], phrase)
+    if sort == "level" and kind in ("pick up", "hold", "carry"):
+        if phrase.said["level"] not in ("hip", "waist"):
+            raise BadInput(f"What hands hold stays at waist height, not '{phrase.text}': leave that out.")
+        return movement
+    if sort == "fully" and kind == "turn" and movement.direction == "around":
+        return movement
+    if sort == "above" and "up" in KINDS[kind].directions and kind not in _CARRIED_LOW:
+        return with_detail(movement, "direction", "up", phrase)
     if sort == "over shoulder" and kind == "look":
         if "way" not in phrase.said:
             raise BadInput(f"'{verb.text} {phrase.text}' needs a side: say 'over your left shoulder'.")
         return with_detail(replace(movement, angle=75.0), "direction", phrase.said["way"], phrase)
-    if sort in ("out", "again") and kind == "pick up":  # 'put it in the basket, then take it out again'
-        put = [a for a in refs.movements if a.kind == "place" and a.at and movement.object in (a.object, a.at)]
-        if put and refs.contains(put[-1].at or ""):
-            return replace(movement, object=put[-1].object, at=put[-1].at)
+    if sort == "behind you" and kind == "look":
+        raise BadInput(f"A head does not turn that far for '{phrase.text}': say 'look over your left shoulder'.")
     if sort == "out" and kind == "raise":
         return replace(movement, direction=movement.direction or "side")
-    if sort == "everyone" and kind in ("carry", "pick up"):
-        raise BadInput(
-            f"Nobody is in the room for '{verb.text} {phrase.text}': say 'hand me the bottle', and it is held out, "
-            "or how far it is carried."
-        )
-    if sort == "everyone" and kind == "walk":
-        raise BadInput(
-            f"Nobody is in the room for '{verb.text} {phrase.text}': say how far, for example 'walk one metre'."
-        )
-    if sort == "above" and "up" in KINDS[kind].directions and kind not in _CARRIED_LOW:
-        return with_detail(movement, "direction", "up", phrase)
     if sort == "circle" and kind == "walk":
         return replace(with_detail(movement, "direction", "around", phrase), angle=360.0)
     if sort == "on one leg" and kind == "hop":
         return with_detail(movement, "side", phrase.said.get("side", "right"), phrase)
     if sort == "on one leg" and kind == "lift knee":
         return with_detail(movement, "side", "left" if phrase.said.get("side") == "right" else "right", phrase)
+    return None
+
+
+def _place(refs: References, movement: Movement, phrase: Phrase, verb: Phrase) -> Movement | None:
+    """The movement with where it is done, which other phrases than objects say; None: the phrase says no such thing."""
+    kind, sort = movement.kind, phrase.sort
+    if sort in ("out", "again") and kind == "pick up":
+        return _taken_out(refs, movement, phrase)
+    if sort == "everyone" and kind in ("carry", "pick up", "walk"):
+        instead = "say how far, for example 'walk one metre'."
+        if kind != "walk":
+            instead = "say 'hand me the bottle', and it is held out, or how far it is carried."
+        raise BadInput(f"Nobody is in the room for '{verb.text} {phrase.text}': {instead}")
     if sort == START and kind == "walk" and movement.object is None:
         return replace(movement, object=START)
     if sort == "behind you" and kind == "sit" and movement.object:
@@ -146,7 +171,28 @@ def _detail(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, 
         return movement if movement.direction in BESIDE else replace(movement, direction="up")
     if sort == "there" and kind == "place" and refs.there():
         return with_detail(movement, "at", refs.there(), phrase)
-    if (
+    return None
+
+
+def _taken_out(refs: References, movement: Movement, phrase: Phrase) -> Movement | None:
+    """Taking something out of what it is in: where it was put, where it stands, or the drawer that was opened."""
+    put = [a for a in refs.movements if a.kind == "place" and a.at and movement.object in (a.object, a.at)]
+    if put and refs.contains(put[-1].at or ""):  # 'put it in the basket, then take it out again'
+        return replace(movement, object=put[-1].object, at=put[-1].at)
+    if phrase.sort != "out" or not movement.object:
+        return None
+    drawn = next((m.object for m in refs.movements[-1:] if m.kind == "open"), None)
+    inside = (refs.stands_on(movement.object) if refs.scene else None) or drawn
+    if not (inside and inside != "floor" and refs.like(inside).get("contains")):
+        name = movement.object.replace("_", " ")
+        raise BadInput(f"It is not said what the {name} is in: say 'take the {name} out of the basket'.")
+    return with_detail(movement, "at", inside, phrase)
+
+
+def _says_no_more(refs: References, kind: str, phrase: Phrase) -> bool:
+    """Whether a phrase says of a movement only what is so anyway."""
+    sort = phrase.sort
+    return (
         (sort, kind) in _SAID_ANYWAY
         or (sort == "with it" and kind in MOVES_FEET and any(a.kind in HANDLED for a in refs.movements))
         or (sort == "moment" and "seconds" in KINDS[kind].takes)
@@ -154,9 +200,7 @@ def _detail(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, 
         or (sort == "again" and any(a.kind == kind or {a.kind, kind} <= {*HANDLED} for a in refs.movements))
         or (sort == "own body" and kind == f"hands on {'head' if phrase.said['body'] == 'head' else 'hips'}")
         or (sort == "answer" and (kind, phrase.said["answer"]) in (("nod", "yes"), ("shake head", "no")))
-    ):
-        return movement
-    raise unfit(verb.text, phrase)
+    )
 
 
 def _pair(refs: References, phrase: Phrase) -> tuple[str, str]:
@@ -177,6 +221,8 @@ def _pair(refs: References, phrase: Phrase) -> tuple[str, str]:
 
 def _direction(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, amounts: bool) -> Movement:
     word = phrase.said.get("way") or phrase.said.get("aside") or "forward"
+    if movement.kind in ("rise", "stand") and "straight" in phrase.said:
+        return movement
     if word == "back" and movement.kind == "walk" and phrase.text == "back" and refs.movements:
         turned = refs.movements[-1].kind == "turn" and (
             refs.movements[-1].direction == "around" or refs.movements[-1].angle == 180.0
@@ -211,36 +257,9 @@ def _direction(refs: References, movement: Movement, phrase: Phrase, verb: Phras
 
 def object_of(refs: References, movement: Movement, phrase: Phrase, verb: Phrase) -> Movement:
     """Read an object by the word before it: what is moved or touched, or what that stands on or is brought to."""
+    movement, before = _before(movement, phrase, verb)
+    name = _named(refs, movement, phrase, verb, before)
     kind, said = movement.kind, phrase.said
-    beside = said.get("beside") or ("side" if "next" in said else "")
-    if beside and kind == "place" and "side of" in phrase.text:  # on it, or beside it
-        raise unfit(verb.text, phrase)
-    if beside and kind == "place":
-        movement, before = with_detail(movement, "direction", beside, phrase), "on"
-    elif "front" in said:
-        before = "to" if kind == "walk" else "in front of"
-    elif beside and kind == "walk":
-        movement, before = movement if "next" in said else with_detail(movement, "side", beside, phrase), "to"
-    else:
-        before = "beside" if beside else said.get("to") or phrase.said.get("preposition") or "-"
-    if "behind" in said and kind != "walk":
-        raise BadInput(
-            f"The mannequin does not understand 'behind' with '{verb.text}': say 'to the left of' or 'to the right of'."
-        )
-    if "one" in said or "another" in said:  # 'the blue one', 'the other one'
-        if not (like := movement.object or (refs.alike(said.get("one", "")) if before == "-" else refs.it(movement))):
-            raise BadInput(f"It is not clear what '{phrase.text}' is: name the object.")
-        which = "size" if said.get("one") in SIZE else "color"
-        meant = {which: said["one"]} if "one" in said else {"other": said["another"]}
-        said = {**said, **meant, "object": category_of(like)}
-    name = refs.one_of(said["any"]) if "any" in said else said.get("object", "")
-    name = refs.called(name, said, movement) or refs.it(movement)
-    if not name:
-        raise BadInput(f"It is not clear what 'it' is in '{verb.text} {phrase.text}': name the object.")
-    if kind == "place" and before == "at" and category_of(name) != "table":  # 'at the table' is on it
-        movement, before = with_detail(movement, "direction", "side", phrase), "on"
-    if kind == "place" and before in ("in", "into", "inside") and not refs.contains(name):
-        raise BadInput(f"Nothing can be put into the {name.replace('_', ' ')}: say 'on', or name a basket.")
     if kind == "sweep" and name == "floor" and before == "-" and movement.object is None:
         return movement
     if kind == "touch" and name == "floor" and movement.object is None:
@@ -252,22 +271,13 @@ def object_of(refs: References, movement: Movement, phrase: Phrase, verb: Phrase
     if kind == "rise":
         _rise_from(refs, name, before, phrase, verb)
         return movement
-    if kind in ("walk", "step") and movement.direction == "backward" and before == "from":
+    if kind == "walk" and movement.direction == "backward" and before == "from":
         last = refs.movements[-1] if refs.movements else movement
         if name not in (last.object, last.at):
             raise BadInput(f"The person is not at the {name} yet: say 'walk to the {name}' before '{phrase.text}'.")
         return movement
-    if kind == "walk" and ("behind" in said or before in ("around", "round", "past")):
-        movement = replace(with_detail(movement, "direction", "around", phrase), object=None, at=movement.object)
-        before = "to"
-    elif kind in ("walk", "step") and before in ("over", "through", *UNDER):
-        way = {"over": "over", "through": "forward"}.get(before, "under")
-        kind, before = "walk", "to"
-        movement = replace(with_detail(movement, "direction", way, phrase), kind=kind)
-    elif before == "-" and VERB_KIND.get(verb.text) in ("approach", "avoid", "circle", "face"):
-        before = "to"
-    elif kind == "walk" and movement.direction in (None, "forward"):  # 'walk forward to the door' is not through it
-        movement = replace(movement, direction=None)
+    movement, before = _passed(movement, phrase, verb, before)
+    kind = movement.kind
     if kind in ("push", "nudge") and movement.object and before != "on":
         raise BadInput(
             f"The mannequin pushes straight ahead, not '{phrase.text}': say how far, as in 'push the {movement.object} "
@@ -279,20 +289,92 @@ def object_of(refs: References, movement: Movement, phrase: Phrase, verb: Phrase
         return with_detail(movement, "at", name, phrase)  # where it stands
     if movement.object is None and before in OBJECT_AFTER.get(kind, "").split() and name != "floor":
         return replace(movement, object=name)
-    if kind == "place" and beside and movement.at == "floor" and refs.like(name).get("supports"):
-        return replace(movement, at=name)  # 'on the floor next to the table'
-    neighbour = movement.at if kind == "place" and movement.direction in BESIDE and before in ON.split() else None
-    if neighbour and refs.scene and refs.stands_on(neighbour) == refs.scene.find(name).id:
-        return movement  # 'to the left of the cup on the table'
-    if (beside or "next" in said) and movement.object and kind not in ("walk", "place") and refs.scene is not None:
+    if kind == "place":
+        return _put_at(refs, movement, phrase, verb, name, before)
+    if {"beside", "next"} & set(said) and movement.object and kind != "walk" and refs.scene is not None:
         refs.require_near(movement.object, name, phrase)
         return movement
-    if kind == "place" and beside and movement.at not in (None, name) and refs.contains(movement.at or ""):
+    return _at(movement, phrase, verb, name, before)
+
+
+def _before(movement: Movement, phrase: Phrase, verb: Phrase) -> tuple[Movement, str]:
+    """The word before an object, '-' where there is none, and the movement with the side of it that is said."""
+    kind, said = movement.kind, phrase.said
+    beside = said.get("beside") or ("side" if "next" in said else "")
+    if beside and kind == "place" and "side of" in phrase.text:  # on it, or beside it
+        raise unfit(verb.text, phrase)
+    if "behind" in said and kind != "walk":
+        raise BadInput(
+            f"The mannequin does not understand 'behind' with '{verb.text}': say 'to the left of' or 'to the right of'."
+        )
+    if beside and kind == "place":
+        return with_detail(movement, "direction", beside, phrase), "on"
+    if "front" in said:
+        return movement, "to" if kind == "walk" else "in front of"
+    if beside and kind == "walk":
+        return movement if "next" in said else with_detail(movement, "side", beside, phrase), "to"
+    if beside or "away" in said:
+        return movement, "beside" if beside else "away"
+    return movement, said.get("to") or said.get("preposition") or "-"
+
+
+def _named(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, before: str) -> str:
+    """The name of the object that a phrase means."""
+    said = phrase.said
+    if "one" in said or "another" in said:  # 'the blue one', 'the other one'
+        if not (like := movement.object or (refs.alike(said.get("one", "")) if before == "-" else refs.it(movement))):
+            raise BadInput(f"It is not clear what '{phrase.text}' is: name the object.")
+        which = "size" if said.get("one") in SIZE else "color"
+        meant = {which: said["one"]} if "one" in said else {"other": said["another"]}
+        said = {**said, **meant, "object": category_of(like)}
+    name = refs.one_of(said["any"]) if "any" in said else said.get("object", "")
+    name = refs.called(name, said, movement) or refs.it(movement)
+    if not name:
+        raise BadInput(f"It is not clear what 'it' is in '{verb.text} {phrase.text}': name the object.")
+    return name
+
+
+def _passed(movement: Movement, phrase: Phrase, verb: Phrase, before: str) -> tuple[Movement, str]:
+    """A walk around, over, under or through an object, and the word before what is walked or turned to."""
+    kind = movement.kind
+    if kind == "walk" and ("behind" in phrase.said or before in ("around", "round", "past")):
+        around = with_detail(movement, "direction", "around", phrase)
+        return replace(around, object=None, at=movement.object), "to"
+    if kind in ("walk", "step") and before in ("over", "through", *UNDER):
+        way = {"over": "over", "through": "forward"}.get(before, "under")
+        return replace(with_detail(movement, "direction", way, phrase), kind="walk"), "to"
+    if before == "-" and VERB_KIND.get(verb.text) in ("approach", "avoid", "circle", "face"):
+        return movement, "to"
+    if kind == "walk" and movement.direction in (None, "forward"):  # 'walk forward to the door' is not through it
+        return replace(movement, direction=None), before
+    return movement, before
+
+
+def _put_at(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, name: str, before: str) -> Movement:
+    """Read where something is put: on, into or beside an object, which may stand on another one."""
+    beside = {"beside", "next"} & set(phrase.said)
+    if before == "at" and category_of(name) != "table":  # 'at the table' is on it
+        movement, before = with_detail(movement, "direction", "side", phrase), "on"
+    if before in ("in", "into", "inside") and not refs.contains(name):
+        raise BadInput(f"Nothing can be put into the {name.replace('_', ' ')}: say 'on', or name a basket.")
+    if beside and movement.at == "floor" and refs.like(name).get("supports"):
+        return replace(movement, at=name)  # 'on the floor next to the table'
+    if beside and movement.at not in (None, "floor") and refs.is_on(name, movement.at or ""):
+        return replace(movement, at=name)  # 'on the table to the left of the cup'
+    neighbour = movement.at if movement.direction in BESIDE and before in ON.split() else None
+    if neighbour and refs.is_on(neighbour, name):
+        return movement  # 'to the left of the cup on the table'
+    if beside and movement.at not in (None, name) and refs.contains(movement.at or ""):
         refs.require_near(movement.at or "", name, phrase)
         return replace(movement, direction=None)
-    if kind == "place" and movement.direction in ("left", "right") and not beside:  # 'on your left on the table'
+    if movement.direction in ("left", "right") and not beside:  # 'on your left on the table'
         raise unfit(verb.text, phrase)
-    if movement.at in (None, name) and before in AT_AFTER.get(kind, "").split():
+    return _at(movement, phrase, verb, name, before)
+
+
+def _at(movement: Movement, phrase: Phrase, verb: Phrase, name: str, before: str) -> Movement:
+    """The movement with an object on which, or to which, it is done, or else as what it is done to."""
+    if movement.at in (None, name) and before in AT_AFTER.get(movement.kind, "").split():
         return replace(movement, at=name)
     if movement.at and movement.object is None and before == "-":
         return replace(movement, object=name)

@@ -139,6 +139,8 @@ def with_noun(movement: Movement, phrase: Phrase) -> Movement:
             movement = replace(movement, **SLIGHT_AMOUNT[kind])
         elif kind not in ("dance", "nod", "wave"):
             raise unfit(movement.kind, phrase)
+    if kind == "step" and value < 1.0:  # 'a half step'
+        return with_detail(movement, "distance", round(2.0 * value * _SMALL_STEP, 3), phrase)
     if kind == "turn" and movement.kind == "turn":
         if number in ("a", "an") and noun == "turn":
             return movement

@@ -147,6 +147,8 @@ def _lower(score: Score, movement: Movement) -> None:
 def _raise(score: Score, movement: Movement) -> None:
     pose = {"up": (163.0, 6.0, 0.0, 8.0), "forward": (90.0, 2.0, 0.0, 6.0), "side": (0.0, 88.0, 0.0, 6.0)}
     target = pose[movement.direction or "up"]
+    if movement.angle:
+        target = (0.0, movement.angle, 0.0, 6.0) if movement.direction == "side" else (movement.angle, 2.0, 0.0, 6.0)
     _hold(score, movement, dict.fromkeys(_sides(movement), target), (0.0, 0.0, 0.0))
 
 
@@ -182,8 +184,12 @@ def _extend(score: Score, movement: Movement) -> None:
 
 
 def _squat(score: Score, movement: Movement) -> None:
-    arms = (78.0, 4.0, 0.0, 12.0)
-    _go_down(score, movement, 1.15, arms, trunk=(24.0, 12.0), head=-14.0, hold=0.3, drop=0.34 * score.scale)
+    full = 0.34 * score.scale
+    drop = movement.distance or full
+    depth = min(1.0, drop / full)
+    arms = tuple(idle + depth * (arm - idle) for idle, arm in zip(IDLE, (78.0, 4.0, 0.0, 12.0), strict=True))
+    trunk = (24.0 * depth, 12.0 * depth)
+    _go_down(score, movement, 1.15, arms, trunk=trunk, head=-14.0 * depth, hold=0.3, drop=drop)
 
 
 _JUMP_HEIGHTS = 0.24, -0.32, -0.03  # m of the soles, and of the pelvis at its lowest and at take-off
@@ -325,6 +331,25 @@ def _lunge(score: Score, movement: Movement) -> None:
         score.settle()
 
 
+_JACK_STEP = 0.24
+"""m to the side that a foot steps out."""
+_JACK_ARMS = (0.0, 120.0, 0.0, 12.0)
+
+
+def _jumping_jack(score: Score, movement: Movement) -> None:
+    """Step out to the side with the arms up, and back with the arms down, with one foot after the other."""
+    home, seconds = score.pose.copy(), 1.2 / movement.pace
+    count = movement.count or max(2, round((movement.seconds or 4 * seconds) / (2 * seconds)))
+    for k in range(count):
+        side = SIDES[(k + 1) % 2]
+        for pose, arms in ((score.ahead(0.0, sign(side) * _JACK_STEP * score.scale), _JACK_ARMS), (home[:2], IDLE)):
+            begin = score.now
+            score.pose[:2] = pose
+            score.step(side, movement.pace)
+            score.settle(0.4 / movement.pace)
+            score.now = max(score.now, *(score.arm(s, arms, seconds, at=begin) for s in SIDES))
+
+
 def _dance(score: Score, movement: Movement) -> None:
     """Steps in place to a beat, with alternating arm swings and turning shoulders."""
     beat = 0.6 / movement.pace
@@ -432,6 +457,7 @@ GESTURES: dict[str, Callable[[Score, Movement], None]] = {
     "hop": _hop,
     "bow": _bow,
     "kick": _kick,
+    "jumping jack": _jumping_jack,
     "lift knee": _lift_knee,
     "lunge": _lunge,
     "twist": _twist,

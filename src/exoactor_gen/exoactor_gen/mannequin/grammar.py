@@ -19,6 +19,7 @@ from exoactor_gen.mannequin.vocabulary import (
     BODY_PARTS,
     DIRECTION,
     HAND_WORDS,
+    LEVEL_ANGLE,
     NOT_DONE,
     NOUN_KIND,
     OBJECTS,
@@ -55,7 +56,10 @@ _QUANTITY = (
     rf"|(?:an? |one )?(?:full|complete)"
     rf"|{_FIGURE}(?: and an? (?:half|quarter))?|an?)"
 )
-_WHO = r"(?:(?:the |a )?(?:robot|person|human|man|woman|humanoid|g1))"
+_WHO = (
+    r"(?:(?:the |a )?(?:humanoid )?(?:robot|person|human|man|woman|humanoid|g1|subject|actor|character|guy|lady|boy"
+    r"|girl|child))"
+)
 _UNIT = _either(unit for name, units in UNITS.items() if name != "steps" for unit in units)
 _END = r"(?=$| ?[,.;!?]| and\b| then\b| but\b| too\b| as well\b| without\b)"
 _TIMES = rf"(?:{_either(TIMES)}|{_FIGURE} times)"
@@ -77,7 +81,8 @@ _PATTERNS = (
                   rf"|thereafter|followed by|from there|in the end|to finish|to begin with)\b|next\b(?! to\b)"
                   rf"|after (?:that|this|which)\b|(?:in order |so as )?to (?={_either(VERB_KIND)}\b)) ?)+"),
     ("polite", rf"(?:(?:please|pls|plz|kindly|just|simply|immediately|right away|straight away|thanks|thank you|thx"
-               rf"|exactly|precisely|(?:about|approximately|roughly)(?= {_QUANTITY}\b)|around(?= {_FIGURE} ?{_UNIT}\b)"
+               rf"|exactly|precisely|perhaps|maybe|(?:about|approximately|roughly)(?= {_QUANTITY}\b)"
+               rf"|around(?= {_FIGURE} ?{_UNIT}\b)"
                rf"|in a row|anything(?: else)?|in (?:that|this) order|(?:too|as well|or so|instead){_END}"
                rf"|if (?:you please|you can|you would|possible)|for a start"
                rf"|(?<!wait )(?<!waiting )(?<!look )(?<!looking )(?<!reach )(?<!reaching )for (?:me|us))"
@@ -86,18 +91,22 @@ _PATTERNS = (
                 rf"|(?:can|could|would|will) (?:you|{_WHO})"
                 rf"|i(?:'d like| would like| want| need) (?:you|{_WHO}) to"
                 rf"|(?:i(?:'d| would) (?:like|love) to|i want to|let's|let us|let me) see (?:you|{_WHO})"
-                rf"|go ahead and|try (?:to|and)|(?:be|make) sure (?:to|you)|(?:remember|don't forget|feel free) to"
+                rf"|are you able to|do you know how to|go ahead and|try (?:to|and)"
+                rf"|(?:be|make) sure (?:to|you)|(?:remember|don't forget|feel free) to"
                 rf"|(?:your|the) (?:task|job|goal) is to|you need to|(?:keep|continue|carry on|keep on)(?= [a-z]+ing\b)"
                 rf"|show (?:me|us)(?: how (?:to|you))?(?! the {_COLOR}{_COLOURED}\b)"
                 rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])"
                 rf"|go(?= (?:get|grab|pick|take|put|touch|open|sit)\b)|(?:start|begin)(?: to"
                 rf"| by)?(?= [a-z])"
-                rf"|(?:{_WHO}|he|she|they|you|we|i)(?: (?:should|must|shall|will|has to|have to))?)\b"),
+                rf"|(?:{_WHO}|he|she|they|you|we|i|someone|somebody)(?: (?:should|must|shall|will|can|has to|have to"
+                rf"|needs? to|(?:is|are)(?: going)? to|(?:starts?|begins?)(?: to)?(?= [a-z])"
+                rf"|(?:is|are)(?= [a-z]+ing\b)))?)\b"),
     ("answer", r"(?:(?<=nod )|(?<=head ))(?P<answer>yes|no)\b"),
     ("over shoulder", r"over (?:your|the|his|her|its) (?:(?P<way>left|right) )?shoulder\b"),
     ("there above", r"(?:(?:up )?(?:at|to|for|towards?) )the (?:ceiling|sky|stars)\b"),
     ("there below", r"(?:down )?at (?:the (?:floor|ground)|your feet)\b"),
     ("figure eight", r"(?:in )?an? (?:figure )?(?:of )?(?:eight|8)(?: shape)?\b"),
+    ("level", rf"(?:(?:up )?(?:to|at) )?{DETERMINER}(?P<level>{_either(LEVEL_ANGLE)})s? (?:height|level|high)\b"),
     ("between", rf"(?:through (?:the (?:gap|space) )?|in )?between (?:(?P<pair>them)"
                 rf"|{DETERMINER}(?P<first>{_COLOR}{_NAMED}) and {DETERMINER}(?P<second>{_COLOR}{_NAMED})"
                 rf"|(?:the )?(?:two |both )?(?P<several>{_SEVERAL}))\b"),
@@ -127,7 +136,7 @@ _PATTERNS = (
              r"|an? (?P<way>left|right) turn)\b"),
     ("verb", rf"{_either(VERB_KIND)}\b"),
     ("not", r"(?:do not|don't|dont|never|not|without)\b"),
-    ("amount", rf"(?:(?P<before>for|by|in) )?(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}"
+    ("amount", rf"(?:(?P<before>for|by|in) )?(?P<number>{_QUANTITY})(?: |(?<=\d))(?P<unit>{_UNIT}"
                rf"|(?<=[^a] )steps?)(?![\w/])"
                rf"(?: (?P<more>{_FIGURE}) ?(?P<smaller>{_either(SMALLER_UNITS)})(?![\w/]))?"
                rf"|(?P<word>{_either(TIMES)})\b"),
@@ -135,8 +144,9 @@ _PATTERNS = (
     ("moment", r"(?:for )?(?:a (?:short |little |brief )?(?:moment|while)|some time)\b|briefly\b"),
     ("manner", r"(?:politely|nicely|properly|in a (?:friendly|polite) (?:way|manner))\b"),
     ("pace", rf"{_either(PACE)}\b"),
-    ("deep", r"deeply\b"),
-    ("slight", r"(?:a (?:little )?bit|a (?:short|small|little) (?:distance|way)|a little|slightly)\b"),
+    ("deep", r"(?:deeply|deep|low(?! shel))\b"),
+    ("slight", r"(?:a (?:little |tiny )?bit|a (?:short|small|little) (?:distance|way)|a little|slightly"
+               r"|partially|partly)\b"),
     ("together", r"together\b"),
     ("in turn", r"in turn\b"),
     ("pose", r"(?:in )?(?:that|this|the) (?:pose|position|posture|stance)\b|like (?:that|this)\b"),
@@ -164,7 +174,7 @@ _PATTERNS = (
               rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
               rf"|(?P<behind>behind|(?:to|on) the (?:other|far|opposite) side of) "
               rf"|(?P<next>next to|beside|alongside|near|close to|by) "
-              rf"|(?P<front>in front of) |(?P<preposition>{_either(PREPOSITIONS)}) )?"
+              rf"|(?P<front>in front of) |(?P<away>away from) |(?P<preposition>{_either(PREPOSITIONS)}) )?"
               rf"(?:(?P<many>(?:(?:both|all|two)(?: of)?(?: the| your)?|the two) )?{DETERMINER}"
               rf"(?:(?P<tint>{_either(COLORS)}) )?(?P<several>{_SEVERAL})"
               rf"|(?:one|any|either) of (?:the )?(?:two )?(?P<any>{_SEVERAL})"
@@ -177,6 +187,8 @@ _PATTERNS = (
               rf"|(?P<them>them|both(?= (?:on|onto|in|into|down|back|next|to)\b)))\b"),
     ("air", r"(?:at |into )?the air\b"),
     ("out", r"out\b"),
+    ("fully", r"(?:fully|completely|entirely|all the way|as (?:far|high|low|deep|much) as (?:possible|you can)"
+              r"|(?:far|high) as (?:possible|you can))\b"),
     ("there", r"there\b"),
     ("way", rf"(?P<way>{_either(DIRECTION)})\b"),
 )  # fmt: skip
@@ -250,6 +262,7 @@ class Clause:
 _VERB = rf"{_either(VERB_KIND)}\b"
 _WHAT = r"(it |them |(?:the|an?|that|this) (?:\w+ ){1,2}?)"
 _ARMS = rf"((?:(?:your|his|her|the|both|both of your|both your) )(?:left |right )?(?:{_either(HAND_WORDS)}))"
+_BIN = _either(["bin", *(word for word, kind in SYNONYM.items() if kind == "bin")])
 _THERE = (
     r"(?:reach(?:ing)?|get(?:ting)? to|arriv(?:e|ing) at|com(?:e|ing) to|have reached"
     r"|are (?:at|near|next to|close to|beside|in front of))"
@@ -276,6 +289,8 @@ def _meanwhile(found: re.Match[str]) -> str:
 _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(?<=[a-z])-(?=[a-z])|(?<=\d)-(?=[a-z])", " "),  # 'forty-five', '90-degree'
     (r"\bthat's ", "that is "),
+    (r"\bur\b", "your"),
+    (r"\bu\b(?! turn)", "you"),
     (r"\b(you|they|it)'(re|s|ve) ", lambda m: f"{m[1]} {dict(re='are', s='is', ve='have')[m[2]]} "),
     (r"\bpush(\w* (?:(?:the|a|an) )?(?:\w+ )?\w+) open\b", r"open\1"),  # 'push the door open'
     (r"\bpush(\w*) open\b", r"open\1"),
@@ -283,7 +298,7 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bpull(\w*) (?:open|out) (?=(?:(?:the|a) )?(?:\w+ )?drawer\b)", r"open\1 "),
     (r"\b(?:push|slide)(\w*) ((?:the |it |a )?(?:drawer |door )?)(?:shut|closed|in)\b", r"close \2"),
     (r"(^|[,.;] |\b(?:and|then|please) )head (?=(?:over |back |straight )?(?:to|towards?) )", r"\1walk "),
-    (r"\bget (?=(?:over |back |up )?to (?:the|a|your) )", "walk "),
+    (r"\bget (?=(?:over |back |up )?to (?:the|a|your) |away from )", "walk "),
     (rf"\buse ({DETERMINER}(?:left |right |both )?(?:{_either(HAND_WORDS)})) to\b", r"with \1,"),
     (r" ?(?:-+>|=+>|→|[()]) ?", ", "),
     (r"\bon top of\b", "on"),
@@ -307,7 +322,15 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (rf"\b((?:wip|scrub|rub)(?:e|es|s|ing)? {_WHAT})(?:clean|down|off)\b(?! the\b)", r"\1"),
     (rf"\b(?:hold|hand) {_WHAT}(?:out|over)\b(?! to\b)", r"hold out \1"),
     (rf"\b((?:put|place|set|lay)(?:s|ting|ing)? {_WHAT})back (?=(?:down|(?:on|in)(?:to)?)\b)", r"\1"),
+    (
+        rf"\b((?:put|place|set)(?:s|ting|ing)? {_WHAT}back) (?:to )?where (?:it|they) (?:was|were|came from|stood)\b",
+        r"\1",
+    ),
+    (r"\b((?:stand|wait|stay|stop|remain)\w*|march\w*|danc\w*|sit\w* down) (?:right )?here\b", r"\1"),
     (rf"\bdrop(?:s|ping)? {_WHAT}(?=in(?:to|side)?\b)", r"put \1"),
+    (rf"\b(?:throw|toss|chuck)(?:s|ing|es)? {_WHAT}(?=in(?:to)? (?:(?:the|a) )?{_BIN}\b)", r"put \1"),
+    (rf"\b(?:throw|toss|chuck)(?:s|ing|es)? {_WHAT}away\b", r"put \1into the bin"),
+    (rf"\bthrow(?:s|ing)? away ((?:the|an?) (?:\w+ )?\w+){_END}", r"put \1 into the bin"),
     (rf"\bdrop(?:s|ping)? (?:off )?{_WHAT}off\b|\bdrop(?:s|ping)? off\b", lambda m: f"put {m[1] or ''}".strip()),
     (r"\b(?:do|make) an? (?:full )?(\d+)(?: degrees?)?(?: (?:spin|turn|rotation))?\b", r"turn \1"),
     (
@@ -319,6 +342,8 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         rf"\b(?:another|more) ((?:{_FIGURE} )?)({_UNIT}|steps?|turn|jump|squat)\b",
         lambda m: f"{m[1] or 'one '}{m[2]} another",
     ),
+    (rf"\b({_QUANTITY}) ({_UNIT}|steps?) (?:more|further|farther)\b", r"\1 \2 another"),
+    (rf"\b(for|by) (?:about|approximately|roughly|around|exactly|precisely) (?={_QUANTITY}\b)", r"\1 "),
     (r"\bhalf ?way around\b", "around"),
     (r"\b(march\w* (?:in place|on the spot)),? (?:lifting|raising|with) your knees(?: high| up)?\b", r"\1"),
     (rf"\b(?:go|come|walk) (?:over )?(?:in order )?to (?={_VERB}(?! ?[,.;!]|$))", ""),  # nothing to go to
@@ -334,6 +359,10 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         _meanwhile,
     ),
     (r"\bthen,", "then"),
+    (r"\b(hold|keep|maintain) (?:that|this)(?= for\b)", r"hold it"),
+    (rf"\bthe (?:height|level) of {DETERMINER}({_either(LEVEL_ANGLE)})s?\b", r"\1 height"),
+    (rf"\band after (?:you )?(?={_VERB})", "and then "),
+    (r"\bx ?(\d+)\b", r"\1 times"),
     (rf"\b({_either(PACE)}) and (?={_either(PACE)}\b(?! {_either(VERB_KIND)}\b))", r"\1 "),  # 'slowly and carefully'
     (r"(?<=[.;] )(?:second|third|fourth|fifth)(?:ly)?,", "then"),
     (r"\bafter (?:a )?(?:pause|wait|break) of\b", "after"),
@@ -386,7 +415,11 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         lambda m: f"after {PAST[m[1]]}",
     ),
     (rf",? (?:until|till) you {_THERE} ", " to "),
-    (r",? (?:when|once|as soon as|after) (?:you (?:are|get|arrive) there|you have arrived|there|arriving)\b", ", then"),
+    (
+        r",? (?:when|once|as soon as|after) (?:you (?:are|get|arrive) there|you arrive(?! at\b)|you have arrived|there"
+        r"|arriving)\b",
+        ", then",
+    ),
     (r"\b(?:when|once|as soon as|after) you (?:are|have) (?:done|finished)\b(?: (?:that|so|this)\b)?", "then"),
     (
         r"\b(the|an?) (\w+(?: \w+)?) (?:(?:that|which) (?:is|stands|lies) (?:the )?(?:closest|nearest)"
@@ -400,6 +433,9 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bback and forth\b", "forward and backward"),
     (r"\bsway(?:s|ing)? (left and right)\b", "lean left, then lean right"),
     (r"\b((?:bend|lean|bow)\w*(?: forward| over| down)?) (?:at|from) (?:the|your) (?:waist|hips)\b", r"\1"),
+    (rf"\b(?:rais|lift)(?:es?|s|ing)? and (?:then )?lower(?:s|ing)? (?={_ARMS}\b)", "raise "),
+    (rf"\b(?:keep|hold)(?:s|ing)? {_ARMS} (?:raised|lifted)\b", r"hold \1 up"),
+    (rf"\b(?:rais|lift|mov)(?:es?|s|ing)? {_ARMS} up and (?:then )?down\b", r"raise \1 up"),
     (rf"\bthrow {_ARMS} (?:up )?(?=(?:in the air|up)\b)", r"raise \1 "),
     # what arms do meanwhile
     (

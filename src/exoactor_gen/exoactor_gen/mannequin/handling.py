@@ -72,7 +72,7 @@ def hands_for(score: Score, movement: Movement) -> tuple[str, ...]:
         return taking_hands(score, movement)
     if kind == "sweep" and movement.object is None:  # with a broom
         return SIDES
-    if kind in HAND_KINDS or kind in ("cheer", "flap", "cross arms"):
+    if kind in HAND_KINDS or kind in ("cheer", "flap", "cross arms", "jumping jack"):
         return sides_of(movement.side, "both" if KINDS[kind].side == "both" else free_hand(score))
     return ()
 

@@ -9,9 +9,9 @@ error names it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 
 from exoactor_core.contacts import SIDES
@@ -32,6 +32,7 @@ from exoactor_gen.mannequin.movement import (
     category_of,
     settled,
 )
+from exoactor_gen.mannequin.objects import LOOSE
 from exoactor_gen.mannequin.references import References, found_in, names_of, told_apart
 from exoactor_gen.mannequin.score import arms_used, sides_of
 from exoactor_gen.mannequin.unwanted import is_done_by
@@ -55,6 +56,7 @@ from exoactor_gen.mannequin.vocabulary import (
     FUNCTION_WORDS,
     HAND_WORDS,
     NOUN_KIND,
+    ON,
     POLYGONS,
     POSES,
     UNITS,
@@ -76,7 +78,21 @@ _ELLIPTICAL = {"walk": "to", "turn": "to", "look": "at", "point": "at"}
 """The word that is left out before a second object."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """What an instruction was understood to mean."""
+
+    movements: tuple[Movement, ...]
+    notes: tuple[str, ...] = ()
+    """How it was read where it is misspelt or could mean something else."""
+
+
 def parse(instruction: str, scene: Scene | None = None) -> tuple[Movement, ...]:
+    """The movements of an instruction; raises as `read`."""
+    return read(instruction, scene).movements
+
+
+def read(instruction: str, scene: Scene | None = None) -> Reading:
     """Read an instruction; with a scene, objects are those of the scene, by their ids.
 
     Raises
@@ -88,25 +104,20 @@ def parse(instruction: str, scene: Scene | None = None) -> tuple[Movement, ...]:
     text = normalised(instruction)
     if not re.search(r"\w", text):
         raise BadInput(f"The instruction is empty: say what to do, for example 'walk forward two metres' ({KNOWN}).")
-    cut, names = _cut(text, scene)
+    names = names_of(scene) if scene else frozenset[str]()
+    cut = phrases_of(told_apart(text, scene) if scene else text, names)
     phrases = [p for p in cut if p.sort not in ("polite", "opening")]
     unknown = [p.text for p in phrases if p.sort == "unknown"]
     if slips := _slips(unknown, names):
         with suppress(BadInput):
-            return parse(_spelled(instruction, slips), scene)
+            known = read(_spelled(instruction, slips), scene)
+            return replace(known, notes=(*(f"'{word}' was read as '{slips[word]}'" for word in slips), *known.notes))
     if unknown:
         following = [" ".join(q.text for q in phrases[k : k + 2]) for k, p in enumerate(phrases) if p.sort == "unknown"]
         raise _not_understood([w for w in unknown if w not in FUNCTION_WORDS] or following)
-    movements = _Reader(_clauses_of(phrases), scene).read()
-    return movements if scene is None else found_in(scene, movements)
-
-
-def _cut(text: str, scene: Scene | None) -> tuple[Iterable[Phrase], frozenset[str]]:
-    """Phrases of a normalised instruction, and the names of the scene's objects."""
-    if not scene:
-        return phrases_of(text, frozenset()), frozenset()
-    names = names_of(scene)
-    return phrases_of(told_apart(text, scene), names), names
+    reader = _Reader(_clauses_of(phrases), scene)
+    movements = reader.read()
+    return Reading(movements if scene is None else found_in(scene, movements), tuple(reader.notes))
 
 
 def _slips(unknown: Sequence[str], names: frozenset[str]) -> dict[str, str]:
@@ -118,12 +129,6 @@ def _slips(unknown: Sequence[str], names: frozenset[str]) -> dict[str, str]:
 
 def _spelled(text: str, slips: Mapping[str, str]) -> str:
     return re.sub(r"\w+", lambda m: slips.get(m[0].lower(), m[0]), text)
-
-
-def misspelt(instruction: str, scene: Scene | None = None) -> dict[str, str]:
-    """The words of an instruction that `parse` takes as misspelt, as they are spelt."""
-    phrases, names = _cut(normalised(instruction), scene)
-    return _slips([p.text for p in phrases if p.sort == "unknown"], names)
 
 
 def _clauses_of(phrases: Sequence[Phrase]) -> list[Clause]:
@@ -213,6 +218,21 @@ def _seated(movements: Sequence[Movement]) -> list[Movement]:
     return out
 
 
+def _unsaid(last: Movement, phrases: Sequence[Phrase]) -> Movement:
+    """What a clause without a verb leaves unsaid of the movement before: 'put the cup on the table, then the ball'."""
+    if all(p.sort in ("amount", "number") for p in phrases):  # 'turn right 90 degrees, then 45 degrees'
+        return replace(last, distance=None, angle=None, count=None, seconds=None)
+    there = last.kind in ("place", "carry") and phrases[0].sort == "object" and all(map(is_bare, phrases))
+    beside = last.direction if last.direction in BESIDE else None
+    bare = Movement(last.kind, at=last.at, direction=beside) if there else Movement(last.kind)
+    if last.angle and last.direction == "around" and not last.object:  # 'in a circle, then to the right'
+        bare = replace(last, side=None)
+    named = any(p.sort == "object" for p in phrases)
+    if last.kind not in _ELLIPTICAL and "count" in KINDS[last.kind].takes and not named:
+        bare = replace(bare, object=last.object, at=last.at)  # 'touch it with your left hand, then your right'
+    return bare
+
+
 def _not_understood(words: Sequence[str]) -> BadInput:
     hints = {w: suggestion(w) for w in list(dict.fromkeys(words))[:12]}
     named = ", ".join(f"'{w[:60]}'{hint}" for w, hint in hints.items())
@@ -235,6 +255,8 @@ class _Reader:
         """The clause before was a detail of the last movement."""
         self.sentence = self.verb = 0
         """Number of the first movement of the sentence, and of the clause with a verb, that was read last."""
+        self.notes: list[str] = []
+        """What could have been read otherwise."""
 
     def read(self) -> tuple[Movement, ...]:
         """Read all clauses, in their order."""
@@ -342,6 +364,7 @@ class _Reader:
         kind = NOUN_KIND[verb.said.get("noun", "turn")] if verb.sort == "deed" else VERB_KIND[verb.text]
         source = next((p for p in details if "which" in p.said or p.said.get("preposition") in ("from", "off")), None)
         details = self._preceded(kind, verb, self._beside_the_person(kind, verb, details), source)
+        self._imagine_beside(kind, verb, details)
         posed = (
             self.movements and self.movements[-1].kind in ("raise", "lift knee") and not self.refs.it(Movement("hold"))
         )
@@ -373,23 +396,34 @@ class _Reader:
         if kind == "rise" and details and is_count(details[0]) and self.movements:  # 'sit down and stand up twice'
             self.movements[-1] = filled(self.refs, self.movements[-1], details, verb)
             return
+        if kind == "carry" and any(p.sort == "deed" or p.said.get("unit") in UNITS["steps"] for p in details):
+            self._take(verb, details)  # 'carry the box three steps forward'
+            kind, details = "walk", [p for p in details if p.sort != "limb" and not (p.sort == "object" and is_bare(p))]
+        if self._is_figure(kind, verb, details):
+            return
+        if verb.text.startswith("stack"):
+            details = self._stacked(verb, details)
+        rounds, details = rounds_of(kind, details)
+        for one in self._each(details) * rounds:
+            self._add(self._with_goal(filled(self.refs, opened(kind, verb, one), one, verb)))
+        if kind == "fetch":
+            self.movements.append(Movement("walk", object=START))
+
+    def _is_figure(self, kind: str, verb: Phrase, details: list[Phrase]) -> bool:
+        """Read what is several movements by itself: a look around, a square, a figure eight; False: it is none."""
         if kind == "look around":
-            self.movements += [Movement("look", direction="left"), Movement("look", direction="right")]
             if details:
                 raise unfit(verb.text, details[0])
-            return
+            self.movements += [Movement("look", direction="left"), Movement("look", direction="right")]
+            return True
         polygon = next((p for p in details if p.sort == "polygon"), None)
         if polygon and kind == "walk":
             self._polygon(verb, polygon, [p for p in details if p is not polygon])
-            return
+            return True
         if kind == "walk" and any(p.sort == "figure eight" for p in details):
             self._figure_eight(verb, [p for p in details if p.sort != "figure eight"])
-            return
-        rounds, details = rounds_of(kind, details)
-        for one in self._each(details) * rounds:
-            self.movements.append(self._with_goal(filled(self.refs, opened(kind, verb, one), one, verb)))
-        if kind == "fetch":
-            self.movements.append(Movement("walk", object=START))
+            return True
+        return False
 
     def _beside_the_person(self, kind: str, verb: Phrase, details: list[Phrase]) -> list[Phrase]:
         """The details without 'on your left' of an object, which must be there; one imagined is gone to first."""
@@ -403,15 +437,53 @@ class _Reader:
             elif any(name in (a.object, a.at) for a in self.movements) or name == "floor":
                 raise unfit(verb.text, phrase)
             elif side != "front":
-                moved = next((p for p in details if p.sort == "object" and is_bare(p)), before)
-                if moved is not before:
-                    limbs = [p for p in details if p.sort == "limb"]
-                    taken = filled(self.refs, Movement("pick up"), [moved, *limbs], verb)
-                    self.movements += [] if self.refs.holds(taken.name) else [taken]
+                self._take(verb, [p for p in details if p is not before])
                 walk = Movement("walk", object=name, direction="left" if side == "left" else "right")
                 self.movements.append(Movement("turn", direction="around") if side == "behind" else walk)
             details = [p for p in details if p is not phrase]
         return details
+
+    def _take(self, verb: Phrase, details: list[Phrase]) -> None:
+        """Take what is moved, if anything is and the hands do not hold it, before it is gone elsewhere."""
+        moved = next((p for p in details if p.sort == "object" and is_bare(p)), None)
+        if moved:
+            limbs = [p for p in details if p.sort == "limb"]
+            taken = filled(self.refs, Movement("pick up"), [moved, *limbs], verb)
+            self.movements += [] if self.refs.holds(taken.name) else [taken]
+
+    def _imagine_beside(self, kind: str, verb: Phrase, details: list[Phrase]) -> None:
+        """Go to what something is put next to, where it is not there yet: it is imagined on what it is said to be on.
+
+        'Put the cup on the table next to the bottle'.
+        """
+        objects = [p for p in details if p.sort == "object" and "object" in p.said]
+        beside = next((p for p in objects if {"next", "beside"} & set(p.said)), None)
+        on = next((p for p in objects if p.said.get("preposition") in ON.split()), None)
+        if kind != "place" or self.refs.scene is not None or beside is None or on is None:
+            return
+        name, support = (self.refs.called(p.said["object"], p.said, Movement("walk")) for p in (beside, on))
+        named = any(name in (m.object, m.at) for m in self.movements)
+        if support != "floor" and category_of(name) in LOOSE and not named:
+            self._take(verb, details)
+            self.movements.append(Movement("walk", object=name, at=support))
+
+    def _stacked(self, verb: Phrase, details: list[Phrase]) -> list[Phrase]:
+        """The details of 'stack the two boxes' as those of one that is put on the other."""
+        if any(p.said.get("preposition") in ON.split() for p in details):
+            return details
+        many = next((p for p in details if p.sort == "object" and {"several", "them"} & set(p.said)), None)
+        names = () if many is None else self.refs.several(many.said) if "several" in many.said else self.refs.them()
+        if many is None or len(names) != 2:
+            raise BadInput(
+                f"It is not said what is under what in '{verb.text}': say 'stack the red box on the blue box'."
+            )
+        under, upper = names
+        put = [Phrase("object", many.text, {"object": upper})]
+        return [
+            *put,
+            Phrase("object", many.text, {"preposition": "on", "object": under}),
+            *(p for p in details if p is not many),
+        ]
 
     def _each(self, details: list[Phrase]) -> list[list[Phrase]]:
         """The details for each of the objects that 'them' or a plural names, or for each arm, one by one."""
@@ -453,6 +525,15 @@ class _Reader:
         if kind == "walk" and any(p.sort == "away" for p in details):
             self.movements.append(Movement("turn", direction="around"))
             details = [p for p in details if p.sort != "away"]
+        apart = source is not None and "which" not in source.said and all("to" in p.said for p in moved)
+        if kind == "walk" and source and moved and apart:  # 'walk from the table to the chair'
+            goal = object_of(self.refs, Movement("walk"), replace(source, said={**source.said, "to": "to"}), verb)
+            self.movements += [] if goal.object in [m.object for m in self.movements[-1:]] else [goal]
+            details = [p for p in details if p is not source]
+        backs = kind in ("step", "back up")  # 'step back from it'
+        left = next((p for p in details if "away" in p.said or (backs and p.said.get("preposition") == "from")), None)
+        if left and (backs or kind in ("walk", "turn", "face")):
+            details = [*(p for p in details if p is not left), *self._away_from(kind, left, verb)]
         behind = next((p for p in details if "behind" in p.said), None)
         past = [m.object for m in self.movements[-1:] if m.kind == "walk" and m.direction == "around" and not m.angle]
         if kind == "stand" and behind and past == [object_of(self.refs, Movement("walk"), behind, verb).object]:
@@ -462,6 +543,28 @@ class _Reader:
             self.movements.append(object_of(self.refs, Movement("walk"), there, verb))
             details = [p for p in details if p is not near]
         return details
+
+    def _away_from(self, kind: str, left: Phrase, verb: Phrase) -> list[Phrase]:
+        """Face what is gone or turned away from, and say which way that is: back, or around."""
+        said = {name: value for name, value in left.said.items() if name not in ("away", "preposition")}
+        faced = object_of(self.refs, Movement("turn"), replace(left, said={**said, "to": "to"}), verb)
+        if not any(faced.object in (m.object, m.at) for m in self.movements[-1:]):
+            self.movements.append(faced)
+        if kind == "walk":
+            self.movements.append(Movement("turn", direction="around"))
+        way = {"step": "backward", "turn": "around", "face": "around"}.get(kind)
+        return [Phrase("way", way, {"way": way})] if way else []
+
+    def _add(self, movement: Movement) -> None:
+        """Append a movement; what the hands have taken already is not taken again: 'grab the box and lift it up'."""
+        last = self.movements[-1] if self.movements else movement
+        held = movement.kind == "pick up" and movement.object and not movement.at and self.refs.holds(movement.name)
+        if not held or movement.side or movement.count:
+            self.movements.append(movement)
+        elif last.kind == "pick up" and last.object == movement.object and 1.0 in (last.pace, movement.pace):
+            self.movements[-1] = replace(last, pace=last.pace * movement.pace)
+        else:
+            self.movements.append(Movement("hold", object=movement.object))
 
     def _with_goal(self, movement: Movement) -> Movement:
         """The movement, done to, or on, what was walked to where it is not said: 'walk to the door and knock'."""
@@ -583,11 +686,32 @@ class _Reader:
             up = up | sides if movement.kind == "raise" else up - sides
         last = self.movements[-1] if self.movements else None
         lower = filled(self.refs, Movement("lower"), [*limbs, *paces], Phrase("verb", "lower"))
-        down = set(sides_of(lower.side)) if lower.side else up
+        down = up if lower.side in (None, "both") else set(sides_of(lower.side))
         alone = not paces and last is not None and last.kind == "raise" and down <= set(sides_of(last.side))
         if alone or not down or not down <= up:
             return None
         return replace(lower, side="both" if len(down) == 2 else "left" if "left" in down else "right")
+
+    def _repeats(self, clause: Clause, last: Movement) -> bool:
+        """Read 'again', or how often what was said is done; False: the clause says more than that."""
+        often = next((p for p in clause.phrases if is_count(p)), None)
+        rest = [p for p in clause.phrases if p is not often]
+        if [p.sort for p in rest] == ["again"]:
+            whole = rest[0].text.startswith("do ")  # 'wave and bow, then do it again'
+            repeated = self.movements[self.sentence :] if whole else [last]
+            if len(repeated) > 1:
+                self.notes.append(f"'{rest[0].text}' was read as the whole sentence again")
+            self.movements += repeated * (times(often) if often else 1)
+            return True
+        if often and rest and clause.separator == "and" and last.count is None and last.seconds is None:
+            self._go_on(Clause("and", rest))  # 'look left and right twice'
+            self.movements[self.verb :] = self.movements[self.verb :] * times(often)
+            return True
+        alone = self.movements[self.sentence :]
+        if often and not rest and clause.separator == "," and (len(alone) > 1 or last.kind in MOVES_FEET):
+            self.movements += alone * (times(often) - 1)  # 'wave and bow, twice'
+            return True
+        return False
 
     def _go_on(self, clause: Clause) -> None:
         """Read a clause without a verb: a detail that is still open, or the last movement once more."""
@@ -595,19 +719,11 @@ class _Reader:
         verb = Phrase("verb", last.kind)
         if [p.text for p in clause.phrases] == ["back"] and last.kind in ("look", "twist", "bow"):
             return  # as they end anyway
-        often = next((p for p in clause.phrases if is_count(p)), None)
-        rest = [p for p in clause.phrases if p is not often]
-        if [p.sort for p in rest] == ["again"]:
-            self.movements += [last] * (times(often) if often else 1)
+        if self._repeats(clause, last):
             return
-        if often and rest and clause.separator == "and" and last.count is None and last.seconds is None:
-            self._go_on(Clause("and", rest))  # 'look left and right twice'
-            self.movements[self.verb :] = self.movements[self.verb :] * times(often)
-            return
-        alone = self.movements[self.sentence :]
-        if often and not rest and clause.separator == "," and (len(alone) > 1 or last.kind in MOVES_FEET):
-            self.movements += alone * (times(often) - 1)  # 'wave and bow, twice'
-            return
+        if last.kind == "pick up" and any("to" in p.said for p in clause.phrases):  # 'take the cup and the ball to it'
+            last = replace(last, kind="carry", direction=None)
+            self.movements[-1] = last
         if last.object and last.kind in _ELLIPTICAL and last.object != START:  # 'walk to the table, then the chair'
             word = last.direction if last.direction in ("around", "over", "under") else _ELLIPTICAL[last.kind]
             key = "to" if word == "to" else "preposition"
@@ -622,21 +738,7 @@ class _Reader:
                 return
             except BadInput:
                 pass
-        if all(p.sort in ("amount", "number") for p in clause.phrases):  # 'turn right 90 degrees, then 45 degrees'
-            bare = replace(last, distance=None, angle=None, count=None, seconds=None)
-        else:
-            there = (
-                last.kind in ("place", "carry")
-                and clause.phrases[0].sort == "object"
-                and all(map(is_bare, clause.phrases))
-            )
-            beside = last.direction if last.direction in BESIDE else None
-            bare = Movement(last.kind, at=last.at, direction=beside) if there else Movement(last.kind)
-            if last.angle and last.direction == "around" and not last.object:  # 'in a circle, then to the right'
-                bare = replace(last, side=None)
-            named = any(p.sort == "object" for p in clause.phrases)
-            if last.kind not in _ELLIPTICAL and "count" in KINDS[last.kind].takes and not named:
-                bare = replace(bare, object=last.object, at=last.at)  # 'touch it with your left hand, then your right'
+        bare = _unsaid(last, clause.phrases)
         self.movements.append(filled(self.refs, bare, clause.phrases, verb))
         at, k = self.movements[-1].at, len(self.movements) - 2
         while at and k >= 0 and (one := self.movements[k]).kind == last.kind and one.at is None and one.object:

@@ -16,7 +16,7 @@ from exoactor_core.motion import HumanMotion
 from exoactor_core.options import BaseOptions, OneOf, Seed
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import Intrinsics, Video
-from exoactor_gen.mannequin.choreography import Choreography, choreograph, movements_in
+from exoactor_gen.mannequin.choreography import Choreography, choreograph, reading_of
 from exoactor_gen.mannequin.language import parse
 from exoactor_gen.mannequin.movement import uses_objects
 from exoactor_gen.mannequin.objects import ObjectMotion, corners
@@ -86,9 +86,11 @@ class Mannequin(Generator):
             As the call.
         """
         planned = None if request.plan is None else Plan.read(request.plan)
-        movements = movements_in(request.instruction, planned, request.scene)
-        size = ROBOT_STATURE / MEAN_STATURE if request.scene or uses_objects(movements) else 1.0
-        return Choreography(movements, size, request.scene, planned, request.instruction).plan.data()
+        reading = reading_of(request.instruction, planned, request.scene)
+        size = ROBOT_STATURE / MEAN_STATURE if request.scene or uses_objects(reading.movements) else 1.0
+        return Choreography(
+            reading.movements, size, request.scene, planned, request.instruction, reading.notes
+        ).plan.data()
 
     def __call__(
         self,
@@ -109,11 +111,11 @@ class Mannequin(Generator):
         given = self.options
         seed = given.seed + request.attempt
         planned = None if request.plan is None else Plan.read(request.plan)
-        movements = movements_in(request.instruction, planned, request.scene)
-        with_objects = bool(request.scene) or uses_objects(movements)
+        reading = reading_of(request.instruction, planned, request.scene)
+        with_objects = bool(request.scene) or uses_objects(reading.movements)
         betas = self._shape(seed, ROBOT_STATURE if with_objects else 0.0)
         size = stature(self.body, betas) / MEAN_STATURE
-        choreography = Choreography(movements, size, request.scene, planned, request.instruction)
+        choreography = Choreography(reading.movements, size, request.scene, planned, request.instruction, reading.notes)
         plan = choreography.plan
         progress(0.0, f"Plan: {plan}")
         if on_plan:

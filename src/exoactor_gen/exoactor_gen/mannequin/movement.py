@@ -66,12 +66,13 @@ KINDS: dict[str, Kind] = {
     "step": _kind("forward backward left right", "distance count seconds side"),
     "turn": _kind("left right around", "angle object"),
     "wave": _kind("", "side count seconds"),
-    "raise": _kind("up forward side", "side count seconds"),
+    "raise": _kind("up forward side", "side count seconds angle"),
     "lower": _kind("down", "side", "both"),
     "reach": _kind("forward up down left right", "side count seconds object at"),
     "point": _kind("forward up down left right", "side count seconds object at"),
-    "squat": _kind("down", "count seconds"),
+    "squat": _kind("down", "count seconds distance"),
     "jump": _kind("up", "count"),
+    "jumping jack": _kind("", "count seconds", "both"),
     "hop": _kind("up", "side count"),
     "bow": _kind("forward down left right", "count seconds angle"),
     "sit": _kind("down", "count seconds object"),
@@ -113,9 +114,10 @@ KINDS: dict[str, Kind] = {
 
 KNOWN = (
     "walk, step, march in place, dance, turn, wave, raise, reach, point, salute, high five, knock, cross the arms, "
-    "hands on the hips or the head, shrug, cheer, flap, squat, jump, hop, bow, lunge, twist, lift a knee, sit down and "
-    "stand up, kick, clap, punch, look, nod, shake the head, push, open, close, touch, pick up, hold, carry, place, "
-    "sweep, wipe, stand or wait; objects to walk to, around, between, over, under or through, to use, to point at and "
+    "hands on the hips or the head, shrug, cheer, flap, squat, jump, hop, do jumping jacks, bow, lunge, twist, lift a "
+    "knee, sit down and stand up, kick, clap, punch, look, nod, shake the head, push, open, close, touch, pick up, "
+    "hold, carry, place, sweep, wipe, stand or wait; objects to walk to, around, between, over, under or through, to "
+    "use, to point at and "
     "to sit on are a table, chair, stool, bottle, cup, basket, bin, box, ball, cone, door, drawer, shelf, wall, bar "
     "and punching bag"
 )
@@ -134,10 +136,14 @@ ARM_GESTURES = GESTURES_MEANWHILE - {"look", "nod", "shake head"} | {"reach"}
 """What arms show, unless they touch something by it."""
 HANDLED = ("pick up", "hold", "carry", "place")
 """After which hands hold an object, or no longer."""
-ARMS_USED = ARM_GESTURES | {"push", "open", "close", "touch", "sweep", "wipe", "lower", *HANDLED}
+ARMS_USED = ARM_GESTURES | {"push", "open", "close", "touch", "sweep", "wipe", "lower", "jumping jack", *HANDLED}
 """What is done with arms, after which they hang or hold something."""
-_REPEATING = frozenset(("wave", "clap", "nod", "shake head", "knock", "cheer", "flap", "sweep", "wipe", "march"))
+_REPEATING = frozenset(
+    ("wave", "clap", "nod", "shake head", "knock", "cheer", "flap", "sweep", "wipe", "march", "jumping jack")
+)
 """What goes on for so long, or is done so often."""
+DEEPEST_SQUAT = 0.3
+"""m by which a squat lowers the pelvis at most."""
 START = "start"
 """Where the person began, as something to walk to."""
 SHOWN = frozenset(
@@ -203,6 +209,10 @@ def settled(movements: Sequence[Movement]) -> tuple[Movement, ...]:
             bent = out[-1]  # 'reach down and pick up the bottle'
             if bent == Movement(bent.kind, bent.side, "down", pace=bent.pace):
                 movement = replace(movement, side=movement.side or out.pop().side)
+        if movement.kind == "rise" and down and movement.pace != 1.0:
+            if out[-1].pace not in (1.0, movement.pace):
+                raise BadInput(f"'{out[-1].kind}' and standing up have one pace: say 'slowly' or 'quickly' once.")
+            out[-1] = replace(out[-1], pace=movement.pace)
         if movement.kind != "rise":
             out.append(movement)
         elif not down and out and out[-1].kind not in ("sit", "stand") and any(a.kind == "sit" for a in out):
@@ -247,25 +257,7 @@ def _faults(m: Movement) -> Iterator[str]:
             shown = f"'{shown}'" if isinstance(getattr(m, name), str) else shown
             what = "object to do it at" if name == "at" else name
             yield f"'{kind}' takes no {what} ({shown}): it takes {', '.join(sorted(takes)) or 'no details'}."
-    if kind in ("push", "kick") and m.direction in ("left", "right") and not (m.object and can_be_shown(m.object)):
-        yield f"'{kind} {m.direction}' needs an object: say for example '{kind} the ball to the {m.direction}'."
-    if kind == "twist" and m.direction is None:
-        yield "'twist' needs a direction: say for example 'twist to the left'."
-    if kind == "turn" and m.direction is None and m.angle is None and m.object is None:
-        yield "'turn' needs a direction or an angle: say for example 'turn left 90 degrees'."
-    if kind in ("touch", "place", "carry", "hold", "nudge", "open", "close", "wipe") and m.object is None:
-        yield f"'{kind}' needs an object: say for example '{kind} the box'."
-    if kind == "place" and m.direction in BESIDE and m.at in (None, "floor"):
-        yield "It is not said what something is put beside: say for example 'next to the cup'."
-    if m.direction == "between" and not (m.object and m.at):
-        yield "'walk between' needs two objects: say for example 'walk between the two chairs'."
-    if kind == "walk" and m.angle and (m.direction != "around" or m.angle != 360.0):
-        yield f"'walk' takes no angle ({m.angle:g}): turn first, or say 'walk in a circle around the box'."
-    if kind == "walk" and m.direction == "around" and m.object is None and not m.angle:
-        yield "'walk around' needs an object: say for example 'walk around the box'."
-    if m.direction in ("over", "under") and category_of(m.object or "nothing") != "bar":
-        what = f"the {m.object}" if m.object else "nothing"
-        yield f"The mannequin does not walk {m.direction} {what}: it does with a bar."
+    yield from _lacking(m)
     for applies, what, *names in (
         (walks_to, "'walk' to something, around it or in a circle", "count", "seconds"),
         (walks_to and m.object == START, "'walk' to the start", "distance"),
@@ -292,10 +284,38 @@ def _faults(m: Movement) -> Iterator[str]:
         yield f"'{kind}' takes no place to do it at ('{START}')."
     if m.angle and m.angle > (most := _largest_angle(m)):
         yield f"The mannequin cannot {kind} by {m.angle:g} degrees: up to {most:g} can be done."
+    if kind == "squat" and m.distance and m.distance > DEEPEST_SQUAT:
+        yield f"The mannequin cannot squat down by {m.distance:g} metres: up to {DEEPEST_SQUAT:g} can be done."
     if kind in FOOT_KINDS and m.side == "both":
         yield f"The mannequin cannot {kind} with both feet at once: say left or right."
     if kind in ("walk", "step") and m.distance and m.count and not 0.1 <= m.distance / m.count <= 0.6:
         yield f"{m.distance:g} m in {m.count} steps is not a step length that a person walks."
+
+
+def _lacking(m: Movement) -> Iterator[str]:
+    """Sentences on what a movement needs."""
+    kind = m.kind
+    if kind in ("push", "kick") and m.direction in ("left", "right") and not (m.object and can_be_shown(m.object)):
+        yield f"'{kind} {m.direction}' needs an object: say for example '{kind} the ball to the {m.direction}'."
+    if kind == "twist" and m.direction is None:
+        yield "'twist' needs a direction: say for example 'twist to the left'."
+    if kind == "turn" and m.direction is None and m.angle is None and m.object is None:
+        yield "'turn' needs a direction or an angle: say for example 'turn left 90 degrees'."
+    if kind in ("touch", "place", "carry", "hold", "nudge", "open", "close", "wipe") and m.object is None:
+        yield f"'{kind}' needs an object: say for example '{kind} the box'."
+    if kind == "place" and m.direction in BESIDE and m.at in (None, "floor"):
+        yield "It is not said what something is put beside: say for example 'next to the cup'."
+    if m.direction == "between" and not (m.object and m.at):
+        yield "'walk between' needs two objects: say for example 'walk between the two chairs'."
+    if kind == "walk" and m.angle and (m.direction != "around" or m.angle != 360.0):
+        yield f"'walk' takes no angle ({m.angle:g}): turn first, or say 'walk in a circle around the box'."
+    if kind == "walk" and m.direction == "around" and m.object is None and not m.angle:
+        yield "'walk around' needs an object: say for example 'walk around the box'."
+    if m.direction in ("over", "under") and category_of(m.object or "nothing") != "bar":
+        what = f"the {m.object}" if m.object else "nothing"
+        yield f"The mannequin does not walk {m.direction} {what}: it does with a bar."
+    if kind == "pick up" and m.at and m.object is None:
+        yield f"It is not said what is taken from the {m.at}: say for example 'take the cup from the {m.at}'."
 
 
 def _shown(movement: Movement, name: str) -> str:
@@ -310,6 +330,8 @@ def _largest_angle(movement: Movement) -> float:
         return 30.0 if movement.direction in ("left", "right") else 80.0
     if movement.kind == "twist":
         return 60.0
+    if movement.kind == "raise":
+        return 120.0 if movement.direction == "side" else 160.0
     if movement.kind == "look":
         return {"up": 40.0, "down": 45.0}.get(movement.direction or "", 75.0)
     return math.inf

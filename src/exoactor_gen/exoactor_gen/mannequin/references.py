@@ -284,12 +284,18 @@ class References:
         return (said[-1] or self.stands_on(name or "")) if said else None
 
     def stands_on(self, name: str) -> str | None:
-        """What an object of the scene stands on at the start, 'floor' too; None: no scene is given."""
+        """What an object of the scene stands on at the start, 'floor' too; else, what it was said to be on, or None."""
         if self.scene is None:
-            return None
+            apart = (*BESIDE, "around", "between")
+            said = [m for m in self.movements if m.object == name and m.kind in (*_STANDS_AT, "place")]
+            return next((m.at for m in reversed(said) if m.at and m.direction not in apart), None)
         room = {item.id: RoomObject.given(item) for item in self.scene.objects}
         under = support_of(room.values(), room[self.scene.find(name).id])
         return under.item.id if under else "floor"
+
+    def is_on(self, name: str, support: str) -> bool:
+        """Whether an object stands on another one, as far as it is known."""
+        return self.stands_on(name) == (support if self.scene is None else self.scene.find(support).id)
 
     def limb(self, phrase: Phrase) -> Phrase:
         """A limb with its side, where 'the other' one than before is said."""

@@ -9,6 +9,7 @@ from exoactor_gen.mannequin.grammar import Clause, Phrase
 from exoactor_gen.mannequin.movement import KINDS, MOVES_FEET, START, Movement
 from exoactor_gen.mannequin.vocabulary import (
     AT_AFTER,
+    DIRECTION,
     FOOT_WORDS,
     HAND_WORDS,
     HEAD_WORDS,
@@ -48,7 +49,7 @@ def verb_of(clause: Clause) -> Phrase:
     verb, *more = clause.verbs
     if more and verb.sort == "verb" and more[0].sort == "deed":  # 'turn a quarter turn', 'walk two steps'
         kind = NOUN_KIND[more[0].said.get("noun", "turn")]
-        pairs = ({"walk", "step"}, {"back up", "step"}, {"spin", "turn"})
+        pairs = ({"walk", "step"}, {"back up", "step"}, {"carry", "step"}, {"spin", "turn"})
         if kind == VERB_KIND[verb.text] or {kind, VERB_KIND[verb.text]} in pairs:
             more = more[1:]
     if more:
@@ -69,8 +70,12 @@ def kind_by_details(kind: str, verb: Phrase, details: list[Phrase], source: Phra
     bare = next((p for p in details if p.sort == "object" and is_bare(p)), None)
     if bare and ((kind == "stand" and verb.text.startswith("stand")) or kind == "return"):
         kind = "place"  # 'stand the bottle on the table', 'return it to the table'
-    if kind == "place" and limb and any(p.said.get("way") == "down" for p in details):
+    if kind in ("place", "carry") and limb and any(p.said.get("way") == "down" for p in details):
         kind, details = "lower", [p for p in details if p.said.get("way") != "down"]
+    if kind == "rise" and limb and limb.said.get("part") in HAND_WORDS:  # 'rise your hand'
+        kind = "raise"
+    if kind == "lower" and bare and any(p.sort == "object" and not is_bare(p) for p in details):
+        kind = "place"  # 'lower the box to the floor'
     if kind == "step" and any({"to", "next", "behind"} & set(p.said) or is_around(p) for p in details):
         kind = "walk"  # 'step up to the table'
     if kind == "place" and verb.text.startswith("rest") and not any(p.sort in ("object", "limb") for p in details):
@@ -131,24 +136,19 @@ def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
     if kind == "open" and limbs and not objects:
         return Movement("raise", direction="side")
     if kind == "raise" and objects and is_bare(objects[0]):
-        return Movement("place" if second.get("preposition") in AT_AFTER["place"].split() else "pick up")
+        put = "to" in second or second.get("preposition") in AT_AFTER["place"].split()
+        return Movement("place" if put else "pick up")
     if kind == "push" and any(p.said.get("part") in FOOT_WORDS for p in details):
         return Movement("nudge")
-    parts = {p.said.get("part") for p in details}
-    if kind == "bow" and parts & {"knee", "knees"}:
-        return Movement("squat")
-    if (kind == "raise" and parts & {"knee", *FOOT_WORDS}) or any(p.sort == "on one leg" for p in details):
-        on_one = "hop" if kind == "jump" else "lift knee" if kind in ("raise", "stand", "lift knee") else kind
-        return Movement(on_one)
-    if kind == "turn" and is_of_head(details):
-        return Movement("look")
-    if kind == "turn" and parts & TRUNK_WORDS:
-        return Movement("twist")
-    if kind in ("raise", "bow", "lower") and parts & HEAD_WORDS:
-        return Movement("look", direction="up" if kind == "raise" else "down")
+    if by_part := _opened_by_part(kind, details):
+        return by_part
     if verb.text.startswith("stretch") and not details:
         return Movement("reach", side="both", direction="up")
-    if kind == "reach" and limbs and any(p.said.get("aside", "").startswith("side") for p in details):
+    if (
+        kind == "reach"
+        and limbs
+        and any(DIRECTION.get(p.said.get("aside") or p.said.get("way", "")) == "side" for p in details)
+    ):
         return Movement("raise")
     if kind == "spin" and any(p.sort == "deed" or p.said.get("unit") in UNITS["angle"] for p in details):
         return Movement("turn")
@@ -163,6 +163,23 @@ def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
         "circle": Movement("walk", direction="around", angle=360.0),
         "spread": Movement("raise", side=None if limbs else "both", direction="side"),
     }.get(kind) or Movement(kind)
+
+
+def _opened_by_part(kind: str, details: list[Phrase]) -> Movement | None:
+    """The bare movement of a part of the body that a verb is said of: 'bend your knees', 'turn your head'."""
+    parts = {p.said.get("part") for p in details}
+    if kind == "bow" and parts & {"knee", "knees"}:
+        return Movement("squat")
+    if (kind == "raise" and parts & {"knee", *FOOT_WORDS}) or any(p.sort == "on one leg" for p in details):
+        on_one = "hop" if kind == "jump" else "lift knee" if kind in ("raise", "stand", "lift knee") else kind
+        return Movement(on_one)
+    if kind == "turn" and is_of_head(details):
+        return Movement("look")
+    if kind == "turn" and parts & TRUNK_WORDS:
+        return Movement("twist")
+    if kind in ("raise", "bow", "lower") and parts & HEAD_WORDS:
+        return Movement("look", direction="up" if kind == "raise" else "down")
+    return None
 
 
 def is_nearby(phrase: Phrase) -> bool:
@@ -193,7 +210,7 @@ def is_around(phrase: Phrase) -> bool:
 
 def is_bare(phrase: Phrase) -> bool:
     """Whether an object stands there without 'to', 'on' and the like."""
-    return not {"to", "preposition", "beside", "next", "front", "behind"} & set(phrase.said)
+    return not {"to", "preposition", "beside", "next", "front", "behind", "away"} & set(phrase.said)
 
 
 def is_of_head(details: list[Phrase]) -> bool:

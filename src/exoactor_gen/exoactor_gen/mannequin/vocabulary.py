@@ -21,10 +21,10 @@ def _set(text: str) -> frozenset[str]:
 
 
 _VERBS = {
-    "walk": "walk go come move stroll march advance pass proceed wander stride saunter amble travel shift",
+    "walk": "walk go come move stroll march advance pass proceed wander stride saunter amble travel shift pace",
     "step": "step sidestep",
     "turn": "turn rotate pivot swivel revolve",
-    "spin": "spin whirl twirl",
+    "spin": "spin whirl twirl pirouette",
     "wave": "wave greet",
     "raise": "raise lift elevate hoist",
     "spread": "spread",
@@ -33,6 +33,7 @@ _VERBS = {
     "point": "point",
     "squat": "squat crouch duck",
     "jump": "jump leap hop bounce",
+    "jumping jack": "",
     "bow": "bow bend stoop",
     "lean": "lean",
     "sit": "sit",
@@ -64,7 +65,7 @@ _VERBS = {
     "carry": "carry bring deliver transport haul transfer",
     "sweep": "sweep mop brush",
     "wipe": "wipe scrub rub clean polish dust",
-    "stand": "stand wait stay pause stop halt remain",
+    "stand": "stand wait stay pause stop halt remain relax",
     "approach": "approach",
     "avoid": "avoid bypass",
     "circle": "circle orbit",
@@ -112,6 +113,7 @@ _VERB_PHRASES = {
     "about turn, about face, turn your back, turn your back to me, turn your back to us, turn your back on me",
     "wave": "say hello, say hi, say goodbye, say bye, says hello, wave hello, wave goodbye, wave bye",
     "nod": "nod yes, say yes",
+    "jumping jack": "jumping jack, jumping jacks, do jumping jacks, star jumps, do star jumps, side straddle hops",
     "shake head": "say no",
     "bow": "bend over, bends over, bending over",
     "clap": "give a round of applause, give me a round of applause",
@@ -121,7 +123,7 @@ _VERB_PHRASES = {
     "look": "take a look, have a look",
     "look around": "look around, look all around, look both ways",
     "pick up": "pickup, pick up, picks up, picking up",
-    "wipe": "wipe down, wipe off, wipe up, clean off",
+    "wipe": "wipe down, wipe off, wipe up, clean off, clean up, cleans up",
     "back up": "back up, back off, back away",
     "face": "turn to face, turn and face, turn to look at",
     "high five": "high five, give a high five, give me a high five, give high fives",
@@ -141,8 +143,9 @@ NOUN_KIND |= {
     "punch": "punch",
     "punches": "punch",
     **dict.fromkeys(("high knee", "high knees", "knee lift", "knee lifts", "knee raise", "knee raises"), "lift knee"),
+    **dict.fromkeys(("jumping jack", "jumping jacks", "star jump", "star jumps"), "jumping jack"),
     **dict.fromkeys(("pace", "paces"), "step"),
-    **dict.fromkeys(("circle", "rotation", "rotations", "spin", "spins"), "turn"),
+    **dict.fromkeys(("circle", "rotation", "rotations", "spin", "spins", "pirouette", "pirouettes"), "turn"),
 }
 """What one does so many of: 'three squats', 'a half turn'."""
 DIRECTION = {
@@ -152,7 +155,7 @@ DIRECTION = {
     "right": "right rightward rightwards clockwise",
     "up": "up upward upwards overhead high above",
     "down": "down downward downwards",
-    "side": "side sides sideways",
+    "side": "side sides sideways wide",
     "around": "around round",
 }
 DIRECTION = {word: name for name, words in DIRECTION.items() for word in words.split()}
@@ -205,22 +208,24 @@ def plural(noun: str) -> str:
 
 
 _NOT_DONE = {
-    "throw toss drop catch": "a hand lets go only of what stands: say 'put the ball on the floor'",
+    "throw toss": "a hand lets go only of what stands: say 'put the ball into the basket' or 'kick the ball'",
+    "drop catch": "a hand lets go only of what stands: say 'put the ball on the floor'",
     "give hand_it": "say 'hand me the bottle'",
     "thumbs_up thumbs_down": "no finger moves by itself: say 'raise your right hand'",
     "tiptoe sneak creep": "soles are put down flat: say 'walk slowly'",
-    "run jog sprint hurry rush": "one foot stays on the floor: say 'walk quickly' or 'march in place'",
+    "run jog sprint hurry rush": "one foot stays on the floor: say 'walk quickly' or 'march quickly in place'",
     "skip": "both feet take off and land: say 'jump twice'",
-    "jumping_jack jumping_jacks star_jump star_jumps": "both feet land where they stood: say 'jump twice'",
     "climb stair stairs upstairs downstairs": "the floor is flat",
-    "kneel crawl lie": "the mannequin stays on its feet: say 'squat down'",
+    "kneel kneeling_down": "no knee is put on the floor: say 'squat down' or 'lunge forward'",
+    "crawl lie": "the mannequin stays on its feet: say 'squat down'",
     "push_up push_ups pushups sit_up sit_ups burpee burpees plank": "the mannequin stays on its feet: say "
     "'squat five times'",
     "flip backflip somersault cartwheel handstand": "the mannequin stays on its feet",
-    "pull drag tug": "drawers alone are pulled: say 'push the box' or 'carry the box two metres'",
+    "pull drag tug": "drawers alone are pulled: say 'push the box', 'push the door open' or 'carry the box two metres'",
     "on_its_side on_his_side on_her_side upside_down": "what hands put down stays upright: say 'put the bottle on the "
     "table'",
-    "pour drink eat sip cook fill": "objects are touched, moved and carried only: say 'hold the cup'",
+    "pour fill": "what hands hold stays upright: say 'put the bottle next to the cup'",
+    "drink eat sip cook": "objects are touched, moved and carried only: say 'hold the cup for 3 seconds'",
     "shake_hands shake_my_hand shake_his_hand shake_her_hand": "say 'reach forward with your right hand'",
     "hug embrace cuddle": "say 'raise both arms forward'",
     "scratch": "say 'put your right hand on your head'",
@@ -238,7 +243,7 @@ _NOT_DONE = {
     "if unless when": "nothing is decided on the way",
     "or": "say one of the two",
     "wait_for_me wait_for_us": "say for how long: 'wait for two seconds'",
-    "here follow": "say how far: 'walk forward one metre'",
+    "here follow closer": "say how far: 'walk forward one metre'",
     "diagonally": "say 'turn left 45 degrees, then walk forward'",
     "tilt": "say 'look up' or 'look down'",
     "big large huge small little tiny bigger smaller biggest smallest": "said of what hands carry: 'the small box'",
@@ -246,7 +251,6 @@ _NOT_DONE = {
     "nearest closest leftmost rightmost": "where no scene is given, by colour: 'walk to the red box'",
     "big_step big_steps large_step large_steps long_step long_steps giant_step giant_steps": "say how far: 'walk 80 cm "
     "in two steps'",
-    "deep low": "say how far: 'bow 70 degrees'",
     "behind_your_back": "hands go to the hips and the head only: say 'put your hands on your hips'",
     "behind between": "say 'to the left of' or 'to the right of'",
     "very m/s km/h mph": "say 'slowly' or 'quickly'",
@@ -313,7 +317,7 @@ SMALLER_UNITS = [
 """Units after a greater one: '20 feet 6 inches', 'one minute 30 seconds'."""
 POLYGONS = {"square": 4, "triangle": 3}
 TIMES = {"once": 1, "twice": 2, "thrice": 3}
-_SLOW = "slowly slow gently lightly steadily carefully calmly softly leisurely cautiously gradually slower"
+_SLOW = "slowly slow gently lightly steadily carefully calmly softly quietly leisurely cautiously gradually slower"
 _QUICK = "quickly fast quick rapidly briskly swiftly hurriedly speedily energetically faster"
 PACE = {word: pace for words, pace in ((_SLOW, 0.75), (_QUICK, 1.1)) for word in words.split()}
 PACE |= {"at a slow pace": 0.75, "in slow motion": 0.75, "at a brisk pace": 1.1, "at a fast pace": 1.1}
@@ -323,8 +327,15 @@ SLIGHT_AMOUNT: dict[str, dict[str, Any]] = {
     "turn": {"angle": 30.0},
     "bow": {"angle": 20.0},
     "look": {"angle": 20.0},
+    "raise": {"angle": 45.0},
+    "twist": {"angle": 15.0},
+    "squat": {"distance": 0.12},
+    "push": {"distance": 0.2},
+    "nudge": {"distance": 0.2},
 }
 """What 'a bit' is."""
+LEVEL_ANGLE = {"hip": 40.0, "waist": 45.0, "chest": 75.0, "shoulder": 90.0, "eye": 105.0, "head": 115.0}
+"""Degrees by which a straight arm is raised for its hand to be at the height of a part of the body."""
 POSES = _set("squat bow raise reach point sit look salute") | {
     "lift knee", "twist", "high five", "cross arms", "hands on hips", "hands on head",
 }  # fmt: skip

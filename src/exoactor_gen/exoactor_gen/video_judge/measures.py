@@ -8,6 +8,7 @@ import numpy as np
 
 from exoactor_core.arrays import sustained
 from exoactor_core.contacts import SIDES
+from exoactor_gen.mannequin.movement import DEEPEST_SQUAT
 from exoactor_gen.video_judge.expected_actions import ExpectedAction
 from exoactor_gen.video_judge.motion_features import FEATURE_RATE, MotionFeatures
 
@@ -81,8 +82,13 @@ def _of_side(figure: np.ndarray, expected: ExpectedAction, name: str, margin: fl
         return _grade(figure.min(), name)
     if expected.side is None:
         return _grade(figure.max(), name)
-    own, other = figure if expected.side == "left" else figure[::-1]
-    return _grade(own, name) * float(np.clip((own - other + margin / 4.0) / (1.25 * margin), 0.0, 1.0))
+    return _grade(figure[SIDES.index(expected.side)], name) * _exceeds(figure, expected.side, margin)
+
+
+def _exceeds(figure: np.ndarray, side: str, margin: float = SIDE_MARGIN) -> float:
+    """Grade by how much the value of a side exceeds that of the other."""
+    own, other = figure if side == "left" else figure[::-1]
+    return float(np.clip((own - other + margin / 4.0) / (1.25 * margin), 0.0, 1.0))
 
 
 def _hands(done: str, figure: np.ndarray, unit: str) -> str:
@@ -148,7 +154,19 @@ def _down(features: MotionFeatures, expected: ExpectedAction) -> Measured:
     return _of_side(down, expected, "down") * (1.0 - over), _hands("brings", down, "of the way down")
 
 
+def _raised_by(features: MotionFeatures, expected: ExpectedAction, angle: float) -> Measured:
+    up = _held(features.hand[..., 2], 0.2)
+    raised = np.degrees(np.arccos(np.clip(-up, -1.0, 1.0)))
+    near = 1.0 - PASS_SCORE * np.abs(raised - angle) / max(15.0, ANGLE_TOLERANCE * angle)
+    text = f"raises the left arm {raised[0]:.0f} and the right one {raised[1]:.0f} degrees"
+    if expected.side in SIDES:
+        return max(0.0, float(near[SIDES.index(expected.side)])) * _exceeds(up, expected.side), text
+    return max(0.0, float(near.min() if expected.side == "both" else near[raised.argmax()])), text
+
+
 def _raise(features: MotionFeatures, expected: ExpectedAction) -> Measured:
+    if expected.angle:
+        return _raised_by(features, expected, expected.angle)
     if expected.direction == "forward":
         return _ahead(features, expected)
     if expected.direction in ("side", "left", "right"):
@@ -196,7 +214,8 @@ def _kick(features: MotionFeatures, expected: ExpectedAction) -> Measured:
 
 def _squat(features: MotionFeatures, expected: ExpectedAction) -> Measured:
     drop = float(features.drop.max())
-    return _grade(drop, "low"), f"goes down by {drop:.2f} leg lengths"
+    share = expected.distance / DEEPEST_SQUAT if expected.distance else 1.0
+    return _grade(drop / share, "low"), f"goes down by {drop:.2f} leg lengths"
 
 
 def _bow(features: MotionFeatures, expected: ExpectedAction) -> Measured:
