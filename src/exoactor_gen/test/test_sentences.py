@@ -717,6 +717,12 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ("raise both arms 120 degrees", [do("raise", side="both", angle=120.0)]),
     ("raise your arms fully", [do("raise", side="both")]),
     ("bow low, then bend forward fully", [do("bow", angle=70.0), do("bow", direction="forward", angle=70.0)]),
+    ("do a low bow, then a deep squat", [do("bow", angle=70.0), do("squat")]),
+    ("raise your left arm slightly, then fully", [do("raise", side="left", angle=45.0), do("raise", side="left")]),
+    ("raise both arms, then to the side", [do("raise", side="both"), do("raise", side="both", direction="side")]),
+    ("reach as high as possible", [do("reach", direction="up")]),
+    ("move your right hand to shoulder height", [do("raise", side="right", angle=90.0)]),
+    ("bow and clap, then do the whole thing again", [do("bow"), do("clap")] * 2),
     ("push the box a bit", [do("push", object="box", distance=0.2)]),
     ("raise your right arm up to shoulder height", [do("raise", side="right", angle=90.0)]),
     ("lift both arms to the sides, shoulder high", [do("raise", side="both", direction="side", angle=90.0)]),
@@ -731,6 +737,11 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ("touch the box and step back from it", [do("touch", object="box"), do("step", direction="backward")]),
     ("turn away from the door", [do("turn", object="door"), TURN]),
     ("throw the bottle in the trash", [do("place", object="bottle", at="bin")]),
+    ("walk backward away from the wall", [do("turn", object="wall"), do("walk", direction="backward")]),
+    (
+        "put the cup on the table and step away",
+        [do("place", object="cup", at="table"), do("step", direction="backward")],
+    ),
     ("face away from the chair", [do("turn", object="chair"), TURN]),
     ("walk from the table to the chair", [do("walk", object=name) for name in ("table", "chair")]),
     (
@@ -930,6 +941,7 @@ REFUSED: list[tuple[str, str]] = [
     ("get on the chair", "not said what is taken from the chair"),
     ("stack the red box and the blue box", "what is under what"),
     ("carry the box three steps towards the table", "takes no count"),
+    ("he can't walk", "can't"),
     ("walk as fast as the robot", "'as the robot'"),
     ("kneel down on one knee", "'lunge forward'"),
     ("throw the ball to me", "'kick the ball'"),
@@ -992,6 +1004,7 @@ def test_a_plan_says_which_word_it_read_otherwise_than_it_is_written():
 def test_a_plan_says_what_is_done_again_where_it_could_be_less():
     note = "'do it again' was read as the whole sentence again"
     assert read("wave. nod and bow, then do it again").notes == (note,)
+    assert read("nod and bow, then again").notes == ("'again' was read as the last step again",)
     assert not read("wave, then do it again").notes
 
 

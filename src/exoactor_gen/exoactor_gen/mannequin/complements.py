@@ -43,6 +43,8 @@ _ADDED: dict[tuple[str, str], tuple[str, Any]] = {
     ("away", "kick"): ("direction", "forward"),
     ("deep", "bow"): ("angle", DEEP_BOW),
     ("fully", "bow"): ("angle", DEEP_BOW),
+    ("away", "step"): ("direction", "backward"),
+    ("away", "turn"): ("direction", "around"),
     ("circle", "turn"): ("angle", 360.0),
     **{("there above", kind): ("direction", "up") for kind in ("look", "point", "reach")},
     **{("there below", kind): ("direction", "down") for kind in ("look", "point", "reach")},
@@ -127,6 +129,8 @@ def _degree(movement: Movement, phrase: Phrase, verb: Phrase) -> Movement | None
         if phrase.said["level"] not in ("hip", "waist"):
             raise BadInput(f"What hands hold stays at waist height, not '{phrase.text}': leave that out.")
         return movement
+    if sort == "fully" and kind == "reach" and {"high", "low"} & set(phrase.text.split()):
+        return with_detail(movement, "direction", "up" if "high" in phrase.text else "down", phrase)
     if sort == "fully" and kind == "turn" and movement.direction == "around":
         return movement
     if sort == "above" and "up" in KINDS[kind].directions and kind not in _CARRIED_LOW:

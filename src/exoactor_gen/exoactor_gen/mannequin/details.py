@@ -129,9 +129,9 @@ def with_noun(movement: Movement, phrase: Phrase) -> Movement:
         movement = with_detail(movement, "pace", PACE[phrase.said["pace"]], phrase)
     value, kind = quantity(number), NOUN_KIND[noun]
     if "deep" in phrase.said:
-        if kind != "bow":
+        if kind not in ("bow", "squat"):
             raise unfit(movement.kind, phrase)
-        movement = with_detail(movement, "angle", DEEP_BOW, phrase)
+        movement = with_detail(movement, "angle", DEEP_BOW, phrase) if kind == "bow" else movement
     if "slight" in phrase.said:
         if kind == "step":
             movement = with_detail(movement, "distance", round(value * _SMALL_STEP, 3), phrase)

@@ -100,7 +100,7 @@ _PATTERNS = (
                 rf"| by)?(?= [a-z])"
                 rf"|(?:{_WHO}|he|she|they|you|we|i|someone|somebody)(?: (?:should|must|shall|will|can|has to|have to"
                 rf"|needs? to|(?:is|are)(?: going)? to|(?:starts?|begins?)(?: to)?(?= [a-z])"
-                rf"|(?:is|are)(?= [a-z]+ing\b)))?)\b"),
+                rf"|(?:is|are)(?= [a-z]+ing\b)))?)\b(?!')"),
     ("answer", r"(?:(?<=nod )|(?<=head ))(?P<answer>yes|no)\b"),
     ("over shoulder", r"over (?:your|the|his|her|its) (?:(?P<way>left|right) )?shoulder\b"),
     ("there above", r"(?:(?:up )?(?:at|to|for|towards?) )the (?:ceiling|sky|stars)\b"),
@@ -131,7 +131,7 @@ _PATTERNS = (
                  r"|the (?:audience|camera|crowd|person|viewers?)|me|us)\b"),
     ("deed", rf"(?:(?:takes?|does|do|makes?|performs?"
              rf"|gives?|by) )?(?:(?P<number>{_QUANTITY}) (?:(?P<pace>slow|quick|fast) "
-             rf"|(?P<slight>little|small|slight|short) |(?P<deep>deep) )?"
+             rf"|(?P<slight>little|small|slight|short) |(?P<deep>deep|low) )?"
              rf"(?P<noun>{_either(NOUN_KIND)})"
              r"|an? (?P<way>left|right) turn)\b"),
     ("verb", rf"{_either(VERB_KIND)}\b"),
@@ -382,7 +382,7 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ),
     (
         r"[,.;]*(?: and(?: then)?| then)? (?:repeat(?: (?:it|this|that|everything|all of it|once(?: more)?))?"
-        r"|(?:do|perform) (?:the same(?: thing)?|all (?:of )?(?:it|this|that)|everything)(?: (?:all )?over)?"
+        r"|(?:do|perform) (?:the (?:same|whole)(?: thing)?|all (?:of )?(?:it|this|that)|everything)(?: (?:all )?over)?"
         r"(?: again)?)(?=$|[.!])",
         ", twice",
     ),

@@ -53,6 +53,7 @@ from exoactor_gen.mannequin.verbs import (
     where_it_is,
 )
 from exoactor_gen.mannequin.vocabulary import (
+    DIRECTION,
     FUNCTION_WORDS,
     HAND_WORDS,
     NOUN_KIND,
@@ -218,15 +219,20 @@ def _seated(movements: Sequence[Movement]) -> list[Movement]:
     return out
 
 
+_DEGREES = ("slight", "fully", "deep", "level")
+
+
 def _unsaid(last: Movement, phrases: Sequence[Phrase]) -> Movement:
     """What a clause without a verb leaves unsaid of the movement before: 'put the cup on the table, then the ball'."""
-    if all(p.sort in ("amount", "number") for p in phrases):  # 'turn right 90 degrees, then 45 degrees'
+    if all(p.sort in ("amount", "number", *_DEGREES) for p in phrases):  # 'turn right 90 degrees, then 45 degrees'
         return replace(last, distance=None, angle=None, count=None, seconds=None)
     there = last.kind in ("place", "carry") and phrases[0].sort == "object" and all(map(is_bare, phrases))
     beside = last.direction if last.direction in BESIDE else None
     bare = Movement(last.kind, at=last.at, direction=beside) if there else Movement(last.kind)
     if last.angle and last.direction == "around" and not last.object:  # 'in a circle, then to the right'
         bare = replace(last, side=None)
+    if all(p.sort in ("direction", "way", *_DEGREES) and not {"left", "right"} & set(p.said.values()) for p in phrases):
+        bare = replace(bare, side=last.side)  # 'raise both arms, then to the side'
     named = any(p.sort == "object" for p in phrases)
     if last.kind not in _ELLIPTICAL and "count" in KINDS[last.kind].takes and not named:
         bare = replace(bare, object=last.object, at=last.at)  # 'touch it with your left hand, then your right'
@@ -533,7 +539,8 @@ class _Reader:
         backs = kind in ("step", "back up")  # 'step back from it'
         left = next((p for p in details if "away" in p.said or (backs and p.said.get("preposition") == "from")), None)
         if left and (backs or kind in ("walk", "turn", "face")):
-            details = [*(p for p in details if p is not left), *self._away_from(kind, left, verb)]
+            backward = any(DIRECTION.get(p.said.get("way", "")) == "backward" for p in details)
+            details = [*(p for p in details if p is not left), *self._away_from(kind, left, verb, backward)]
         behind = next((p for p in details if "behind" in p.said), None)
         past = [m.object for m in self.movements[-1:] if m.kind == "walk" and m.direction == "around" and not m.angle]
         if kind == "stand" and behind and past == [object_of(self.refs, Movement("walk"), behind, verb).object]:
@@ -544,13 +551,13 @@ class _Reader:
             details = [p for p in details if p is not near]
         return details
 
-    def _away_from(self, kind: str, left: Phrase, verb: Phrase) -> list[Phrase]:
+    def _away_from(self, kind: str, left: Phrase, verb: Phrase, backward: bool) -> list[Phrase]:
         """Face what is gone or turned away from, and say which way that is: back, or around."""
         said = {name: value for name, value in left.said.items() if name not in ("away", "preposition")}
         faced = object_of(self.refs, Movement("turn"), replace(left, said={**said, "to": "to"}), verb)
         if not any(faced.object in (m.object, m.at) for m in self.movements[-1:]):
             self.movements.append(faced)
-        if kind == "walk":
+        if kind == "walk" and not backward:
             self.movements.append(Movement("turn", direction="around"))
         way = {"step": "backward", "turn": "around", "face": "around"}.get(kind)
         return [Phrase("way", way, {"way": way})] if way else []
@@ -698,10 +705,11 @@ class _Reader:
         rest = [p for p in clause.phrases if p is not often]
         if [p.sort for p in rest] == ["again"]:
             whole = rest[0].text.startswith("do ")  # 'wave and bow, then do it again'
-            repeated = self.movements[self.sentence :] if whole else [last]
-            if len(repeated) > 1:
-                self.notes.append(f"'{rest[0].text}' was read as the whole sentence again")
-            self.movements += repeated * (times(often) if often else 1)
+            alone = self.movements[self.sentence :]
+            if len(alone) > 1:
+                what = "whole sentence" if whole else "last step"
+                self.notes.append(f"'{rest[0].text}' was read as the {what} again")
+            self.movements += (alone if whole else [last]) * (times(often) if often else 1)
             return True
         if often and rest and clause.separator == "and" and last.count is None and last.seconds is None:
             self._go_on(Clause("and", rest))  # 'look left and right twice'

@@ -94,7 +94,7 @@ def kind_by_details(kind: str, verb: Phrase, details: list[Phrase], source: Phra
 def _moved_limb(limb: Phrase, details: list[Phrase]) -> str:
     """The kind of 'move' by what is moved; raises `BadInput` where it is not said which way."""
     part = limb.said.get("part")
-    if not any(p.sort in ("direction", "way", "above") for p in details):
+    if not any(p.sort in ("direction", "way", "above", "level") for p in details):
         raise BadInput(f"It is not said which way to move '{limb.text}': say for example 'raise your right arm'.")
     if part in HAND_WORDS:
         return "place"
