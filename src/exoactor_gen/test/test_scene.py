@@ -312,6 +312,7 @@ def test_two_things_are_put_into_one_basket_beside_each_other():
         ("push the table, then walk to the chair, then put the box on the chair, then sit down", "box is on the chair"),
         ("point up at the chair", "does not stand that high"),
         ("look at the handle", "no handle to look at"),
+        ("open the drawer and take out the cup", "'take the cup out of the drawer' a task of its own"),
     ],
 )
 def test_what_cannot_be_done_with_objects(task, said):

@@ -744,10 +744,6 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ),
     ("face away from the chair", [do("turn", object="chair"), TURN]),
     ("walk from the table to the chair", [do("walk", object=name) for name in ("table", "chair")]),
-    (
-        "open the drawer and take out the cup",
-        [do("open", object="drawer"), do("pick up", direction="up", object="cup", at="drawer")],
-    ),
     # what is taken already, carried for steps, lowered, or stacked
     (
         "grab the box, lift it up and put it down",
@@ -941,6 +937,8 @@ REFUSED: list[tuple[str, str]] = [
     ("get on the chair", "not said what is taken from the chair"),
     ("stack the red box and the blue box", "what is under what"),
     ("carry the box three steps towards the table", "takes no count"),
+    ("do jumping jacks while holding the cup", "the cup is held meanwhile"),
+    ("wave while holding the box", "the box is held meanwhile"),
     ("he can't walk", "can't"),
     ("walk as fast as the robot", "'as the robot'"),
     ("kneel down on one knee", "'lunge forward'"),

@@ -20,7 +20,15 @@ from exoactor_gen.mannequin.handling import (
 from exoactor_gen.mannequin.locomotion import approach, gap_to, is_clear, step_away, walk_along
 from exoactor_gen.mannequin.movement import BESIDE, Movement, category_of
 from exoactor_gen.mannequin.objects import LOOSE, MAX_CARRIED, ONE_HANDED, PALM_DEPTH, Held, RoomObject
-from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_known, object_named, shown, spot_beside, spot_on
+from exoactor_gen.mannequin.placement import (
+    WALK_DISTANCE,
+    is_known,
+    object_named,
+    shown,
+    spot_beside,
+    spot_on,
+    support_of,
+)
 from exoactor_gen.mannequin.score import USUAL_STEP, Score, sign
 
 FAR_ASIDE = 0.5
@@ -54,6 +62,12 @@ def pick_up(score: Score, movement: Movement) -> None:
         raise BadInput(f"The {known.name} weighs {known.item.mass:g} kg: {MAX_CARRIED:g} kg can be lifted.")
     if not (known.loose if known else kind in LOOSE):
         raise BadInput(f"The mannequin cannot pick up the {movement.name}: it can pick up {', '.join(LOOSE)}.")
+    inside = score.objects.get(movement.at or "") or (support_of(score.objects.values(), known) if known else None)
+    if inside and inside.item.articulation and inside.events:  # it would have to move along
+        raise BadInput(
+            f"The {inside.name} was moved in the same task, and nothing is taken out of it then: make 'take the "
+            f"{movement.name.replace('_', ' ')} out of the {inside.name}' a task of its own."
+        )
     sides = taking_hands(score, movement)
     obj = object_named(score, movement.name, gap_to(score, movement.name), movement.at, side=sides[0])
     for _ in range(movement.count or 1):

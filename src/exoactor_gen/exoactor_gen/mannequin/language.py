@@ -32,7 +32,7 @@ from exoactor_gen.mannequin.movement import (
     category_of,
     settled,
 )
-from exoactor_gen.mannequin.objects import LOOSE
+from exoactor_gen.mannequin.objects import LOOSE, ONE_HANDED
 from exoactor_gen.mannequin.references import References, found_in, names_of, told_apart
 from exoactor_gen.mannequin.score import arms_used, sides_of
 from exoactor_gen.mannequin.unwanted import is_done_by
@@ -613,6 +613,9 @@ class _Reader:
             meanwhile = second if taken is first else first  # 'walk to the door while holding the cup'
             self.movements[-2:] = []
             held = self.refs.holds(taken.name)
+            both = taken.side == "both" or (self.refs.scene is None and category_of(taken.name) not in ONE_HANDED)
+            if (used := arms_used(meanwhile)) and len(used) + 1 + both > 2:
+                raise BadInput(f"'{meanwhile.kind}' needs a hand, but the {taken.object} is held meanwhile.")
             self.movements += [meanwhile] if held else [replace(taken, kind="pick up", direction=None), meanwhile]
             return
         walked = self.movements[-3:-2]
