@@ -720,6 +720,7 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ("do a low bow, then a deep squat", [do("bow", angle=70.0), do("squat")]),
     ("raise your left arm slightly, then fully", [do("raise", side="left", angle=45.0), do("raise", side="left")]),
     ("raise both arms, then to the side", [do("raise", side="both"), do("raise", side="both", direction="side")]),
+    ("walk 2 m as fast as possible", [do("walk", distance=2.0, pace=1.1)]),
     ("reach as high as possible", [do("reach", direction="up")]),
     ("move your right hand to shoulder height", [do("raise", side="right", angle=90.0)]),
     ("bow and clap, then do the whole thing again", [do("bow"), do("clap")] * 2),

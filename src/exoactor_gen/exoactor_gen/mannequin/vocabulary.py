@@ -321,6 +321,11 @@ _SLOW = "slowly slow gently lightly steadily carefully calmly softly quietly lei
 _QUICK = "quickly fast quick rapidly briskly swiftly hurriedly speedily energetically faster"
 PACE = {word: pace for words, pace in ((_SLOW, 0.75), (_QUICK, 1.1)) for word in words.split()}
 PACE |= {"at a slow pace": 0.75, "in slow motion": 0.75, "at a brisk pace": 1.1, "at a fast pace": 1.1}
+PACE |= {
+    f"as {word} as {most}": pace
+    for word, pace in (("fast", 1.1), ("quickly", 1.1), ("slowly", 0.75))
+    for most in ("possible", "you can")
+}
 SLIGHT_AMOUNT: dict[str, dict[str, Any]] = {
     "walk": {"distance": 0.5},
     "step": {"distance": 0.2},
