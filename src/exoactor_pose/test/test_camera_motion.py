@@ -128,6 +128,19 @@ def test_a_turn_is_no_other_motion_where_the_focal_length_is_only_assumed(wall):
     assert len(assumed.rotations()[2]) == 1
 
 
+def test_what_a_turn_explains_is_of_all_frames_so_far(wall):
+    frames = [_turned(wall, r) for r in _there_and_back(24)]
+    motion = _look(frames[:12])
+    few = motion.explained(0, 24)
+    for frame in frames[12:]:
+        motion(frame, None)
+    alike = _look(frames)
+    assert len(few[0]) == 4
+    for found, wanted in zip(motion.explained(0, 24), alike.explained(0, 24), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    np.testing.assert_array_equal(motion.explained(0, 12)[0], few[0])
+
+
 @pytest.mark.parametrize("assumed", [0.6, 1.5])
 def test_the_focal_length_is_told_by_a_camera_that_turns(wall, assumed):
     wanted = _there_and_back(most=15)

@@ -86,6 +86,8 @@ class CameraMotion:
     _keyframes: list[_Keyframe] = field(default_factory=list)
     _last: tuple[np.ndarray, np.ndarray] | None = None
     """Image and mask of the last processed frame."""
+    _explained: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    """Results of `explained` for the frames so far, by the first frame and the one after the last."""
 
     def __post_init__(self) -> None:
         self.every = max(1, round(self.fps / SAMPLE_RATE))
@@ -102,6 +104,7 @@ class CameraMotion:
             (33, 2 or more) px of the person; None: not found.
         """
         number, self._frame = self._frame, self._frame + 1
+        self._explained.clear()
         if number % self.every:
             return
         scale = min(1.0, IMAGE_WIDTH / frame.shape[1])
@@ -202,7 +205,13 @@ class CameraMotion:
         explained
             (N,) share of the corners in [0, 1], mean over about a second.
         """
-        samples = self._samples(start, stop)
+        part = start, self._frame if stop is None else stop
+        if part not in self._explained:
+            self._explained[part] = self._explain(self._samples(*part))
+        return self._explained[part]
+
+    def _explain(self, samples: list[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Times and shares of these samples: see `explained`."""
         if len(samples) < 2 or self._too_few_corners(samples):
             return np.zeros(0), np.zeros(0)
 

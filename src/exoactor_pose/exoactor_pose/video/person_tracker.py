@@ -93,8 +93,9 @@ class Tracker:
         self._people_searched = 0
         self._searches, self._pool = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._hands: list[Future] = []
-        self._empty: deque[tuple[int, np.ndarray]] = deque(maxlen=max(1, round(BACKWARD_SECONDS * fps)))
-        """Number and image, as JPEG, of the last frames in which nobody was found, all of one shot."""
+        self._empty: deque[tuple[int, Future]] = deque(maxlen=max(1, round(BACKWARD_SECONDS * fps)))
+        """Number and image, as JPEG, of the last frames in which nobody was found, all of one shot; the second thread
+        encodes them, which takes 5 ms each."""
 
     def __call__(self, frames: list[np.ndarray]) -> None:
         """Process the next frames, at most ``detector.batch``."""
@@ -120,7 +121,7 @@ class Tracker:
             if changed[number - first]:
                 self._empty.clear()
             if pose is None:
-                self._empty.append((number, cv2.imencode(".jpg", frame, JPEG_QUALITY)[1]))
+                self._empty.append((number, self._pool.submit(cv2.imencode, ".jpg", frame, JPEG_QUALITY)))
             if pose is not None and self._next is not None:
                 self.follower.update(frame, self._next, number / self.fps, self._alone(self._next))
                 self._search_sides(number, frame, self._next, pose.image)
@@ -160,7 +161,7 @@ class Tracker:
         """Follow a newly found person back into the frames before, in which the search had missed them."""
         while self._empty:
             number, coded = self._empty.pop()
-            frame = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
+            frame = np.asarray(cv2.imdecode(coded.result()[1], cv2.IMREAD_COLOR))
             pose = self._find_landmarks([frame], [person])[0] if number >= self.first else None
             if pose is None or pose.person is None:
                 break
