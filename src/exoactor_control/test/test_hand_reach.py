@@ -303,6 +303,16 @@ def test_two_hands_are_raised_for_what_slips_down_between_them():
     assert not hands.lost
 
 
+def test_two_hands_of_which_one_is_higher_are_raised_alike_for_what_slips():
+    """One that was raised for being higher would tip the box further."""
+    aslant, hands = STANDING.copy(), carrying()
+    aslant[ARMS["left_hand"]][0] -= 0.3
+    for index in range(round(5.0 * POLICY_RATE)):
+        hands.observe("box", pose(WANTED[0], 0.0, 0.56))
+        hands.corrected(index, standing(), STILL, AT_ORIGIN, aslant)
+    assert hands._slip[0] == hands._slip[1] > 0.02
+
+
 @pytest.mark.parametrize(
     ("gone", "lost"), [((0.0, 0.0, -0.5), "box"), ((0.0, 0.5, 0.0), "box"), ((0.0, 0.0, -0.05), "")]
 )

@@ -13,7 +13,7 @@ down between them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -255,6 +255,9 @@ class HandReach:
         q = _configuration(frame, self._sway[:6], frame.joint_pos)
         q[7:][WAIST] += self._sway[6:]
         joints, heading = frame.joint_pos.copy(), about_z(float(np.arctan2(frame.rotation[1, 0], frame.rotation[0, 0])))
+        self._kinematics.update(_configuration(frame, sway, joint_pos))
+        measured = {contact.hand: self._kinematics.hand(contact.hand)[0].copy() for _, contact in acting}
+        self._watch([(k, t) for k, t in acting if t.in_hand(index)], measured, carries)
         for k, contact in acting:
             at = int(np.clip(index, 0, len(self._points[contact.hand]) - 1))
             self._follow(k, index, at, to_odometry)
@@ -262,9 +265,7 @@ class HandReach:
             point[2] += self._slip[k]
             off = np.zeros(3)
             if contact.in_hand(index):
-                self._kinematics.update(_configuration(frame, sway, joint_pos))
-                self._watch(k, contact.carries(index) and not puts_down)
-                off = contact.carried(index) * self._off_level(contact.hand, point, rotation, heading)
+                off = contact.carried(index) * _off_level(measured[contact.hand], point, rotation, heading)
             self._level[k] = integrated(self._level[k], off, _LEVEL_GAIN, _MAX_LEVEL)
             rise, *tilt = np.clip(self._level[k] + _LEVEL_SHARE * off, -_MAX_LEVEL, _MAX_LEVEL)
             point[2] += rise
@@ -322,25 +323,22 @@ class HandReach:
         turned = about_z(float(shift[2]))
         return middle + turned @ (point - middle) + (*shift[:2], 0.0), turned @ placed @ self._turns[contact.hand][at]
 
-    def _watch(self, k: int, follows: bool) -> None:
-        """Update whether a held object is far from the measured hand, and how far it has slipped down."""
-        contact = self._contacts[k]
-        if contact.target.object not in self._news:
-            return
-        pose, _ = self._kinematics.hand(contact.hand)
-        off = pose.act(np.array(HAND_POINT)) - self._observed[contact.target.object][:3]
-        far = np.linalg.norm(off) > np.linalg.norm(contact.grip) + _LOST_DISTANCE
-        self._away[k] = self._away[k] + 1 if far else 0
-        if follows:
-            slip = np.clip(off[2] - contact.grip[2] - _SLIP_TOLERANCE, 0.0, _MAX_SLIP)
-            self._slip[k] += (slip - self._slip[k]) / (_SLIP_SMOOTHING * POLICY_RATE)
+    def _watch(self, held: Sequence[tuple[int, _HandContact]], measured: Mapping[str, pin.SE3], carried: bool) -> None:
+        """Update whether held objects are far from the measured hands, and how far down one between two has slipped.
 
-    def _off_level(self, hand: str, point: np.ndarray, rotation: np.ndarray, heading: np.ndarray) -> np.ndarray:
-        """(3,) m, rad, rad: error of a measured hand in height, and in tilt about x and y of ``heading`` (3, 3)."""
-        pose, _ = self._kinematics.hand(hand)
-        rise = (point - pose.act(np.array(HAND_POINT)))[2]
-        tilt = heading.T @ pin.log3(rotation @ pose.rotation.T)
-        return np.array([rise, *tilt[:2]])
+        Both hands are raised by the same slip: a hand that followed the object's tilt would increase it.
+        """
+        held = [(k, contact) for k, contact in held if contact.target.object in self._news]
+        slips = []
+        for k, contact in held:
+            off = measured[contact.hand].act(np.array(HAND_POINT)) - self._observed[contact.target.object][:3]
+            far = np.linalg.norm(off) > np.linalg.norm(contact.grip) + _LOST_DISTANCE
+            self._away[k] = self._away[k] + 1 if far else 0
+            slips.append(off[2] - contact.grip[2])
+        if held and carried:
+            slip = np.clip(np.mean(slips) - _SLIP_TOLERANCE, 0.0, _MAX_SLIP)
+            which = [k for k, _ in held]
+            self._slip[which] += (slip - self._slip[which]) / (_SLIP_SMOOTHING * POLICY_RATE)
 
     def _solve(self, hand: str, q: np.ndarray, point: np.ndarray, rotation: np.ndarray) -> np.ndarray:
         """Joints (7,) of an arm by damped least squares, starting from those of the last frame.
@@ -380,6 +378,13 @@ def integrated(
 ) -> np.ndarray:
     """The limited integral of an error after one more frame; ``gain`` is in 1/s."""
     return np.clip(integral + gain / POLICY_RATE * error, -limit, limit)
+
+
+def _off_level(measured: pin.SE3, point: np.ndarray, rotation: np.ndarray, heading: np.ndarray) -> np.ndarray:
+    """(3,) m, rad, rad: error of a measured hand in height, and in tilt about x and y of ``heading`` (3, 3)."""
+    rise = (point - measured.act(np.array(HAND_POINT)))[2]
+    tilt = heading.T @ pin.log3(rotation @ measured.rotation.T)
+    return np.array([rise, *tilt[:2]])
 
 
 def _configuration(frame: Frame, sway: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:
