@@ -39,6 +39,13 @@ _RIM_DISTANCE, _RAISE_SECONDS = 0.1, 0.7  # m before that rim at which it is ove
 _MAX_PASSED_HEIGHT = 1.1  # m, height of what an object is lifted over
 _BODY_DEPTH = 0.13  # m from the middle of the robot's pelvis to its front, with room
 _MAX_CARRY_GAP = 0.10  # m farther than that, at most, that an object is carried before it
+_FARTHER, _FARTHER_AFTER, _FARTHER_SECONDS = 0.16, 0.4, 1.2
+"""m farther at least that two hands hold it before who walks with it: thighs that swing do not strike it there, and the
+elbows are not folded; s after lifting it from which, and s over which, they bring it there."""
+_NEARER_BEFORE, _NEARER_SECONDS = 2.0, 1.5  # s before it stands at which it is near again, and over which
+_CARRY_SMOOTHING, _BODY_SMOOTHING, _HEADING_SMOOTHING = 0.4, 0.2, 0.3
+"""s, standard deviations with which distance, body and heading are smoothed for what two hands carry: a box slips
+between palms at every jerk."""
 KNEE = 0.06
 """m from the middle of a knee to its front, with room."""
 _KNEE_CLEARANCE = 0.15  # m over the knees from which what is carried has room
@@ -200,7 +207,7 @@ def carried(
 ) -> np.ndarray:
     """Poses (T, 7) of an object that hands hold at ``grip`` (3,) in its frame, and would carry ``natural``ly."""
     obj, carry = scene[contact.object], _Carry.of(contact, len(rest), targets.fps)
-    headings, times, first, last = targets.headings(model), carry.times, carry.first, carry.last
+    headings, times, first, last = _carrying_headings(targets, model, two_hands), carry.times, carry.first, carry.last
     base = Rotation.from_quat(rest[first, 3:], scalar_first=True)
     turned = headings - headings[first]
     turned[:first], turned[last:] = 0.0, turned[last]
@@ -251,7 +258,7 @@ def _before_body(
 
     That is as far ahead as the object is deep, and not so far that the weight pulls the robot forward.
     """
-    fps, headings = carry.fps, targets.headings(model)
+    fps, headings = carry.fps, _carrying_headings(targets, model, two_hands)
     forward = np.stack([np.cos(headings), np.sin(headings)], axis=1)
     deep = float(np.abs(obj.bounds[:, :2]).max())
     ahead = np.sum((natural[:, :2] - targets.pelvis_pos[:, :2]) * forward, axis=1)
@@ -260,13 +267,28 @@ def _before_body(
     knees_ahead = np.einsum("tkj,tj->tk", (knees - targets.pelvis_pos[:, None])[..., :2], forward).max(axis=1)
     share = gaussian_filter1d(smoothstep(1.0 - below / _KNEE_CLEARANCE), 0.1 * fps, mode="nearest")
     near = deep + _BODY_DEPTH + share * np.maximum(knees_ahead + KNEE - _BODY_DEPTH, 0.0)
-    out = np.clip(ahead, near, near + _MAX_CARRY_GAP)
-    last = carry.last
-    if two_hands and not carry.kept and natural[last, 2] < LOW:  # the thighs come forward and up as the robot crouches
+    hands, last = natural.copy(), carry.last
+    if not two_hands:
+        hands[:, :2] += (np.clip(ahead, near, near + _MAX_CARRY_GAP) - ahead)[:, None] * forward
+        return hands
+    body = gaussian_filter1d(targets.pelvis_pos[:, :2], _BODY_SMOOTHING * fps, axis=0, mode="nearest")
+    walked = float(np.linalg.norm(body[carry.first : last + 1] - body[carry.first], axis=1).max())
+    farther = _FARTHER * smoothstep(walked / _LOWERING[0])
+    farther *= ramp(carry.times, carry.lifted + _FARTHER_AFTER, _FARTHER_SECONDS)
+    if not carry.kept:
+        farther *= ramp(-carry.times, _NEARER_BEFORE - last / fps, _NEARER_SECONDS)
+    out = np.clip(ahead, near + farther, near + np.maximum(farther, _MAX_CARRY_GAP))
+    out = gaussian_filter1d(out, _CARRY_SMOOTHING * fps, mode="nearest")
+    if not carry.kept and natural[last, 2] < LOW:  # the thighs come forward and up as the robot crouches
         out += ramp(carry.times, last / fps - _REACH_OUT_BEGIN, _REACH_OUT_SECONDS) * (out[last] + _REACH_OUT - out)
-    hands = natural.copy()
-    hands[:, :2] += (out - ahead)[:, None] * forward
+    hands[:, :2] = body + out[:, None] * forward  # in the middle: the arms share the load, and neither twists
     return hands
+
+
+def _carrying_headings(targets: Targets, model: Model, two_hands: bool) -> np.ndarray:
+    """Headings (T,) rad with which an object is carried: two hands do not swing it with every step."""
+    headings = targets.headings(model)
+    return gaussian_filter1d(headings, _HEADING_SMOOTHING * targets.fps, mode="nearest") if two_hands else headings
 
 
 def _over_thighs(targets: Targets) -> np.ndarray:

@@ -20,7 +20,7 @@ from exoactor_retarget.targets import Targets, headed
 _NEAR, _NEAR_RANGE = 0.45, (0.4, 0.7)  # m from the goal of a walk to the pelvis, and the acceptable range
 _BEFORE_SEAT = 0.13  # m from the edge of a seat to the feet
 _AHEAD, _ASIDE = 0.30, (0.0, 0.20)  # m ahead of the pelvis, and to its own side, where a hand works comfortably
-_BETWEEN = 0.05  # m from there to the middle of both hands
+_BETWEEN = 0.05  # m from there to the middle of both hands, unless the robot bends down or takes something heavy
 _FOREARMS = (0.26, 0.0, 0.10)  # m from a hip to a point kept free for raising the arms
 _HEAVY = 0.22  # m ahead, likewise, when taking a box: the waist cannot bear it at arm's length
 _BACK = 0.3  # m, maximum distance that it stands back for that
@@ -101,11 +101,13 @@ def _within_reach(
     """Position (2,) of the centre (3,) of the palms within comfortable reach, the closest to the present one.
 
     ``nearest``: as close to the body as possible, so that the arm is not yet stretched when a pushed object yields, and
-    so that a robot that bends down, or takes something heavy, stays above its feet.
+    so that a robot that bends down, or takes something heavy, stays above its feet; two hands are in the middle, since
+    a crouch that reaches aside twists.
     """
     turn, pelvis = headed(np.array([targets.heading(model, frame)]))[0], targets.pelvis_pos[frame]
     ahead, left, up = turn.T @ (palms - pelvis)
-    low, high = (-_BETWEEN, _BETWEEN) if len(sides) == 2 else _ASIDE if sides[0] == 0 else (-_ASIDE[1], -_ASIDE[0])
+    between = 0.0 if nearest else _BETWEEN
+    low, high = (-between, between) if len(sides) == 2 else _ASIDE if sides[0] == 0 else (-_ASIDE[1], -_ASIDE[0])
     return (pelvis + turn @ [_AHEAD if nearest else max(float(ahead), _AHEAD), np.clip(float(left), low, high), up])[:2]
 
 

@@ -122,7 +122,9 @@ class Targets:
         led = self.holding[..., None]
         upper_arm = unit((1.0 - led) * self.upper_arm + led * unit(elbows - shoulders))
         forearm = unit((1.0 - led) * self.forearm + led * unit(wrists - elbows))
-        arm_rot = _arm_frames(upper_arm, forearm, self.arm_rot)
+        # What both hands hold hides the person's arms: a straight one bends like one with a low elbow
+        both = self.holding.min(axis=1)[:, None, None]
+        arm_rot = _arm_frames(upper_arm, forearm, (1.0 - both) * self.arm_rot[..., 0] - both * hint)
         return replace(
             self, upper_arm=upper_arm, forearm=forearm, arm_rot=np.where(led[..., None] > 0.0, arm_rot, self.arm_rot)
         )
@@ -364,7 +366,7 @@ def make_targets(
         shank=unit(person.at("foot") - person.at("knee")),
         upper_arm=upper_arm,
         forearm=forearm,
-        arm_rot=_arm_frames(upper_arm, forearm, shoulder @ _REST_ARMS),
+        arm_rot=_arm_frames(upper_arm, forearm, (shoulder @ _REST_ARMS)[..., 0]),
         hand_rot=hand_rot @ model.rest["hand"],
         hand_offset=hand_offset,
         meeting=meeting,
@@ -449,11 +451,11 @@ def reached(state: State, contact: np.ndarray, fps: float, model: Model) -> Targ
 
 
 def _arm_frames(upper_arm: np.ndarray, forearm: np.ndarray, hint: np.ndarray) -> np.ndarray:
-    """Frames of the upper arms, x in the direction of the elbow's bend; ``hint`` is used if the arm is straight."""
+    """Frames of the upper arms, x in the direction of the elbow's bend, which is ``hint`` (..., 3) when straight."""
     z = -upper_arm
     bend = forearm - np.sum(forearm * z, axis=-1, keepdims=True) * z
     share = smoothstep((np.linalg.norm(bend, axis=-1, keepdims=True) - 0.15) / 0.25)
-    straight = hint[..., 0] - np.sum(hint[..., 0] * z, axis=-1, keepdims=True) * z
+    straight = hint - np.sum(hint * z, axis=-1, keepdims=True) * z
     x = share * unit(bend) + (1 - share) * unit(straight)
     x = unit(x - np.sum(x * z, axis=-1, keepdims=True) * z)
     return np.stack([x, cross(z, x, axis=-1), z], axis=-1)

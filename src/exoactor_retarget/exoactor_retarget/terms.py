@@ -30,6 +30,7 @@ _LED_PELVIS_FACTORS = 20.0, 4.0, 20.0
 heading."""
 _UPRIGHT_HEIGHT = 0.6  # m, height of a pelvis that does not crouch
 _CROUCH_DEPTH = 0.1  # m, depth from which it crouches
+_SLACK, _SLACK_SECONDS = 0.1, 0.5  # m off the feet that a body may be that holds something, s before and after steps
 _BALANCED_OFFSET = 0.05  # m: a centre of mass twice as far out as this is not meant to be above the feet
 ACTIVATION_DISTANCE = 0.02  # m: constraints that are farther from their limit are ignored in a step.
 
@@ -93,6 +94,11 @@ def support(targets: Targets, model: Model, balance: dict[str, Any], poses: Pose
     still = np.clip(2.0 - speed / balance["slow"], 0.0, 1.0) * (feet > 0)
     # When a foot lands or leaves, the support jumps: leave these moments to the motion itself.
     change = np.r_[False, (targets.contact[1:] != targets.contact[:-1]).any(axis=1)]
+    # A body that leans against a load would be thrown forward there: it comes up before.
+    slack = maximum_filter1d(change.astype(float), 2 * round(_SLACK_SECONDS * fps) + 1)
+    slack = gaussian_filter1d(slack, 0.5 * _SLACK_SECONDS * fps, mode="nearest")
+    slack *= _SLACK * targets.holding.max(axis=1)
+    first, last = first - slack, last + slack
     still *= 1.0 - maximum_filter1d(change.astype(float), round(0.5 * fps) | 1)
     still *= np.isinf(targets.bearing).all(axis=1)  # a body supported otherwise need not be balanced
     still = gaussian_filter1d(still, 0.1 * fps, mode="nearest") * (feet > 0)

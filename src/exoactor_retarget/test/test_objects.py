@@ -887,6 +887,34 @@ def test_an_arm_that_an_object_leads_keeps_its_elbow_low(retarget):
     assert (elbows - shoulders)[:taken].max() < 0.0
 
 
+def test_how_a_person_s_hidden_arms_are_twisted_does_not_matter_to_led_straight_arms(retarget):
+    targets = retarget.targets(person_doing("stand still for one second"))
+    shoulders = retarget.model.shoulders(targets.pelvis_pos, targets.pelvis_rot, targets.torso_rot)
+    reach = retarget.model.upper_arm + retarget.model.forearm - 0.005
+    palms = shoulders + np.array([0.7, 0.0, -0.7]) * reach + targets.hand_rot @ retarget.model.wrist_to_palm[0]
+    led = replace(targets, palm_pos=palms, holding=np.ones_like(targets.holding))
+    twisted = replace(led, arm_rot=led.arm_rot @ Rotation.from_euler("z", 2.0).as_matrix())
+    np.testing.assert_allclose(
+        twisted.with_led_arms(retarget.model).arm_rot, led.with_led_arms(retarget.model).arm_rot, atol=1e-9
+    )
+
+
+def test_what_two_hands_carry_is_steady_before_the_middle_of_the_body(retarget):
+    human = person_doing("walk forward two metres")
+    targets = retarget.targets(human)
+    times = np.arange(len(targets)) / targets.fps
+    box = box_at(0.5, 0.0, 0.7)
+    aside = np.stack([0.4 + 0.1 * np.sin(9.0 * times), 0.1 * np.cos(7.0 * times), 0.2 + 0.0 * times], axis=1)
+    contact = held("box", 0.5, times[-1] + 1.0)[0]
+    rest = np.repeat(box.pose[None], len(targets), axis=0)
+    natural, grip = targets.pelvis_pos + aside, np.array([0.0, 0.0, 0.2])
+    poses = carried(Scene(objects=(box,)), contact, rest, grip, natural, targets, retarget.model, two_hands=True)
+    walks = times > 3.0
+    assert np.abs(poses[walks, 1] - targets.pelvis_pos[walks, 1]).max() < 0.04
+    assert (poses[walks, 0] - targets.pelvis_pos[walks, 0]).min() > 0.15 + 0.13 + 0.1
+    assert np.abs(np.diff(poses[walks, :2], n=2, axis=0)).max() * targets.fps**2 < 3.0
+
+
 def test_who_takes_a_box_off_a_table_hardly_bends_and_has_the_load_over_the_feet(retarget):
     table = everyday("table", pos=(1.4, 0.0, 0.0), size=(0.6, 1.2, 0.75))
     box = everyday("box", pos=(1.32, 0.0, 0.75), size=(0.3, 0.28, 0.3), mass=2.0)
