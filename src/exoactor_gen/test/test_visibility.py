@@ -53,6 +53,15 @@ def test_what_stands_beside_the_person_is_avoided():
     assert _view("kick the ball with your right foot", wall) == "side_left"
 
 
+def test_who_puts_something_down_is_not_seen_from_behind():
+    table = everyday("table", pos=(1.4, 0.0, 0.0))
+    box = everyday("box", pos=(1.27, 0.0, table.extent[1, 2]))
+    made = load_backend("generate", "mannequin", width=64, height=64, fps=10)(
+        GenerateRequest("pick up the box, carry it two metres and put it down", scene=joined([table, box]))
+    )
+    assert made.metrics["camera"] == "three_quarter_left"  # it walks away to its left
+
+
 def test_without_objects_the_person_is_seen_from_ahead():
     made = load_backend("generate", "mannequin", width=64, height=64, fps=10)(GenerateRequest("nod once"))
     assert made.metrics["camera"] == "three_quarter"

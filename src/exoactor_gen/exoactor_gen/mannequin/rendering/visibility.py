@@ -24,6 +24,8 @@ _REACH_SECONDS = 0.7
 """s before and after a hand touches an object."""
 _TRUNK_RADIUS = 0.12
 """m, from pelvis to head."""
+_BEHIND = 2.0
+"""rad from a person's heading beyond which a camera sees the back: crouches are not measurable from there."""
 
 
 def hidden_share(
@@ -70,6 +72,21 @@ def hand_hidden_share(
     return hidden_share(camera, joints[frames][:, arm], others, trunk)
 
 
+def seen_from_behind(camera: Camera, joints: np.ndarray, contact: Contact, fps: float) -> bool:
+    """Whether a camera sees the person's back as a hand begins to touch an object, or lets it go.
+
+    ``joints`` (T, 55, 3) m are SMPL-X's in the world.
+    """
+    ends = [contact.start, contact.end] if contact.end * fps < len(joints) - 1 else [contact.start]
+    frames = np.minimum(np.rint(np.array(ends) * fps).astype(int), len(joints) - 1)
+    left, right = (joints[frames, BODY_JOINT_NAMES.index(f"{side}_hip"), :2] for side in SIDES)
+    across = left - right
+    ahead = np.stack([across[:, 1], -across[:, 0]], axis=1)
+    towards = (np.broadcast_to(camera.positions, (len(joints), 3))[frames] - joints[frames, 0])[:, :2]
+    cosine = np.sum(ahead * towards, axis=1) / np.linalg.norm(ahead, axis=1) / np.linalg.norm(towards, axis=1)
+    return bool(np.any(cosine < np.cos(_BEHIND)))
+
+
 def at_frames(obj: ObjectMotion, frames: slice) -> ObjectMotion:
     """The object's motion in some frames."""
     return replace(obj, position=obj.position[frames], rotation=obj.rotation[frames])
@@ -86,7 +103,7 @@ def clear_view(
 
     From the side a bow and a reach are measured across the image rather than in depth. The side of the acting hand is
     preferred, or else the one with fewer hidden parts, such that no acting hand is hidden most of the time, not even by
-    the body. ``joints`` (T, 55, 3) m are SMPL-X's in the world.
+    the body, and that the person is not seen from behind meanwhile. ``joints`` (T, 55, 3) m are SMPL-X's in the world.
     """
     left, right = (sum(contact.body.startswith(side) for contact in contacts) for side in SIDES)
     views = ["side", "side_left", "three_quarter", "three_quarter_left"]
@@ -101,7 +118,8 @@ def clear_view(
         camera = camera_of(view)
         share = hidden_share(camera, body, seen)
         worst = max((hand_hidden_share(camera, joints, objects, hand, fps) for hand in hands), default=0.0)
-        if share < _MAX_HIDDEN_SHARE and worst < _MAX_HIDDEN_HAND:
+        behind = any(seen_from_behind(camera, joints, hand, fps) for hand in hands)
+        if share < _MAX_HIDDEN_SHARE and worst < _MAX_HIDDEN_HAND and not behind:
             return view
-        hidden[view] = share + worst
+        hidden[view] = share + worst + behind
     return min(hidden, key=hidden.__getitem__)
