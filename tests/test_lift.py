@@ -8,13 +8,14 @@ from exoactor_core.contacts import BODY_PARTS, Contact
 from exoactor_core.interaction import Interaction
 from exoactor_core.scene import Scene, everyday
 from exoactor_core.task_checks import Check
-from exoactor_gen.mannequin.choreography import choreograph, movements_in
+from exoactor_gen.mannequin.choreography import choreograph
+from exoactor_gen.mannequin.language import parse
 from exoactor_retarget.retargeter import Retargeter
 
 
 @pytest.mark.slow
 def test_the_shipped_tracker_lifts_a_box_off_a_table_between_its_fists():
-    human = choreograph(movements_in("pick up the box from the table, then wait three seconds"), np.zeros(10))
+    human = choreograph(parse("pick up the box from the table, then wait three seconds"), np.zeros(10))
     table = everyday("table", "table", (0.64, 0.0, 0.0), size=(0.6, 1.1, 0.75))
     box = everyday("box", "box", (0.46, 0.0, 0.75), size=(0.25, 0.25, 0.25), mass=1.0, friction=1.0)
     scene = Scene(objects=(table, box))
