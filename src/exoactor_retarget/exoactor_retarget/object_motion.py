@@ -207,7 +207,9 @@ def carried(
 ) -> np.ndarray:
     """Poses (T, 7) of an object that hands hold at ``grip`` (3,) in its frame, and would carry ``natural``ly."""
     obj, carry = scene[contact.object], _Carry.of(contact, len(rest), targets.fps)
-    headings, times, first, last = _carrying_headings(targets, model, two_hands), carry.times, carry.first, carry.last
+    headings, times, first, last = targets.headings(model), carry.times, carry.first, carry.last
+    if two_hands:  # not swung with every step
+        headings = gaussian_filter1d(headings, _HEADING_SMOOTHING * carry.fps, mode="nearest")
     base = Rotation.from_quat(rest[first, 3:], scalar_first=True)
     turned = headings - headings[first]
     turned[:first], turned[last:] = 0.0, turned[last]
@@ -215,7 +217,7 @@ def carried(
     begin = base.apply(grip) + rest[first, :3]
     share = ramp(times, carry.lifted, min(_CARRY_SECONDS, 0.5 * carry.seconds))
     bottom = np.minimum(natural[:, 2], begin[2] + share * (natural[:, 2] - begin[2])) - grip[2] + obj.bounds[0, 2]
-    hands = _before_body(obj, natural, bottom, carry, targets, model, two_hands)
+    hands = _before_body(obj, natural, bottom, carry, targets, model, headings, two_hands)
     rise = np.maximum(begin[2] + _MIN_LIFT - hands[:, 2], 0.0)
     hangs, draws = (_CARRY_SAG, _CARRY_LEAD) if two_hands else (0.0, 0.0)
     if two_hands:
@@ -252,13 +254,15 @@ def _before_body(
     carry: _Carry,
     targets: Targets,
     model: Model,
+    headings: np.ndarray,
     two_hands: bool,
 ) -> np.ndarray:
     """Where (T, 3) hands hold an object whose lowest point is at ``bottom`` (T,) m: clear of the body and the knees.
 
-    That is as far ahead as the object is deep, and not so far that the weight pulls the robot forward.
+    That is as far ahead, along the ``headings`` (T,) rad, as the object is deep, and not so far that the weight pulls
+    the robot forward.
     """
-    fps, headings = carry.fps, _carrying_headings(targets, model, two_hands)
+    fps = carry.fps
     forward = np.stack([np.cos(headings), np.sin(headings)], axis=1)
     deep = float(np.abs(obj.bounds[:, :2]).max())
     ahead = np.sum((natural[:, :2] - targets.pelvis_pos[:, :2]) * forward, axis=1)
@@ -283,12 +287,6 @@ def _before_body(
         out += ramp(carry.times, last / fps - _REACH_OUT_BEGIN, _REACH_OUT_SECONDS) * (out[last] + _REACH_OUT - out)
     hands[:, :2] = body + out[:, None] * forward  # in the middle: the arms share the load, and neither twists
     return hands
-
-
-def _carrying_headings(targets: Targets, model: Model, two_hands: bool) -> np.ndarray:
-    """Headings (T,) rad with which an object is carried: two hands do not swing it with every step."""
-    headings = targets.headings(model)
-    return gaussian_filter1d(headings, _HEADING_SMOOTHING * targets.fps, mode="nearest") if two_hands else headings
 
 
 def _over_thighs(targets: Targets) -> np.ndarray:

@@ -255,9 +255,11 @@ class HandReach:
         q = _configuration(frame, self._sway[:6], frame.joint_pos)
         q[7:][WAIST] += self._sway[6:]
         joints, heading = frame.joint_pos.copy(), about_z(float(np.arctan2(frame.rotation[1, 0], frame.rotation[0, 0])))
-        self._kinematics.update(_configuration(frame, sway, joint_pos))
-        measured = {contact.hand: self._kinematics.hand(contact.hand)[0].copy() for _, contact in acting}
-        self._watch([(k, t) for k, t in acting if t.in_hand(index)], measured, carries)
+        measured: dict[str, pin.SE3] = {}
+        if held := [(k, t) for k, t in acting if t.in_hand(index)]:
+            self._kinematics.update(_configuration(frame, sway, joint_pos))
+            measured = {contact.hand: self._kinematics.hand(contact.hand)[0].copy() for _, contact in held}
+            self._watch(held, measured, carries)
         for k, contact in acting:
             at = int(np.clip(index, 0, len(self._points[contact.hand]) - 1))
             self._follow(k, index, at, to_odometry)

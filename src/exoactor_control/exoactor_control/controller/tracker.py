@@ -213,7 +213,8 @@ class TrajectoryTracker:
         if self._additions.hand_reach is not None:
             short = (frame.joint_pos - state.joint_pos)[_WAIST_PITCH]
             self._waist_offset = float(integrated(self._waist_offset, short, _WAIST_GAIN, _MAX_WAIST_OFFSET))
-            target = target + self._waist_offset * np.eye(len(JOINT_NAMES))[_WAIST_PITCH]
+            target = target.copy()
+            target[_WAIST_PITCH] += self._waist_offset
         return _on_stops(target, frame.joint_pos, state.joint_pos, self.kp)
 
     def fit_hands(self, fitted: Sequence[bool]) -> None:
