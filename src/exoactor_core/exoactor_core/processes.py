@@ -79,11 +79,15 @@ def end_with_parent(parent: int, number: signal.Signals) -> None:
         os.kill(os.getpid(), number)
 
 
-def share_heap() -> None:
-    """Let all threads of this process allocate from one heap from now on, if the C library is glibc.
+def keep_heap_compact() -> None:
+    """Keep the memory of this process from fragmenting from now on, if the C library is glibc.
 
-    By default threads have their own heaps, which fragment when one thread creates images and another frees them.
+    By default threads have their own heaps, which fragment when one thread creates images and another frees them: all
+    threads share one heap instead. Blocks of 1 MiB or more, such as images, stay outside it: by default glibc moves
+    them into the heap once the first has been freed, where what is kept for long settles in the gaps between them.
     """
-    arena_max = -8  # M_ARENA_MAX of malloc.h
+    arena_max, mmap_threshold = -8, -3  # M_ARENA_MAX and M_MMAP_THRESHOLD of malloc.h
     with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(arena_max, 1)
+        libc = ctypes.CDLL(None)
+        libc.mallopt(arena_max, 1)
+        libc.mallopt(mmap_threshold, 2**20)

@@ -14,7 +14,7 @@ from pydantic import BeforeValidator
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput, Refused
 from exoactor_core.options import BaseOptions, Share
-from exoactor_core.processes import share_heap
+from exoactor_core.processes import keep_heap_compact
 from exoactor_core.stages import Estimate, Estimator, Metrics, OnSegment, Progress, no_progress, sub_progress
 from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import Detector, MediapipeDetector
@@ -108,7 +108,7 @@ class VideoEstimator(Estimator):
         Refused
             The estimated motion is beyond the limits.
         """
-        share_heap()  # saves 0.1 GB with large frames
+        keep_heap_compact()  # 0.4 GB less with large frames
         camera = (
             Camera.guess(video.width, video.height, self.options.fov_deg)
             if video.intrinsics is None
