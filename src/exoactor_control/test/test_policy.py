@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import yaml
@@ -171,3 +175,12 @@ def test_the_published_network_fits(tmp_path):
     assert Policy.load(TWIST2).name == "twist2"
     with pytest.raises(BadInput, match=r"\[1, 480\]"):
         Policy.load(TWIST2.parent / "unitree_rl_lab_g1_velocity_v0.onnx", "twist2")
+
+
+def test_loading_a_policy_reports_nothing_to_anybody(tmp_path):
+    """ONNX Runtime's telemetry keeps its records in the home folder."""
+    code = "from exoactor_control.policy.policy import load_policy; load_policy('exoactor')"
+    hidden = {"HOME": str(tmp_path), "XDG_CACHE_HOME": "", "ORT_DISABLE_TELEMETRY": ""}
+    env = {name: value for name, value in {**os.environ, **hidden}.items() if value}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env)
+    assert not [p for p in tmp_path.rglob("*") if "onnxruntime" in p.name]
