@@ -180,7 +180,10 @@ def generate(
 
 @app.command("plan", epilog='Example: exoactor plan "walk forward two metres, then wave"')
 def plan_(
-    task: TaskArg, generator: GeneratorName = DEFAULTS["generate"], settings: Set = None, json_: Json = False
+    task: Annotated[str, typer.Argument(help="What to do.")],
+    generator: GeneratorName = DEFAULTS["generate"],
+    settings: Set = None,
+    json_: Json = False,
 ) -> None:
     """Print the plan of a task as JSON, without making a video."""
     backends = Backends(settings, generate=generator)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from exoactor_core.environment import KEY_VARIABLE, middleware
 from exoactor_core.errors import BadInput
+from exoactor_core.files import need_file
 
 
 @dataclass(frozen=True)
@@ -146,10 +147,7 @@ def robot_name(text: str) -> str:
 
 def _file(what: str, path: str, hint: str = "") -> str:
     """Make a path absolute; raises `BadInput` if the file does not exist."""
-    absolute = Path(path).expanduser().resolve()
-    if not absolute.is_file():
-        raise BadInput(f"There is no {what} file {absolute}{hint}.")
-    return str(absolute)
+    return str(need_file(Path(path).expanduser().resolve(), f"{what} file", hint))
 
 
 def processes(values: dict[str, str]) -> list[Process]:

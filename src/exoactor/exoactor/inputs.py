@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from exoactor.pipeline import instruction_of
 from exoactor_core.errors import BadInput
-from exoactor_core.files import decoded, load_json
+from exoactor_core.files import decoded, load_json, need_file
 from exoactor_core.options import Configurable
 from exoactor_core.stages import GenerateRequest, Generator, Stage, backend_class, check_instruction, load_backend
 
@@ -78,9 +78,7 @@ def read_request(task: str, plan: Path | None, image: Path | None, scene: Path |
 
 def read_image(path: Path) -> Any:
     """Read an image as (H, W, 3) uint8 RGB."""
-    if not path.is_file():
-        raise BadInput(f"There is no image {path}.")
-    image = decoded(path.read_bytes(), str(path))
+    image = decoded(need_file(path, "image").read_bytes(), str(path))
     if image is None:
         raise BadInput(f"{path} is not an image that can be read (png or jpeg).")
     return image

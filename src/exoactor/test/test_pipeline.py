@@ -230,9 +230,11 @@ def run_cli(monkeypatch, capsys, *arguments):
         (["run", "wave", "--policy", __file__], "is not an ONNX network"),  # before anything is made: one line
         (["send", "wave", "--execute", "moon"], "not one of rehearse, sim, robot"),
         (["generate"], "give a plan with --plan"),
-        (["generate", "--plan", "none.json"], "Cannot read none.json"),
-        (["generate", "--resume", "none.json"], "Cannot read none.json"),
+        (["generate", "--plan", "none.json"], "There is no file none.json"),
+        (["generate", "--resume", "none.json"], "There is no file none.json"),
         (["generate", "wave", "--resume", "none.json"], "leave out the task"),
+        (["generate", "wave", "--image", "/"], "/ is a folder: name the image in it"),
+        (["generate", "wave", "--scene", "/"], "/ is a folder: name the file in it"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, arguments, words):

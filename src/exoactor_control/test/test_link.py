@@ -151,7 +151,7 @@ def test_a_stop_that_the_loop_does_not_carry_out_is_no_success(link, simulator):
 
 
 @pytest.mark.faults
-def test_silent_robot_is_noticed(link, simulator):
+def test_silent_robot_is_noticed(link, simulator, caplog):
     """The simulator is held still: the loop damps, and drives again when the robot comes back."""
     controller = Controller()
     loop = ControlLoop(link, controller, Settings(state_timeout=0.5, robot_clock=True), watched())
@@ -163,6 +163,7 @@ def test_silent_robot_is_noticed(link, simulator):
         until(lambda: controller.status.fault)
         assert "LowState" in controller.status.fault
         until(lambda: loop.error)
+        until(lambda: "No LowState on rt/lowstate of interface lo" in caplog.text)
         simulator.send_signal(signal.SIGCONT)
         until(lambda: not loop.error)
     finally:

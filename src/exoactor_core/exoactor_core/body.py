@@ -26,6 +26,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.errors import BadInput
+from exoactor_core.files import need_file
 from exoactor_core.motion import HumanMotion
 
 _FINGERS = ("index", "middle", "pinky", "ring", "thumb")
@@ -185,8 +186,7 @@ def _load(path: Path, _modified: int) -> BodyModel:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     """Read the plain arrays that joints need; pickled ones, which licensed files also hold, are not read."""
-    if not path.is_file():
-        raise BadInput(f"There is no body model file {path}.")
+    need_file(path, "body model file")
     try:
         with np.load(path, allow_pickle=False) as archive:
             data = {key: archive[key] for key in ("v_template", "shapedirs", "J_regressor", "kintree_table")}

@@ -161,6 +161,16 @@ def decoded(data: bytes, name: str = "The image") -> np.ndarray | None:
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
+def need_file(path: str | Path, what: str = "file", hint: str = "") -> Path:
+    """Return the path of a file to be read; raises `BadInput` if it is missing (with the ``hint``) or a folder."""
+    path = Path(path)
+    if path.is_dir():
+        raise BadInput(f"{path} is a folder: name the {what} in it.")
+    if not path.is_file() and not path.is_fifo():  # a pipe: the shell's <(command)
+        raise BadInput(f"There is no {what} {path}{hint}.")
+    return path
+
+
 MAX_TEXT = 1 << 29
 """Maximum size of a text file, bytes."""
 
@@ -175,9 +185,7 @@ def read_text(path: str | Path) -> tuple[str, tuple[str, ...]]:
     BadInput
         There is no such file, it cannot be read, it is too large, or it is not text.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"There is no file {path}.")
+    path = need_file(path)
     try:
         if path.stat().st_size > MAX_TEXT:
             raise BadInput(f"{path} is larger than {MAX_TEXT >> 20} MiB: cut it.")
@@ -206,11 +214,8 @@ def load_yaml(path: str | Path) -> Any:
 
 
 def load_json(path: str | Path) -> dict[str, Any]:
-    """Read a JSON object from a file. Raises `BadInput` if the file does not exist or holds no JSON object."""
-    try:
-        return json_object(Path(path).read_text(), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"Cannot read {path}: {reason(error)}.") from None
+    """Read a JSON object from a file. Raises `BadInput` as `read_text`, or if it holds no JSON object."""
+    return json_object(read_text(path)[0], str(path))
 
 
 def json_object(text: str, name: str) -> dict[str, Any]:
@@ -244,9 +249,7 @@ def read_npz(path: str | Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     BadInput
         There is no such file, it is not an npz, it is damaged, or it grows to more than `MAX_NPZ`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"There is no file {path}.")
+    path = need_file(path)
     data, objects = {}, []
     try:
         with zipfile.ZipFile(path) as archive:

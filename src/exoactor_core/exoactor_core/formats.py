@@ -60,17 +60,22 @@ ISAAC_BODIES: tuple[str, ...] = (
 def load_robot(path: str | Path, fps: float | None = None) -> RobotMotion:
     """Read a robot motion: .npz (ours or BeyondMimic's, as what is inside says), .pkl (GMR) or .csv (Unitree).
 
-    ``fps`` is the frame rate of a csv; None: as it says, else 30.
+    ``fps`` is the frame rate of a csv; None: as it says, else 30. The other formats state theirs.
 
     Raises
     ------
     BadInput
-        The file cannot be read, or is not such a motion.
+        The file cannot be read, is not such a motion, or states its frame rate itself.
     """
     path = Path(path)
     suffix = path.suffix.lower()
+    if fps is not None and suffix in (".npz", ".pkl"):
+        raise BadInput(f"{path} states its frame rate: leave out --fps, which is for csv files.")
     if suffix == ".npz":
-        motion = load_beyondmimic(path) if "body_pos_w" in load_npz(path) else RobotMotion.load(path)
+        names = load_npz(path).keys()
+        if "root_orient" in names:
+            raise BadInput(f"{path} is a person's motion: 'exoactor retarget' fits it to the G1.")
+        motion = load_beyondmimic(path) if "body_pos_w" in names else RobotMotion.load(path)
     elif suffix == ".pkl":
         motion = load_gmr(path)
     elif suffix == ".csv":

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.errors import BadInput
-from exoactor_core.files import save_bytes
+from exoactor_core.files import need_file, save_bytes
 from exoactor_core.scene import Articulation, Scene, SceneObject, Shape, articulated, joined
 
 OBJECT_BIT = 4
@@ -142,8 +142,7 @@ def _mesh(path: str) -> tuple[np.ndarray, np.ndarray]:
     BadInput
         It is missing, cannot be read, or is open.
     """
-    if not Path(path).is_file():
-        raise BadInput(f"There is no mesh {path}.")
+    need_file(path, "mesh")
     spec = mujoco.MjSpec()
     spec.add_mesh(name="mesh", file=str(Path(path).resolve()), inertia=mujoco.mjtMeshInertia.mjMESH_INERTIA_SHELL)
     spec.worldbody.add_geom(type=_GEOM.mjGEOM_MESH, meshname="mesh")
@@ -210,8 +209,7 @@ def from_mjcf(path: str | Path) -> Scene:
     BadInput
         The file cannot be read, or has a body or geom that scenes do not have; the message names it.
     """
-    if not Path(path).is_file():
-        raise BadInput(f"There is no scene {path}.")
+    need_file(path, "scene")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
         model = spec.compile()

@@ -60,7 +60,8 @@ def load_plain(stream: BinaryIO) -> Any:
     except (pickle.UnpicklingError, Missing):
         raise
     except Exception as error:  # damaged pickles raise all kinds of errors
-        raise pickle.UnpicklingError(str(error) or "it is damaged") from None
+        said = "" if isinstance(error, LookupError) else str(error)  # these say a key only
+        raise pickle.UnpicklingError(said or "it is damaged") from None
 
 
 def is_compressed(head: bytes) -> bool:

@@ -1,10 +1,11 @@
 import json
+import os
 
 import pytest
 
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput
-from exoactor_core.files import atomic_path, save_json
+from exoactor_core.files import atomic_path, load_json, load_npz, load_yaml, need_file, save_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
@@ -21,6 +22,22 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="Cannot write"):
         save_json(tmp_path / "file" / "x.json", {})
+
+
+@pytest.mark.parametrize("load", [load_json, load_npz, load_yaml])
+def test_a_folder_instead_of_a_file_is_told(tmp_path, load):
+    with pytest.raises(BadInput, match="is a folder: name the file in it"):
+        load(tmp_path)
+    with pytest.raises(BadInput, match=r"There is no file .*none"):
+        load(tmp_path / "none")
+    (tmp_path / "bytes").write_bytes(b"\xd5\0\1")
+    with pytest.raises(BadInput, match=r"bytes: it is not text|bytes is not a readable npz"):
+        load(tmp_path / "bytes")
+
+
+def test_a_pipe_is_a_file_that_can_be_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert need_file(tmp_path / "pipe") == tmp_path / "pipe"
 
 
 def test_run_folders_of_one_second_do_not_meet(tmp_path):

@@ -88,6 +88,19 @@ def test_csv_is_unitrees(tmp_path):
     assert load_csv(tmp_path / "a.csv", 60.0).fps == 60.0
 
 
+@pytest.mark.parametrize("name", ["a.npz", "a.pkl", "a.beyondmimic.npz"])
+def test_a_frame_rate_is_given_to_csv_files_only(tmp_path, name):
+    save_robot(motion(), tmp_path / name)
+    with pytest.raises(BadInput, match="states its frame rate: leave out --fps"):
+        load_robot(tmp_path / name, 60.0)
+
+
+def test_a_persons_motion_is_no_robots(tmp_path):
+    np.savez(tmp_path / "human.npz", root_orient=np.zeros((3, 3)))
+    with pytest.raises(BadInput, match="is a person's motion: 'exoactor retarget'"):
+        load_robot(tmp_path / "human.npz")
+
+
 def test_gmr_keys(tmp_path):
     save_robot(motion(), tmp_path / "a.pkl")
     data = pickle.loads((tmp_path / "a.pkl").read_bytes())

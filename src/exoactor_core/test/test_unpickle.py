@@ -101,6 +101,9 @@ def test_damaged_and_absent_files(tmp_path):
             path.write_bytes(raw[: rng.integers(len(raw))] if k % 2 else raw)
             with suppress(BadInput):  # nothing else
                 read_pickle(path)
+    path.write_bytes(b"\xd5")  # no opcode: a KeyError of the unpickler
+    with pytest.raises(BadInput, match="it is damaged"):
+        read_pickle(path)
     cycle = []
     cycle.append(cycle)
     path.write_bytes(pickle.dumps(cycle))

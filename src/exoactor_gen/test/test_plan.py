@@ -110,7 +110,7 @@ def test_verb_as_language_models_write_it():
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(BadInput, match=r"Cannot read .*none.json"):
+    with pytest.raises(BadInput, match=r"There is no file .*none.json"):
         Plan.read(load_json(tmp_path / "none.json"))
 
 

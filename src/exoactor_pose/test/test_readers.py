@@ -546,6 +546,9 @@ def test_unknown_files_name_what_is_understood(tmp_path):
     torch.save({"state_dict": torch.zeros(3)}, tmp_path / "model.pt")
     with pytest.raises(BadInput, match=r"it holds state_dict\. Supported are GVHMR's .*\.bvh\."):
         read(tmp_path / "model.pt")
+    np.savez(tmp_path / "long.npz", **{f"array_{k}": np.zeros(1) for k in range(9)})
+    with pytest.raises(BadInput, match=r"it holds array_0, .*, array_7 and more\. Supported are"):
+        read(tmp_path / "long.npz")
     (tmp_path / "notes.txt").write_text("hello")
     assert not recognises(tmp_path / "notes.txt")
     with pytest.raises(BadInput, match="Supported are"):

@@ -298,6 +298,8 @@ class ControlLoop:
             try:
                 self._wait_for_robot()
             except ExoActorError as error:
+                if self.error != str(error):
+                    log.warning(error)
                 self.error = str(error)
                 self._publish_report(self.link.read())
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from exoactor_core.errors import BadInput, in_file
+from exoactor_core.files import need_file
 from exoactor_core.interaction import Interaction
 from exoactor_core.options import BaseOptions
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
@@ -39,9 +40,8 @@ class FilePlayer(Generator):
         """
         if not self.options.path:
             raise BadInput("The generator 'file' has no video to play: set its option path.")
-        path = Path(self.options.path).expanduser()
-        if not path.is_file():
-            raise BadInput(f"There is no video file {path}: set the generator's option path to one.")
+        hint = ": set the generator's option path to one"
+        path = need_file(Path(self.options.path).expanduser(), "video file", hint)
         progress(0.0, f"Reading {path.name}")
         video = Video.load(path)
         with in_file(path):

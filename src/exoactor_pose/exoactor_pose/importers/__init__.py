@@ -70,7 +70,10 @@ def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
         return Estimate(motion, metrics=_metrics("ExoActor", motion) | {"notes": []})
     reader = next((reader for reader in READERS if reader.tool(data)), None)
     if reader is None:
-        holds = f"it holds {', '.join(map(str, data))[:100]}" if isinstance(data, dict) else "it is of another kind"
+        holds = "it is of another kind ('exoactor estimate' reads videos)"
+        if isinstance(data, dict):
+            names = [str(name)[:30] for name in data]
+            holds = f"it holds {', '.join(names[:8])}{' and more' if len(names) > 8 else ''}"
         raise BadInput(f"{path} is not a motion that can be read: {holds}. Supported are {SUPPORTED_FORMATS}.")
     tool = reader.tool(data)
     try:
