@@ -1,7 +1,7 @@
 """A robot without a body, for tests: it stands still, whatever it is told, and says what it was told.
 
 Reads one JSON object a line: what to be ("buttons", "mode_pr", "lean" in rad, "hands", "intrude": it sends LowCmd
-itself, "mute": it sends no LowState, "stubborn": its own controller does not let go, "own": name of its own controller
+itself, "mute": it sends no LowState and answers nothing, "stubborn": its own controller does not let go, "own": name of its own controller
 that takes the motors now); answers each with a line that says what it has got so far, and when, on the monotonic clock.
 """
 
@@ -56,6 +56,8 @@ def listen():
 threading.Thread(target=listen, daemon=True).start()
 release = switcher._set
 switcher._set = lambda mode: (0, "") if be["stubborn"] else release(mode)
+check = switcher._check
+switcher._check = lambda: (1, "") if be["mute"] else check()
 with contextlib.suppress(OSError):  # steady on a busy computer, where that is permitted
     os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
 due = time.monotonic()

@@ -282,10 +282,13 @@ class MotionSwitcherServer(Server):
         self.mode = mode
         with contextlib.redirect_stdout(io.StringIO()):  # the SDK prints a message
             self._SetApiVersion(_SERVICE_VERSION)
-            self._RegistHandler(_CHECK_MODE, lambda _: (0, json.dumps({"form": "0", "name": self.mode})), False)
+            self._RegistHandler(_CHECK_MODE, lambda _: self._check(), False)
             self._RegistHandler(_SELECT_MODE, self._select, False)
             self._RegistHandler(_RELEASE_MODE, lambda _: self._set(""), False)
             self.Start()
+
+    def _check(self) -> tuple[int, str]:
+        return 0, json.dumps({"form": "0", "name": self.mode})
 
     def _set(self, mode: str) -> tuple[int, str]:
         self.mode = mode

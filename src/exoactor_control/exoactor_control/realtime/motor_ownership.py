@@ -71,6 +71,7 @@ class MotorOwnership:
         if not self._switcher.active(_RELEASE_TIMEOUT) and self.intruded:
             raise RobotNotReady(f"The robot cannot be driven: {INTRUDER}.")
         mode = self._switcher.release(_RELEASE_TIMEOUT)
+        self._mode = ""  # should it not answer any more, ours stay ours
         end = time.monotonic() + 4.0 * _SILENCE_SECONDS
         while self._link.silence < _SILENCE_SECONDS:
             if time.monotonic() > end:
@@ -88,6 +89,7 @@ class MotorOwnership:
         mode, self._own_mode = self._own_mode, ""
         self.ours = False
         self._memory.own_mode = b""
+        self._mode = mode or self._mode
         self._switcher.give_back(mode)
 
     def lose(self) -> None:
