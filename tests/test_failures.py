@@ -29,7 +29,7 @@ from exoactor_gen.mannequin.language import parse
 
 SMALL = [f"--set=generate.{option}" for option in ("width=64", "height=64", "fps=10")] + ["--set=judge.tries=0"]
 VIDEO = Video.from_frames([np.full((32, 32, 3), 90, np.uint8)] * 5, 30)
-CHECKS_ONLY = {"up", "send", "doctor", "plan", "options"}
+CHECKS_ONLY = {"up", "send", "call", "doctor", "plan", "options"}
 """Commands that write no file of the user's; `send` does with --demo."""
 
 
@@ -60,6 +60,7 @@ EXAMPLES = {
     "options": Example(["generate"]),
     "up": Example([]),
     "send": Example(["nod once"]),
+    "call": Example(["stop"]),
     "show": Example(["{out}"], (("", "demo.mp4"),)),
     "doctor": Example([]),
 }
@@ -243,7 +244,7 @@ def test_the_ending_of_an_output(name, option, file, tmp_path, command, no_work)
     assert os.listdir(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["send", "up"])
+@pytest.mark.parametrize("name", ["send", "call", "up"])
 def test_no_place_for_the_log_of_ros(name, read_only, command):
     refused(command(read_only, name), "Set ROS_LOG_DIR")
 

@@ -63,6 +63,8 @@ SceneFile = Annotated[
 ]
 GeneratorName = Annotated[str, typer.Option(help="Video generator.")]
 RobotFile = Annotated[Path, typer.Argument(help="Robot motion: .npz, .csv (Unitree) or .pkl (GMR).")]
+Namespace = Annotated[str, typer.Option(help="Name of the robot, as the launch argument.")]
+Network = Annotated[str, typer.Option(help="localhost or subnet, as the launch argument.")]
 Fps = Annotated[float | None, typer.Option(help="Frame rate of a csv file; default: as stated in the file, or 30.")]
 
 
@@ -468,8 +470,8 @@ def send(
     execute: Annotated[str, typer.Option(help="How far to go: rehearse, sim or robot.")] = "rehearse",
     approve: Annotated[bool, typer.Option(help="Wait for the approve service after the rehearsal.")] = False,
     demo: Annotated[bool, typer.Option(help="Write demo.mp4 into the run folder.")] = False,
-    namespace: Annotated[str, typer.Option(help="Name of the robot, as the launch argument.")] = "",
-    network: Annotated[str, typer.Option(help="localhost or subnet, as the launch argument.")] = "localhost",
+    namespace: Namespace = "",
+    network: Network = "localhost",
     detach: Annotated[
         bool, typer.Option("--detach", help="Return when the task is accepted, and leave it running.")
     ] = False,
@@ -508,6 +510,25 @@ def send(
         print_json(vars(result))
     elif detach:
         stdout.print("The task is accepted.")
+
+
+@app.command(epilog="Example: exoactor call stop")
+def call(
+    service: Annotated[
+        str,
+        typer.Argument(help="stop, damp, stand, approve, zero_torque, open_hands, close_hands or task_server/stop."),
+    ],
+    namespace: Namespace = "",
+    network: Network = "localhost",
+    json_: Json = False,
+) -> None:
+    """Call a service of the running graph and print its answer, e.g. stop, which damps the robot's motors."""
+    os.environ.update(environment(network))
+    answer = import_client().call_service(service, robot_name(namespace))
+    if json_:
+        print_json({"answer": answer})
+    else:
+        stdout.print(answer, soft_wrap=True)
 
 
 def import_client() -> Any:

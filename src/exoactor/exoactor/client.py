@@ -1,4 +1,4 @@
-"""Sending a task to the running graph from Python: a facade over the action execute_task."""
+"""Sending a task to the running graph from Python, and calling its services."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage
+from std_srvs.srv import Trigger
 
 from exoactor.graph import enclave
 from exoactor.pipeline import IN_METRICS, Execute, Report
-from exoactor_core.errors import BadInput, Cancelled, ExoActorError, error_of
+from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Refused, error_of
 from exoactor_core.scene import Scene
 from exoactor_ros import namespace_of
 from exoactor_ros.action_client import Client, call_action
@@ -30,6 +31,12 @@ from exoactor_ros.lease import TASK_LEASE
 from exoactor_ros.spin import spinning
 
 EXECUTE = {name: getattr(ExecuteTask.Goal, name.upper()) for name in get_args(Execute)}
+
+SERVICES = ("stop", "damp", "stand", "approve", "zero_torque", "open_hands", "close_hands", "task_server/stop")
+"""Services of the controller, and that of the task server."""
+
+SERVICE_WAIT = 10.0
+"""s for a service to appear, and for its answer: taking the motors over takes up to 4 s."""
 
 OnFeedback = Callable[[str, float, str], None]
 """Called with stage, fraction of the stage in [0, 1], and text."""
@@ -114,6 +121,38 @@ def send_task(
                 error = answer.exception()
                 raise error if isinstance(error, ExoActorError) else Cancelled("Cancelled.") from None
     return TaskResult(instruction, True) if detach else _result(instruction, result)
+
+
+def call_service(name: str, namespace: str = "") -> str:
+    """Call one of `SERVICES` of the running graph, and return its answer; ``namespace`` is the launch argument.
+
+    Raises
+    ------
+    BadInput
+        There is no such service.
+    Missing
+        The service is missing, or does not answer.
+    Refused
+        It answers that it did not succeed; the message is the answer.
+    """
+    if name not in SERVICES:
+        raise BadInput(f"There is no service '{name}': there are {', '.join(SERVICES)}.")
+    with _spinning_node(namespace_of(namespace)) as node:
+        client = node.create_client(Trigger, name)
+        if not client.wait_for_service(SERVICE_WAIT):
+            raise Missing(f"The service '{name}' is not there: nothing was sent. Use the remote, or start the graph.")
+        answered = threading.Event()
+        future = client.call_async(Trigger.Request())
+        future.add_done_callback(lambda _: answered.set())
+        if not answered.wait(SERVICE_WAIT):
+            raise Missing(
+                f"The service '{name}' does not answer within {SERVICE_WAIT:g} s: what it did is not known. "
+                "Use the remote."
+            )
+        answer = future.result()
+    if not answer.success:
+        raise Refused(answer.message)
+    return answer.message
 
 
 def _result(instruction: str, result: ExecuteTask.Result) -> TaskResult:

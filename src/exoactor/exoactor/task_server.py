@@ -314,7 +314,7 @@ class _Task:
                 self.report.failed_stage = stage
                 raise Missing(
                     f"The node '{node}' is dead or frozen, silent for {sign.silence:.0f} s: see its log, start it "
-                    "again (with respawn:=true the launcher does) and send the task again."
+                    "or the whole graph again, and send the task again."
                 )
             if sign is not None and sign.silence > 2.0 * PERIOD:
                 late, self.report.failed_stage = node, stage

@@ -476,6 +476,23 @@ def test_client(graph):
     assert waits[0] == "waiting for 'task_server'"
 
 
+def test_services_are_called_without_tools_of_ros(monkeypatch):
+    def serve(success, message):
+        return lambda _, response: Trigger.Response(success=success, message=message)
+
+    with spinning() as (node,):
+        node.create_service(Trigger, "damp", serve(True, "The control process damps the motors."))
+        node.create_service(Trigger, "approve", serve(False, "No motion waits for approval."))
+        assert client.call_service("damp") == "The control process damps the motors."
+        with pytest.raises(Refused, match="No motion waits"):
+            client.call_service("approve")
+        monkeypatch.setattr(client, "SERVICE_WAIT", 0.5)
+        with pytest.raises(Missing, match="'stop' is not there: nothing was sent"):
+            client.call_service("stop")
+    with pytest.raises(BadInput, match="There is no service 'halt': there are stop, damp"):
+        client.call_service("halt")
+
+
 def test_a_full_disk_in_the_middle_of_a_task_is_an_error(graph, tmp_path, monkeypatch):
     def full(self, *args):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

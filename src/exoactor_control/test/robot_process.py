@@ -1,8 +1,9 @@
 """A robot without a body, for tests: it stands still, whatever it is told, and says what it was told.
 
 Reads one JSON object a line: what to be ("buttons", "mode_pr", "lean" in rad, "hands", "intrude": it sends LowCmd
-itself, "mute": it sends no LowState and answers nothing, "stubborn": its own controller does not let go, "own": name of its own controller
-that takes the motors now); answers each with a line that says what it has got so far, and when, on the monotonic clock.
+itself, "mute": it sends no LowState and answers nothing, "stubborn": its own controller does not let go, "own": name of
+its own controller that takes the motors now); answers each with a line that says what it has got so far, and when, on
+the monotonic clock.
 """
 
 import contextlib

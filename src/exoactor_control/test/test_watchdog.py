@@ -117,7 +117,8 @@ def kill(pid, number=signal.SIGKILL):
 def test_control_process_killed(robot, start, capfd):
     with control(robot, start) as process:
         assert_damped(robot, kill(process.pid))
-        until(lambda: process.alarm == "The watchdog damps the motors: the control process has ended.")
+        advice = "configure the controller anew, or start the whole graph again"
+        until(lambda: process.alarm == f"The watchdog damps the motors: the control process has ended; {advice}.")
         assert "The watchdog damps the motors" in process.ask("stop")
         assert "The watchdog damps the motors" in process.ask("damp")
         with pytest.raises(Missing, match="configure the controller anew"):

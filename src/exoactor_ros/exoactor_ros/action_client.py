@@ -227,8 +227,8 @@ class _Call:
         undiscovered = not self._client.server_is_ready() and now - self.last_feedback > 1.0
         if restarted or undiscovered or self._client.is_dead(heard) or now - heard > self._silence_timeout:
             raise Missing(
-                f"The node '{self._server}' died or froze during its work: see its log, start it again and send the "
-                "task again."
+                f"The node '{self._server}' died or froze during its work: see its log, start it or the "
+                "whole graph again, and send the task again."
             )
 
 

@@ -47,7 +47,8 @@ CLAIM_TIMEOUT = 3.0
 """s for the same if the motors are not ours, since the robot is first asked whose they are."""
 SILENCE_TIMEOUT = 3.0
 """s without a report after which something is wrong; reports come at 50 Hz (1 Hz while the robot is not heard)."""
-_ENDED = "The control process has ended: configure the controller anew."
+_AGAIN = "configure the controller anew, or start the whole graph again"
+_ENDED = f"The control process has ended: {_AGAIN}."
 _PRIORITY = 20  # of SCHED_FIFO: below the kernel's threads (50), above everything ordinary
 _SWITCH_INTERVAL = 5e-5  # s, maximum time that the loop waits for another thread of its process
 
@@ -163,7 +164,7 @@ class ControlProcess:
         if memory.tripped:
             sending = time.monotonic() - memory.sent_time < 0.5
             who = "The watchdog damps the motors" if sending else "Nothing damps the motors"
-            return f"{who}: {memory.reason.decode()}."
+            return f"{who}: {memory.reason.decode()}{f'; {_AGAIN}' if self._ended else ''}."
         if self._ended or time.monotonic() - self._heard > SILENCE_TIMEOUT:
             return self.error
         return self._guard.error
