@@ -281,6 +281,17 @@ def test_an_environment_with_which_ros_ends_the_process(variable, value, code, t
     assert f"{variable} is" in checks["ROS 2 (up, send)"]["detail"]
 
 
+@pytest.mark.parametrize("words", [["up"], ["send", "wave"], ["call", "stop"]], ids=" ".join)
+def test_without_ros(words, tmp_path):
+    (tmp_path / "rclpy.py").write_text("raise ImportError('No module named rclpy')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "exoactor.cli", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 3
+    assert done.stderr.startswith("exoactor: ROS 2 is not importable here (No module named rclpy)")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_json_is_all_that_gets_to_standard_output(tmp_path):
     noisy = "cli.Backends.load = lambda *_: (print('a'), os.system('echo b'), 1/0)"
     words = ["exoactor", "generate", "nod", "--json", "-o", str(tmp_path / "a.mp4")]

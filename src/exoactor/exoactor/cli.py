@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -458,6 +459,7 @@ def up(
 
     if demo:
         raise typer.Exit(starter.demo(demo, arguments or [], import_client()))
+    import_ros("rclpy")  # once here, not in each node
     raise typer.Exit(starter.up(arguments or []))
 
 
@@ -532,17 +534,21 @@ def call(
 
 
 def import_client() -> Any:
-    """Import the ROS client; raises `Missing` if ROS is not installed."""
+    """Import `exoactor.client`; raises as `import_ros`."""
+    return import_ros("exoactor.client")
+
+
+def import_ros(module: str) -> Any:
+    """Import a module that needs ROS; raises `Missing` if ROS is not installed, and as `check_environment`."""
     from exoactor_core.environment import check_environment
 
     check_environment()
     try:
-        from exoactor import client
+        return import_module(module)
     except ImportError as error:
         raise Missing(
             f"ROS 2 is not importable here ({error}): run 'make env', or source your ROS 2 workspace."
         ) from None
-    return client
 
 
 @app.command(epilog="Example: exoactor show ~/.exoactor/runs/20260101T120000-squat-twice")

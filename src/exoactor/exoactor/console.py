@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Internal, user_error
 from exoactor_core.processes import sigterm_as_ctrl_c
@@ -128,7 +129,7 @@ def progress_bars(quiet: bool = False) -> Iterator[Callable[[str], Callable[[flo
     columns = (
         TextColumn("{task.fields[stage]:<9}"),
         BarColumn(30),
-        TimeElapsedColumn(),
+        TimeElapsedColumn(Column(no_wrap=True)),  # the bar is narrowed first
         TextColumn("{task.description}"),
     )
     if quiet:

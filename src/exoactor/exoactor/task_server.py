@@ -357,7 +357,7 @@ def approval_text(figures: dict[str, Any]) -> str:
     if figures.get("risk"):
         parts.append(f"a risk: {figures['risk']}")
     parts.append(f"refused for the robot: {' '.join(reasons)}" if reasons else "nothing refused")
-    return f"waiting for the approve service; in the rehearsal {', '.join(parts)}"
+    return f"waiting for approval (exoactor call approve, or A on the remote); in the rehearsal {', '.join(parts)}"
 
 
 def _generation(made: GenerateVideo.Result, metrics: Metrics) -> Generation:

@@ -382,8 +382,8 @@ def test_whoever_approves_hears_the_rehearsals_figures():
         "area": 3.0,
     }
     assert approval_text({**figures, "refused": []}) == (
-        "waiting for the approve service; in the rehearsal the G1 did it, joint error 0.051 rad, ends 0.07 m off, "
-        "gets 1.2 m from its start, allowed are 3 m, nothing refused"
+        "waiting for approval (exoactor call approve, or A on the remote); in the rehearsal the G1 did it, "
+        "joint error 0.051 rad, ends 0.07 m off, gets 1.2 m from its start, allowed are 3 m, nothing refused"
     )
     assert approval_text({**figures, "refused": [FAR]}).endswith(f"refused for the robot: {FAR}")
     assert "no word of success" in approval_text({})

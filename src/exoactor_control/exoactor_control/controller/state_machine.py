@@ -28,7 +28,9 @@ from exoactor_core.errors import Refused, RobotNotReady
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot_state import DAMPING_GAIN, MotorCommand, RobotState
 
-STOPPED = "The robot was stopped: let it stand (service stand, or Start on the remote) before it is sent a motion."
+STOPPED = (
+    "The robot was stopped: let it stand (exoactor call stand, or Start on the remote) before it is sent a motion."
+)
 
 
 class State(StrEnum):

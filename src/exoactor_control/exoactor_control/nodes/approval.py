@@ -56,7 +56,7 @@ class Approval:
             while True:
                 check()
                 waited = time.monotonic() - start
-                progress(min(1.0, waited / timeout), "waiting for the approve service")
+                progress(min(1.0, waited / timeout), "waiting for approval (exoactor call approve, or A on the remote)")
                 with self._decided:
                     self._decided.wait_for(lambda: self._approved or self._refusal, _TICK)
                     if self._refusal:

@@ -226,7 +226,7 @@ class _Problem:
 
         def report_step() -> None:
             nonlocal done
-            progress(min(done / total, 1.0), f"Fitting the body: step {done + 1} of {total}")
+            progress(min(done / total, 1.0), f"Fitting the body: step {min(done + 1, total)} of {total}")
             done += 1
 
         self._descend(None, first, report_step)
