@@ -72,7 +72,7 @@ def test_seed_decides_everything():
 @pytest.mark.parametrize("light", ["hard", "soft"])
 def test_drawing_only_what_moves_changes_no_image(light):
     body = BodyModel.load()
-    motion, objects = Choreography(parse("put the bottle on the table")).perform(np.zeros(10), body, 3.0)
+    motion, objects = Choreography.of_instruction("put the bottle on the table").perform(np.zeros(10), body, 3.0)
     look = Look.draw(np.random.default_rng(0), light=light)
     camera = frame_person(body.joints(motion), "three_quarter", 320, 240, np.random.default_rng(1))
     turning = replace(camera, pan=np.zeros(len(motion)))  # of which every image is drawn whole

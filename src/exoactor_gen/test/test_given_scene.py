@@ -14,7 +14,7 @@ from exoactor_core.scene import Scene, everyday, joined
 from exoactor_core.stages import GenerateRequest
 from exoactor_core.task_checks import Rollout, evaluate
 from exoactor_gen.mannequin.choreography import Choreography, plan_of
-from exoactor_gen.mannequin.language import parse
+from exoactor_gen.mannequin.language import Reading, parse
 from exoactor_gen.mannequin.mannequin import ROBOT_STATURE, Mannequin
 from exoactor_gen.mannequin.objects import surface_distance
 from exoactor_gen.mannequin.task import checks_of, interaction_of
@@ -145,7 +145,7 @@ def test_two_of_a_scene_are_told_by_a_plural_and_by_what_they_are_next_to():
     )
     (walk,) = parse("walk between the chairs", scene)
     assert {walk.object, walk.at} == {"chair_0", "chair_1"}
-    past = np.array(Choreography([walk], SIZE, scene).score.past)
+    past = np.array(Choreography(Reading((walk,)), SIZE, scene).score.past)
     assert np.abs(past[:, 1]).max() < 0.2
     assert past[-1, 0] > 1.8
     bottles = parse("point at both bottles, then pick up one of the bottles", scene)

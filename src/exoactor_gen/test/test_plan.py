@@ -13,7 +13,7 @@ from exoactor_core.stages import GenerateRequest
 from exoactor_gen import http_client as web
 from exoactor_gen.mannequin.actions import describe, movements_of
 from exoactor_gen.mannequin.choreography import Choreography, plan_of
-from exoactor_gen.mannequin.language import parse
+from exoactor_gen.mannequin.language import Reading, parse
 from exoactor_gen.mannequin.movement import KINDS
 from exoactor_gen.options import VideoModelOptions
 from exoactor_gen.plan import Draft, Plan, schema
@@ -149,7 +149,7 @@ def test_schema_is_in_the_subset_of_structured_output():
 
 
 def choreographed(plan):
-    return Choreography(movements_of(plan), plan=plan)
+    return Choreography(Reading(movements_of(plan), plan=plan))
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------

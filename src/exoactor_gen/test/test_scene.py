@@ -63,7 +63,7 @@ def body():
 
 
 def _done(task, body, shape="usual"):
-    motion, objects = Choreography(parse(task), stature(body, SHAPES[shape]) / MEAN_STATURE).perform(
+    motion, objects = Choreography.of_instruction(task, stature(body, SHAPES[shape]) / MEAN_STATURE).perform(
         SHAPES[shape], body
     )
     rot, pos = body.transforms(motion)
@@ -277,7 +277,7 @@ def test_a_straight_walk_goes_past_what_is_in_the_way(body):
 
 @pytest.mark.parametrize(("way", "sides"), [("next to", (-1.0, 1.0)), ("to the left of", (1.0,))])
 def test_what_is_put_beside_something_stands_on_the_same_surface_clear_of_it(way, sides):
-    made = Choreography(parse(f"put the bottle {way} the cup"))
+    made = Choreography.of_instruction(f"put the bottle {way} the cup")
     bottle, cup = made.score.objects["bottle"], made.score.objects["cup"]
     off = bottle.pose[:3] - cup.pose[:3]
     yaw = made.score.pose[2]
@@ -290,7 +290,7 @@ def test_what_is_put_beside_something_stands_on_the_same_surface_clear_of_it(way
 
 
 def test_two_things_are_put_into_one_basket_beside_each_other():
-    made = Choreography(parse("put the cup into the basket and the bottle into the basket"))
+    made = Choreography.of_instruction("put the cup into the basket and the bottle into the basket")
     cup, bottle, basket = (made.score.objects[name].pose[:2] for name in ("cup", "bottle", "basket"))
     assert np.linalg.norm(cup - bottle) > 0.08
     assert max(np.linalg.norm(cup - basket), np.linalg.norm(bottle - basket)) < 0.14
@@ -342,7 +342,7 @@ def test_distances_to_surfaces():
 
 
 def test_what_is_kicked_away_need_not_stay_near():
-    choreography = Choreography(parse("walk to the ball and kick it with your left foot"), 1.0)
+    choreography = Choreography.of_instruction("walk to the ball and kick it with your left foot", 1.0)
     checks = checks_of(choreography.movements, choreography.score.objects)
     assert [check.kind for check in checks] == ["kicked", "stands"]
 
@@ -370,22 +370,22 @@ def test_two_objects_are_taken_with_two_hands():
     ],
 )
 def test_what_hands_hold_is_put_down_in_an_action_of_its_own(task, done):
-    movements = Choreography(parse(task)).movements
+    movements = Choreography.of_instruction(task).movements
     assert [(m.kind, m.side) for m in movements] == done
     assert [m.object for m in movements if m.kind == "place"] in ([], [movements[0].object])
 
 
 def test_who_walks_back_gets_past_what_stands_there_and_ends_where_it_began():
-    done = Choreography(parse("put the bottle on the chair, then walk back"), ROBOT_STATURE / MEAN_STATURE)
+    done = Choreography.of_instruction("put the bottle on the chair, then walk back", ROBOT_STATURE / MEAN_STATURE)
     np.testing.assert_allclose(done.score.pose[:2], 0.0, atol=0.03)
     assert ("at", (0.0, 0.0)) in [(c.kind, c.place) for c in done.interaction.checks]
 
 
 def test_what_is_not_there_is_mimed_and_said_to_be():
-    assert Choreography(parse("push the button on the wall, then kick the ball")).mimed == ("button",)
+    assert Choreography.of_instruction("push the button on the wall, then kick the ball").mimed == ("button",)
 
 
 def test_a_table_stands_where_who_holds_something_has_room_to_turn_to_it():
-    room = Choreography(parse("pick up the bottle and put it next to the cup"), ROBOT_STATURE / MEAN_STATURE)
+    room = Choreography.of_instruction("pick up the bottle and put it next to the cup", ROBOT_STATURE / MEAN_STATURE)
     table = room.score.objects["table"]
     assert table.distance(np.zeros(2)) > 0.6

@@ -13,7 +13,7 @@ from exoactor_core.everyday import COLORS
 from exoactor_core.scene import Scene
 from exoactor_gen.mannequin.actions import describe, movements_of
 from exoactor_gen.mannequin.choreography import Choreography, choreograph, plan_of
-from exoactor_gen.mannequin.language import gesture_of, instruction_of, parse, read
+from exoactor_gen.mannequin.language import Reading, gesture_of, instruction_of, parse, read
 from exoactor_gen.mannequin.movement import GESTURES_MEANWHILE, KINDS, Movement, check
 from exoactor_gen.mannequin.vocabulary import NOT_DONE
 from exoactor_gen.plan import Plan
@@ -960,8 +960,10 @@ REFUSED: list[tuple[str, str]] = [
 def test_understood_as_meant(text, actions):
     assert parse(text) == tuple(actions)
     plan = plan_of(text)
-    by_plan = [replace(a, seconds=None, pace=1.0) for a in Choreography(movements_of(plan), plan=plan).movements]
-    assert by_plan == [replace(a, seconds=None, pace=1.0) for a in Choreography(actions).movements]
+    by_plan = [
+        replace(a, seconds=None, pace=1.0) for a in Choreography(Reading(movements_of(plan), plan=plan)).movements
+    ]
+    assert by_plan == [replace(a, seconds=None, pace=1.0) for a in Choreography(Reading(tuple(actions))).movements]
     put_down = [a for a in by_plan if a == do("place", object=a.object, at="floor") and a not in actions]
     assert [a for a in by_plan if a not in put_down] == [replace(a, seconds=None, pace=1.0) for a in actions]
 
@@ -1081,7 +1083,7 @@ def test_a_circle_is_a_circle():
 
 @pytest.mark.parametrize(("side", "sign"), [("left", 1.0), ("right", -1.0)])
 def test_beside_an_object_is_on_the_side_that_was_said(side, sign):
-    score = Choreography(parse(f"walk to the {side} of the table")).score
+    score = Choreography.of_instruction(f"walk to the {side} of the table").score
     across = sign * (score.pose - score.objects["table"].pose[[0, 1, 3]])[:2]
     assert abs(across[0]) < 0.05
     assert across[1] == pytest.approx(score.objects["table"].size[1] / 2 + 0.36, abs=0.05)
@@ -1138,7 +1140,7 @@ def test_an_adjective_in_a_plan_that_no_object_can_have_is_refused():
     named = plan.actions[0].model_copy(update={"objects": ("wooden table",)})
     movements = movements_of(plan.model_copy(update={"actions": (named,)}))
     with pytest.raises(BadInput, match="wooden_table"):
-        Choreography(movements)
+        Choreography(Reading(movements))
 
 
 def test_marching_in_place_stays_in_place():

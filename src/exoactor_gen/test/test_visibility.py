@@ -7,7 +7,6 @@ from exoactor_core.body import BodyModel
 from exoactor_core.scene import everyday, joined
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_gen.mannequin.choreography import Choreography
-from exoactor_gen.mannequin.language import parse
 from exoactor_gen.mannequin.rendering.camera import frame_person
 from exoactor_gen.mannequin.rendering.visibility import hidden_share
 
@@ -21,7 +20,9 @@ def _view(task, *others):
 def test_a_box_in_front_hides_the_legs_from_there_alone():
     body = BodyModel.load()
     box = joined([everyday("box", pos=(1.0, 0.0, 0.0), size=(0.4, 0.4, 0.7))])
-    motion, objects = Choreography(parse("push the box with both hands"), scene=box).perform(np.zeros(10), body, 10.0)
+    motion, objects = Choreography.of_instruction("push the box with both hands", scene=box).perform(
+        np.zeros(10), body, 10.0
+    )
     joints = body.joints(motion)
     share = {
         view: hidden_share(frame_person(joints, view, 640, 480, [0]), joints[:, :22], objects)

@@ -19,6 +19,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion
 from exoactor_core.scene import Scene, joined
+from exoactor_core.stages import GenerateRequest
 from exoactor_core.validation import validated
 from exoactor_gen.mannequin.actions import action_of, movements_of
 from exoactor_gen.mannequin.gestures import GESTURES
@@ -54,12 +55,14 @@ def plan_of(instruction: str) -> Plan:
     return Choreography.of_instruction(instruction).plan
 
 
-def reading_of(instruction: str, plan: Plan | None = None, scene: Scene | None = None) -> Reading:
-    """How a plan is read, or an instruction without a plan; raises `BadInput` as `read` and `movements_of`."""
-    if plan is None:
-        return read(instruction, scene)
+def reading_of(request: GenerateRequest) -> Reading:
+    """How a request's plan is read, or else its instruction; raises `BadInput` as `read` and `movements_of`."""
+    scene = request.scene
+    if request.plan is None:
+        return read(request.instruction, scene)
+    plan = Plan.read(request.plan)
     movements = movements_of(plan)
-    return Reading(movements if scene is None else found_in(scene, movements))
+    return Reading(movements if scene is None else found_in(scene, movements), plan=plan)
 
 
 class Choreography:
@@ -67,18 +70,12 @@ class Choreography:
 
     Parameters
     ----------
-    movements
-        The movements in order.
+    reading
+        The movements in order, and the plan or the instruction that they are of.
     size
         Height of the person relative to `MEAN_STATURE`.
     scene
         The given objects; None: objects are imagined where they are needed.
-    plan
-        The plan of the movements: its times determine stays and paces. None: the mannequin's own times.
-    instruction
-        Instruction to record in the plan.
-    notes
-        How the instruction was read, to record in the plan.
 
     Raises
     ------
@@ -86,15 +83,8 @@ class Choreography:
         A movement is impossible, for example with an object out of reach.
     """
 
-    def __init__(
-        self,
-        movements: Sequence[Movement] = (),
-        size: float = 1.0,
-        scene: Scene | None = None,
-        plan: Plan | None = None,
-        instruction: str = "",
-        notes: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, reading: Reading, size: float = 1.0, scene: Scene | None = None) -> None:
+        movements, plan = reading.movements, reading.plan
         taken = frozenset(m.name for m in movements if m.kind in HANDLED and m.object and m.at != "floor")
         self.score = Score(size=size, taken=taken, imagines=scene is None)
         if scene is not None:
@@ -108,24 +98,23 @@ class Choreography:
         for k, movement in enumerate(movements):
             self.score.stay_up = _staying_up(movements[k:])
             self.add(_timed(self.score, movement, plan.actions[k].seconds) if plan and timed else movement)
-        self._plan, self._instruction, self._notes = plan, instruction, notes
+        self._reading = reading
 
     @classmethod
     def of_instruction(cls, instruction: str, size: float = 1.0, scene: Scene | None = None) -> Choreography:
         """Parse and choreograph an instruction; raises `BadInput` as `plan_of`."""
-        reading = read(instruction, scene)
-        return cls(reading.movements, size, scene, instruction=instruction, notes=reading.notes)
+        return cls(read(instruction, scene), size, scene)
 
     @cached_property
     def plan(self) -> Plan:
         """The given plan, or the choreography as a plan; raises `BadInput` if it has too many actions."""
-        if self._plan:
-            return self._plan
+        if self._reading.plan:
+            return self._reading.plan
         done = zip(self.movements, self.seconds, self._shown, strict=True)
         actions = [action_of(*each).model_dump() for each in done]
-        data = {"instruction": self._instruction, "planner": "rules", "actions": actions}
-        if self._notes:
-            data["note"] = "; ".join(self._notes)
+        data = {"instruction": self._reading.instruction, "planner": "rules", "actions": actions}
+        if self._reading.notes:
+            data["note"] = "; ".join(self._reading.notes)
         return validated(Plan, data, "The instruction")
 
     @property
@@ -200,11 +189,11 @@ class Choreography:
 
 
 def choreograph(
-    movements: Sequence[Movement], betas: np.ndarray, body: BodyModel | None = None, fps: float = FPS
+    movements: tuple[Movement, ...], betas: np.ndarray, body: BodyModel | None = None, fps: float = FPS
 ) -> HumanMotion:
     """Only the motion of a body that carries out movements; raises as `Choreography`."""
     body, betas = body or BodyModel.load(), np.atleast_1d(np.asarray(betas, dtype=np.float64))
-    return Choreography(movements, stature(body, betas) / MEAN_STATURE).perform(betas, body, fps)[0]
+    return Choreography(Reading(movements), stature(body, betas) / MEAN_STATURE).perform(betas, body, fps)[0]
 
 
 def _staying_up(movements: Sequence[Movement]) -> frozenset[str]:

@@ -66,6 +66,7 @@ from exoactor_gen.mannequin.vocabulary import (
     spelling,
     suggestion,
 )
+from exoactor_gen.plan import Plan
 
 _MEANWHILE = (
     "while it walks, steps, turns, marches or sits, it can do one gesture without an object: "
@@ -81,11 +82,14 @@ _ELLIPTICAL = {"walk": "to", "turn": "to", "look": "at", "point": "at"}
 
 @dataclass(frozen=True)
 class Reading:
-    """What an instruction was understood to mean."""
+    """What an instruction, or a plan, was understood to mean."""
 
     movements: tuple[Movement, ...]
+    instruction: str = ""
     notes: tuple[str, ...] = ()
     """How it was read where it is misspelt or could mean something else."""
+    plan: Plan | None = None
+    """The plan that was read, whose times determine stays and paces; None: the mannequin's own times."""
 
 
 def parse(instruction: str, scene: Scene | None = None) -> tuple[Movement, ...]:
@@ -112,13 +116,14 @@ def read(instruction: str, scene: Scene | None = None) -> Reading:
     if slips := _slips(unknown, names):
         with suppress(BadInput):
             known = read(_spelled(instruction, slips), scene)
-            return replace(known, notes=(*(f"'{word}' was read as '{slips[word]}'" for word in slips), *known.notes))
+            notes = (*(f"'{word}' was read as '{slips[word]}'" for word in slips), *known.notes)
+            return replace(known, instruction=instruction, notes=notes)
     if unknown:
         following = [" ".join(q.text for q in phrases[k : k + 2]) for k, p in enumerate(phrases) if p.sort == "unknown"]
         raise _not_understood([w for w in unknown if w not in FUNCTION_WORDS] or following)
     reader = _Reader(_clauses_of(phrases), scene)
     movements = reader.read()
-    return Reading(movements if scene is None else found_in(scene, movements), tuple(reader.notes))
+    return Reading(movements if scene is None else found_in(scene, movements), instruction, tuple(reader.notes))
 
 
 def _slips(unknown: Sequence[str], names: frozenset[str]) -> dict[str, str]:

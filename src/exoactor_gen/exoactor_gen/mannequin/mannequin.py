@@ -17,14 +17,13 @@ from exoactor_core.options import BaseOptions, OneOf, Seed
 from exoactor_core.stages import GenerateRequest, Generation, Generator, OnJob, OnPlan, Progress, no_progress
 from exoactor_core.video import Intrinsics, Video
 from exoactor_gen.mannequin.choreography import Choreography, choreograph, reading_of
-from exoactor_gen.mannequin.language import parse
+from exoactor_gen.mannequin.language import Reading, parse
 from exoactor_gen.mannequin.movement import uses_objects
 from exoactor_gen.mannequin.objects import ObjectMotion, corners
 from exoactor_gen.mannequin.rendering.camera import VIEWS, Camera, frame_person
 from exoactor_gen.mannequin.rendering.look import CLOTHES, LIGHTS, ROOMS, Look
 from exoactor_gen.mannequin.rendering.visibility import clear_view
 from exoactor_gen.mannequin.whole_body import MEAN_STATURE, stature
-from exoactor_gen.plan import Plan
 
 ROBOT_STATURE = 1.32
 """m, height of a person with the G1's proportions: objects are then used at heights that the robot reaches."""
@@ -85,12 +84,9 @@ class Mannequin(Generator):
         BadInput
             As the call.
         """
-        planned = None if request.plan is None else Plan.read(request.plan)
-        reading = reading_of(request.instruction, planned, request.scene)
+        reading = reading_of(request)
         size = ROBOT_STATURE / MEAN_STATURE if request.scene or uses_objects(reading.movements) else 1.0
-        return Choreography(
-            reading.movements, size, request.scene, planned, request.instruction, reading.notes
-        ).plan.data()
+        return Choreography(reading, size, request.scene).plan.data()
 
     def __call__(
         self,
@@ -110,12 +106,11 @@ class Mannequin(Generator):
         """
         given = self.options
         seed = given.seed + request.attempt
-        planned = None if request.plan is None else Plan.read(request.plan)
-        reading = reading_of(request.instruction, planned, request.scene)
+        reading = reading_of(request)
         with_objects = bool(request.scene) or uses_objects(reading.movements)
         betas = self._shape(seed, ROBOT_STATURE if with_objects else 0.0)
-        size = stature(self.body, betas) / MEAN_STATURE
-        choreography = Choreography(reading.movements, size, request.scene, planned, request.instruction, reading.notes)
+        height = stature(self.body, betas)
+        choreography = Choreography(reading, height / MEAN_STATURE, request.scene)
         plan = choreography.plan
         progress(0.0, f"Plan: {plan}")
         if on_plan:
@@ -129,7 +124,7 @@ class Mannequin(Generator):
                 progress(k / len(motion), f"Drawing frame {k + 1} of {len(motion)}")
                 yield image
 
-        video = Video.from_frames(drawn(), given.fps, camera.intrinsics, stature(self.body, betas))
+        video = Video.from_frames(drawn(), given.fps, camera.intrinsics, height)
         notes = [f"there is no {name}: what is done to it is mimed" for name in choreography.mimed]
         if plan.note:
             notes.append(plan.note)
@@ -144,7 +139,7 @@ class Mannequin(Generator):
             "camera": view,
             "camera_position": camera.position.tolist(),
             "camera_rotation": camera.rotations[0].tolist(),
-            "stature": stature(self.body, motion.betas),
+            "stature": height,
         }
         if camera.pan is not None:
             metrics["camera_pan"] = (camera.pan - camera.pan[0]).tolist()  # rad to the left relative to the first frame
@@ -163,7 +158,7 @@ class Mannequin(Generator):
         given = self.options
         betas = self._shape(given.seed, ROBOT_STATURE)
         height = stature(self.body, betas)
-        choreography = Choreography((), height / MEAN_STATURE, interaction.scene)
+        choreography = Choreography(Reading(()), height / MEAN_STATURE, interaction.scene)
         motion, objects = choreography.perform(betas, self.body, given.fps)
         _, camera = self._camera(given.seed, motion, objects, interaction)
         return next(self._images(given.seed, motion, camera, objects)), camera.intrinsics, height
