@@ -107,7 +107,7 @@ def action_of(movement: Movement, seconds: float, shown: Movement | None = None)
         verb=movement.kind,
         description=said,
         seconds=round(seconds, 2),
-        objects=tuple(name for name in (movement.object, movement.at) if name),
+        objects=movement.objects,
         **{name: getattr(movement, name) for name in _DETAILS},
     )
 

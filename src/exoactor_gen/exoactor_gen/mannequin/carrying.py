@@ -113,16 +113,10 @@ def place(score: Score, movement: Movement) -> None:
     sides = tuple(side for side in SIDES if score.held.get(side) == name)
     beside = movement.direction if movement.direction in BESIDE else None
     if movement.at in (None, "floor"):
-        spot = np.array([*score.ahead(gap_to(score, obj.kind) + obj.size[0] / 2.0), 0.0])
-        placed = obj.at(np.array([*spot, score.pose[2]]))
-        near = [
-            n
-            for n, t in score.objects.items()
-            if n not in score.held.values() and t.distance(spot) < placed.size[:2].max() / 2.0 + 0.02
-        ]
-        if near:
+        away = gap_to(score, obj.kind) + obj.size[0] / 2.0
+        if any(t.distance(score.ahead(away)) < obj.size[:2].max() / 2.0 + 0.02 for t in score.standing):
             step_away(score, 0.6)
-            spot = np.array([*score.ahead(gap_to(score, obj.kind) + obj.size[0] / 2.0), 0.0])
+        spot = np.append(score.ahead(away), 0.0)
     else:
         if movement.at == name:
             raise BadInput(f"The {name} cannot be put on itself.")

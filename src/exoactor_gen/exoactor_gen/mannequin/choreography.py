@@ -27,7 +27,7 @@ from exoactor_gen.mannequin.handling import hands_for
 from exoactor_gen.mannequin.language import Reading, gestures_of, read
 from exoactor_gen.mannequin.movement import ARM_GESTURES, HANDLED, KINDS, MOVES_FEET, START, Movement
 from exoactor_gen.mannequin.object_movements import handle, sit
-from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, RoomObject
+from exoactor_gen.mannequin.objects import BROOM, ObjectMotion, objects_of
 from exoactor_gen.mannequin.references import found_in
 from exoactor_gen.mannequin.score import STAND_SECONDS, Score, arms_used
 from exoactor_gen.mannequin.task import checks_of
@@ -88,7 +88,7 @@ class Choreography:
         taken = frozenset(m.name for m in movements if m.kind in HANDLED and m.object and m.at != "floor")
         self.score = Score(size=size, taken=taken, imagines=scene is None)
         if scene is not None:
-            self.score.objects = {item.id: RoomObject.given(item) for item in scene.objects}
+            self.score.objects = objects_of(scene)
         self.movements: list[Movement] = []
         self.seconds: list[float] = []
         """Duration of each movement, including the pause after it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from exoactor_core.contacts import SIDES
 from exoactor_gen.mannequin.movement import KINDS, Movement
 from exoactor_gen.mannequin.score import GUARD, IDLE, MAX_STEP, USUAL_STEP, Jump, Score, other, sides_of, sign
+from exoactor_gen.mannequin.timeline import Track
 
 
 def _sides(movement: Movement) -> tuple[str, ...]:
@@ -247,19 +248,20 @@ def _bow(score: Score, movement: Movement) -> None:
 
 def _bend_aside(score: Score, movement: Movement) -> None:
     """Lean the trunk to the left or right, and return."""
-    angle = sign(movement.direction or "left") * (movement.angle or 20.0)
-    for _ in range(movement.count or 1):
-        for target, stay in ((angle, movement.seconds or 0.6), (0.0, 0.1)):
-            score.side_bend.move(score.now, score.now + 1.0 / movement.pace, [target])
-            score.now += 1.0 / movement.pace + stay
+    _there_and_back(score, movement, score.side_bend, [sign(movement.direction or "left") * (movement.angle or 20.0)])
 
 
 def _twist(score: Score, movement: Movement) -> None:
     """Turn the trunk to the left or right above the hips, and return."""
-    angle = sign(movement.direction or "left") * (movement.angle or 30.0)
+    turn = sign(movement.direction or "left") * (movement.angle or 30.0)
+    _there_and_back(score, movement, score.trunk, [0.0, 0.0, turn])
+
+
+def _there_and_back(score: Score, movement: Movement, track: Track, target: Sequence[float]) -> None:
+    """Move a track from zero to a target and back, for a number of times."""
     for _ in range(movement.count or 1):
-        for target, stay in ((angle, movement.seconds or 0.6), (0.0, 0.1)):
-            score.trunk.move(score.now, score.now + 1.0 / movement.pace, [0.0, 0.0, target])
+        for value, stay in ((target, movement.seconds or 0.6), ([0.0] * len(target), 0.1)):
+            track.move(score.now, score.now + 1.0 / movement.pace, value)
             score.now += 1.0 / movement.pace + stay
 
 
@@ -364,12 +366,17 @@ def _dance(score: Score, movement: Movement) -> None:
     _back_to_idle(score, SIDES, movement.pace)
 
 
+def raise_guard(score: Score, sides: tuple[str, ...], pace: float) -> None:
+    """Raise the fists in front of the chest."""
+    for side in sides:
+        score.fingers[side].move(score.now, score.now + 0.5, [78.0, 78.0])
+    score.now = max(score.arm(side, GUARD, 0.8 / pace) for side in sides)
+
+
 def _punch(score: Score, movement: Movement) -> None:
     reach = (82.0, 2.0, 8.0, 8.0)
     sides = _sides(movement)
-    for side in sides:
-        score.fingers[side].move(score.now, score.now + 0.5, [78.0, 78.0])
-    score.now = max(score.arm(side, GUARD, 0.8 / movement.pace) for side in sides)
+    raise_guard(score, sides, movement.pace)
     for _ in range(movement.count or 1):
         for side in sides:
             twist = 18.0 if side == "right" else -18.0

@@ -210,10 +210,14 @@ def wipe(score: Score, movement: Movement) -> None:
     lower_hands(score, (side,), movement.pace, 1.2 / movement.pace, 0.10)
 
 
+def tipping_height(obj: RoomObject, yaw: float) -> float:
+    """m, height above which an object tips when pushed rather than slides."""
+    return obj.extent(yaw) / max(obj.item.friction, 0.1)
+
+
 def push_height(obj: RoomObject, yaw: float) -> float:
-    """m, height at which an object slides when pushed rather than tips."""
-    tips = obj.extent(yaw) / max(obj.item.friction, 0.1)
-    return float(min(max(tips, MIN_PUSH_HEIGHT), (0.5 if obj.round else 0.65) * obj.size[2]))
+    """m, height at which hands push an object, so that it slides."""
+    return float(min(max(tipping_height(obj, yaw), MIN_PUSH_HEIGHT), (0.5 if obj.round else 0.65) * obj.size[2]))
 
 
 def grip_height(obj: RoomObject) -> float:

@@ -445,7 +445,7 @@ class _Reader:
             name = self.refs.called(before.said["object"], before.said, Movement("walk"))
             if self.refs.scene is not None:
                 self.refs.require_on(side, name, phrase, verb)
-            elif any(name in (a.object, a.at) for a in self.movements) or name == "floor":
+            elif any(name in a.objects for a in self.movements) or name == "floor":
                 raise unfit(verb.text, phrase)
             elif side != "front":
                 self._take(verb, [p for p in details if p is not before])
@@ -473,7 +473,7 @@ class _Reader:
         if kind != "place" or self.refs.scene is not None or beside is None or on is None:
             return
         name, support = (self.refs.called(p.said["object"], p.said, Movement("walk")) for p in (beside, on))
-        named = any(name in (m.object, m.at) for m in self.movements)
+        named = any(name in m.objects for m in self.movements)
         if support != "floor" and category_of(name) in LOOSE and not named:
             self._take(verb, details)
             self.movements.append(Movement("walk", object=name, at=support))
@@ -560,7 +560,7 @@ class _Reader:
         """Face what is gone or turned away from, and say which way that is: back, or around."""
         said = {name: value for name, value in left.said.items() if name not in ("away", "preposition")}
         faced = object_of(self.refs, Movement("turn"), replace(left, said={**said, "to": "to"}), verb)
-        if not any(faced.object in (m.object, m.at) for m in self.movements[-1:]):
+        if not any(faced.object in m.objects for m in self.movements[-1:]):
             self.movements.append(faced)
         if kind == "walk" and not backward:
             self.movements.append(Movement("turn", direction="around"))

@@ -13,7 +13,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.rotations import wrap
 from exoactor_gen.mannequin.movement import START, category_of
 from exoactor_gen.mannequin.objects import TALL_HEIGHT, RoomObject
-from exoactor_gen.mannequin.score import AHEAD, Score, other, sign
+from exoactor_gen.mannequin.score import AHEAD, Score, heading_vector, other, sign
 
 _GAP = {
     "table": 0.32,
@@ -118,9 +118,8 @@ def approach(score: Score, obj: RoomObject, pace: float) -> None:
 def go_behind(score: Score, obj: RoomObject, side: str, pace: float) -> None:
     """Walk to where an object is straight ahead, to the left or right of the present heading, and face it."""
     yaw = score.pose[2] + sign(side) * math.pi / 2.0
-    way = np.array([math.cos(yaw), math.sin(yaw)])
     away = obj.extent(yaw) + max(gap_to(score, obj.kind), CORNER_GAP)
-    walk_route(score, obj.pose[:2] - away * way, pace, obj, past=True)
+    walk_route(score, obj.pose[:2] - away * heading_vector(yaw), pace, obj, past=True)
     face(score, yaw, pace)
 
 
@@ -148,7 +147,7 @@ def is_clear(score: Score, points: ArrayLike, goal: RoomObject | None = None, en
 
     The person may come as close to an object as now, or as at ``end``, to which it returns.
     """
-    others = [t for n, t in score.objects.items() if t is not goal and n not in score.held.values()]
+    others = [t for t in score.standing if t is not goal]
     if goal is not None and goal.kind == "table":
         others = [t for t in others if t.pose[2] < 0.1]
     room = [(t, 0.34 if t.size[2] > TALL_HEIGHT else 0.24) for t in others]  # hands hang beside tall objects
@@ -172,8 +171,8 @@ def route(
     if clear(start, target):
         return [target]
     nodes = [start, target]
-    for obj in score.objects.values():
-        if obj is not goal and obj.item.id not in score.held.values():
+    for obj in score.standing:
+        if obj is not goal:
             c, s = math.cos(obj.pose[3]), math.sin(obj.pose[3])
             half = obj.size[:2] / 2.0 + CORNER_GAP
             corners = [obj.pose[:2] + np.array([[c, -s], [s, c]]) @ (half * sign) for sign in product((-1, 1), (-1, 1))]
@@ -217,7 +216,7 @@ def _stand_before(score: Score, obj: RoomObject, support: RoomObject) -> tuple[n
     ahead = math.atan2(*(obj.pose[:2] - score.pose[:2])[::-1])
     first, count = (ahead, 8) if support.round else (support.pose[3], 4)
     for yaw in first + 2.0 * math.pi * np.arange(count) / count:
-        facing = np.array([math.cos(yaw), math.sin(yaw)])
+        facing = heading_vector(yaw)
         reach = float((obj.pose[:2] - support.pose[:2]) @ facing) + support.extent(yaw)
         point = obj.pose[:2] - (reach + gap_to(score, support.kind)) * facing
         corners = route(score, point, support)
@@ -247,7 +246,7 @@ def step_away(score: Score, distance: float) -> None:
     """Step back, or aside if something stands behind."""
     for direction in ("backward", "left", "right"):
         path = [score.ahead(*np.multiply(AHEAD[direction], s)) for s in np.linspace(0.1, distance, 8)]
-        if all(t.distance(p) > 0.24 for n, t in score.objects.items() if n not in score.held.values() for p in path):
+        if all(t.distance(p) > 0.24 for t in score.standing for p in path):
             score.walk_distance(direction, distance)
             return
 
@@ -259,7 +258,7 @@ def walk_arc(score: Score, middle: np.ndarray, radius: float, s: float, pace: fl
     foot = "left" if s < 0.0 else "right"  # the outer one
     for k in range(1, count + 1):
         angle = begin - s * 2.0 * math.pi * k / count
-        score.pose[:2] = middle + radius * np.array([math.cos(angle), math.sin(angle)])
+        score.pose[:2] = middle + radius * heading_vector(angle)
         score.pose[2] -= s * 2.0 * math.pi / count
         score.step(foot, pace, roll=0.25)
         foot = other(foot)

@@ -45,6 +45,11 @@ class Movement:
         assert self.object
         return self.object
 
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """Names of what it is done to, and of what that is put on or taken from."""
+        return tuple(name for name in (self.object, self.at) if name)
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -192,8 +197,7 @@ def can_be_shown(name: str) -> bool:
 
 def uses_objects(movements: Sequence[Movement]) -> bool:
     """Whether any is done to an object that stands in the room."""
-    named = {name for m in movements for name in (m.object, m.at, "chair" if m.kind == "sit" else None) if name}
-    return any(category_of(name) in SHOWN for name in named)
+    return any(m.kind == "sit" or any(category_of(name) in SHOWN for name in m.objects) for m in movements)
 
 
 def settled(movements: Sequence[Movement]) -> tuple[Movement, ...]:

@@ -12,13 +12,14 @@ from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.carrying import carry, hold, pick_up, place
 from exoactor_gen.mannequin.doors_and_drawers import close, open_up
+from exoactor_gen.mannequin.gestures import raise_guard
 from exoactor_gen.mannequin.handling import knock, lower_hands, touch, wipe
 from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, go_behind, turn_to, walk_along, walk_route
 from exoactor_gen.mannequin.movement import START, Movement, category_of
 from exoactor_gen.mannequin.objects import LOOSE, Held, Kicked, RoomObject
 from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_free, is_known, object_named, objects_on, shown
 from exoactor_gen.mannequin.pushing import push, sweep_off, toe_gap
-from exoactor_gen.mannequin.score import GUARD, IDLE, Score, Seat, sides_of, sign
+from exoactor_gen.mannequin.score import IDLE, Score, Seat, heading_vector, sides_of, sign
 from exoactor_gen.mannequin.walking import turn_to_face, walk_around, walk_back_to, walk_circle, walk_past, walk_to
 
 SEAT_DISTANCE = 0.26
@@ -112,9 +113,7 @@ def _punch(score: Score, movement: Movement) -> None:
     bag = object_named(score, movement.name, gap_to(score, "bag"))
     approach(score, bag, movement.pace)
     sides = sides_of(movement.side)
-    for side in sides:
-        score.fingers[side].move(score.now, score.now + 0.5, [78.0, 78.0])
-    score.now = max(score.arm(side, GUARD, 0.8 / movement.pace) for side in sides)
+    raise_guard(score, sides, movement.pace)
     edge = np.linalg.norm(bag.pose[:2] - score.pose[:2]) - bag.size[0] / 2.0
     for _ in range(movement.count or 1):
         for side in sides:
@@ -162,7 +161,7 @@ def sit(score: Score, movement: Movement, gesticulate: Callable[[Score], None]) 
     elif abs(turn) < 10.0 and 0.0 < ahead < 0.6 and abs(aside) < 0.06:
         score.walk_distance("backward", ahead - seat, movement.pace)  # the person already stands in front of it
     elif not score.imagines:
-        before = (chair.extent(faces) + SEAT_CLEARANCE) * np.array([math.cos(faces), math.sin(faces)])
+        before = (chair.extent(faces) + SEAT_CLEARANCE) * heading_vector(faces)
         walk_route(score, chair.pose[:2] + before, movement.pace, chair, past=True)
         score.turn(math.remainder(bearing_of(score, chair.pose)[1] - 180.0, 360.0), movement.pace)
         score.walk_distance("backward", bearing_of(score, chair.pose)[0] - seat, movement.pace)
@@ -257,20 +256,17 @@ def _kick(score: Score, movement: Movement) -> None:
     for again in range(movement.count or 1):
         if again:
             approach(score, obj, movement.pace)
-        for name, near in score.objects.items():
-            if (
-                near is not obj
-                and name not in score.held.values()
-                and min(near.distance(score.ahead(x, 0.1 * s)) for x in (0.2, 0.35, 0.5)) < 0.08
-            ):
-                raise BadInput(f"The {name} stands where the foot would kick: go elsewhere first.")
-        ahead = np.array([math.cos(score.pose[2]), math.sin(score.pose[2])])
+        for near in score.standing:
+            if near is not obj and min(near.distance(score.ahead(x, 0.1 * s)) for x in (0.2, 0.35, 0.5)) < 0.08:
+                raise BadInput(f"The {near.item.id} stands where the foot would kick: go elsewhere first.")
         front = toe_gap(score, obj, side)
         ways = (-0.14, 0.10, 18.0, 0.50), (max(front, 0.05) + 0.14, 0.09, -6.0, 0.62), (0.03, 0.08, 4.0, 0.60)
         begin, end = score.swing_foot(side, ways, movement.pace)[1]
         score.contact(f"{side}_foot", obj, "strike", begin, end)
         far = 1.0 if obj.kind == "ball" else 0.6
-        obj.events.append(Kicked(side, begin, end + 1.2, obj.pose + far * np.append(ahead, [0.0, 0.0])))
+        obj.events.append(
+            Kicked(side, begin, end + 1.2, obj.pose + far * np.append(heading_vector(score.pose[2]), [0.0, 0.0]))
+        )
         score.past += [score.ahead(x) for x in np.arange(0.4, front + 0.4 + far, 0.15)]
         score.settle(0.7)
 

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_core.arrays import min_jerk, unit
 from exoactor_core.everyday import CHAIR_BACK, COLORS, EVERYDAY
 from exoactor_core.rotations import shortest_turn, yaw_from_quat
-from exoactor_core.scene import SceneObject, articulated, everyday
+from exoactor_core.scene import Scene, SceneObject, articulated, everyday
 from exoactor_core.solids import solid_distance
 from exoactor_gen.mannequin.movement import KINDS, SHOWN, Movement, category_of, color_of, size_of
 from exoactor_gen.plan import Side
@@ -192,6 +192,11 @@ class RoomObject:
 def _underside(item: SceneObject) -> np.ndarray:
     low, high = item.bounds
     return np.array([*(low + high)[:2] / 2.0, low[2]])
+
+
+def objects_of(scene: Scene) -> dict[str, RoomObject]:
+    """The objects of a given scene, by their ids."""
+    return {item.id: RoomObject.given(item) for item in scene.objects}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to
 from exoactor_gen.mannequin.movement import SHOWN, can_be_shown, category_of
 from exoactor_gen.mannequin.objects import BROOM, LOOSE, ONE_HANDED, RoomObject
-from exoactor_gen.mannequin.score import Score, sign
+from exoactor_gen.mannequin.score import Score, heading_vector, sign
 
 BESIDE_GAP = 0.10
 """m between objects beside each other, enough for a hand."""
@@ -93,7 +93,7 @@ def object_named(
     for farther, turn in product((0.0, 0.5, 1.0), np.radians([0.0, 50.0, -50.0, 90.0, -90.0, 135.0, -135.0, 180.0])):
         off = away if turn == 0.0 else max(away, TURNING_ROOM)
         yaw = score.pose[2] + turn + math.radians(aside)
-        middle = score.pose[:2] + (off + farther + new.size[0] / 2.0) * np.array([math.cos(yaw), math.sin(yaw)])
+        middle = score.pose[:2] + (off + farther + new.size[0] / 2.0) * heading_vector(yaw)
         facing = yaw + math.pi if kind == "chair" else yaw  # its seat faces the person
         new = new.at(np.array([*middle, 0.0, facing]))
         if is_free(score, new):
@@ -117,12 +117,11 @@ def is_free(score: Score, new: RoomObject) -> bool:
     """Whether the person has not walked where a new object would stand, and no other object is there or on the way."""
     if any(new.distance(past) < 0.24 - (0.2 if new.kind == "chair" else 0.0) for past in score.past):
         return False
-    standing = [obj for name, obj in score.objects.items() if name not in score.held.values()]
     way = np.linspace(score.pose[:2], new.pose[:2], 20)
     return all(
         np.linalg.norm(new.pose[:2] - obj.pose[:2]) > new.size[:2].max() / 2 + obj.size[:2].max() / 2 + 0.1
         and min(obj.distance(point) for point in way) > min(0.24, obj.distance(score.pose) - 0.01)
-        for obj in standing
+        for obj in score.standing
     )
 
 
@@ -168,7 +167,7 @@ def spot_beside(score: Score, neighbour: RoomObject, obj: RoomObject, way: str) 
     ways = {"left": (1.0,), "right": (-1.0,)}.get(way, (-1.0, 1.0) if aside > 0.0 else (1.0, -1.0))
     for s in ways:
         spot = nearest + s * wide * across
-        near = [n for n in score.objects.values() if n not in (obj, under) and n.item.id not in score.held.values()]
+        near = [n for n in score.standing if n not in (obj, under)]
         if (under is None or under.distance(spot) == 0.0) and all(
             n.distance(spot) > max(obj.size[:2]) / 2.0 + 0.02 for n in near
         ):
@@ -187,10 +186,9 @@ def objects_on(score: Score, support: RoomObject, but: RoomObject | None = None)
     """Objects on or in another one."""
     return [
         t
-        for n, t in score.objects.items()
-        if n not in score.held.values()
-        and t is not support
-        and (but is None or n != but.item.id)
+        for t in score.standing
+        if t is not support
+        and (but is None or t.item.id != but.item.id)
         and t.pose[2] > support.pose[2] + 0.01
         and support.distance(t.pose) == 0.0
     ]

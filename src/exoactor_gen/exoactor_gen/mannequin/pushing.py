@@ -18,13 +18,14 @@ from exoactor_gen.mannequin.handling import (
     lower_hands,
     plan_contacts,
     push_height,
+    tipping_height,
     touch,
 )
 from exoactor_gen.mannequin.locomotion import approach, gap_to, go_behind
 from exoactor_gen.mannequin.movement import Movement, category_of
 from exoactor_gen.mannequin.objects import ONE_HANDED, PALM_DEPTH, Held, Kicked, RoomObject
 from exoactor_gen.mannequin.placement import object_named, objects_on, support_of, table_of
-from exoactor_gen.mannequin.score import Score, sides_of, sign
+from exoactor_gen.mannequin.score import Score, heading_vector, sides_of, sign
 
 SHOVE_GAP, SHOVE_SHARE = 0.08, 0.5
 """m from the toes to the surface that a foot pushes, and share of `PUSH_LENGTH` per push."""
@@ -102,7 +103,7 @@ def _is_low(score: Score, obj: RoomObject) -> bool:
 
 def toe_gap(score: Score, obj: RoomObject, side: str) -> float:
     """Distance from the toes of a foot to the front of an object, m, in the direction that the person faces."""
-    ahead = np.array([math.cos(score.pose[2]), math.sin(score.pose[2])])
+    ahead = heading_vector(score.pose[2])
     return float((obj.pose[:2] - score.feet[side].value[:2]) @ ahead) - obj.extent(score.pose[2]) - TOE_LENGTH
 
 
@@ -135,8 +136,7 @@ def sweep_off(score: Score, movement: Movement) -> None:
     edge = float(np.linalg.norm(under.pose[:2] - score.pose[:2])) - under.extent(score.pose[2])
     way = (-ahead + sign(side) * -left) / math.sqrt(2.0)  # towards the person, and inward
     far = (away - edge + 0.08) * math.sqrt(2.0)
-    tips = obj.extent(score.pose[2]) / max(obj.item.friction, 0.1)
-    height = obj.pose[2] + min(max(tips, MIN_SWEEP_HEIGHT), 0.6 * obj.size[2])
+    height = obj.pose[2] + min(max(tipping_height(obj, score.pose[2]), MIN_SWEEP_HEIGHT), 0.6 * obj.size[2])
     behind = np.append(obj.pose[:2] - (obj.extent(score.pose[2]) + PALM_DEPTH) * way, height)
     begin, score.now = score.now, score.now + bend_seconds(score, height, movement.pace)
     score.reach(side, "world", behind, begin, score.now, lift=0.15)
@@ -156,8 +156,8 @@ def _slides(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomO
     if under and under.distance(obj.pose[:2] + ahead * (1.0 + obj.size[0] / 2.0 / np.linalg.norm(ahead))) > 0.0:
         raise BadInput(f"The {obj.name} would fall off the {under.name}.")
     after = obj.at(obj.pose + np.append(ahead, [0.0, 0.0]))
-    for near in score.objects.values():
-        if near in (obj, under, *riders) or near.item.id in score.held.values():
+    for near in score.standing:
+        if near in (obj, under, *riders):
             continue
         if np.linalg.norm(near.pose[:2] - after.pose[:2]) < after.edge(math.atan2(*ahead[::-1])) + near.size[0] / 2.0:
             raise BadInput(f"The {near.name} stands in the way of the {obj.name}.")

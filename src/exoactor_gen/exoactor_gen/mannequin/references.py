@@ -14,7 +14,7 @@ from exoactor_core.scene import Scene, SceneObject
 from exoactor_gen.mannequin.details import unfit
 from exoactor_gen.mannequin.grammar import Phrase
 from exoactor_gen.mannequin.movement import BESIDE, HANDLED, KINDS, OTHER, START, Movement, category_of, color_of
-from exoactor_gen.mannequin.objects import RoomObject, usual_side
+from exoactor_gen.mannequin.objects import objects_of, usual_side
 from exoactor_gen.mannequin.placement import support_of
 from exoactor_gen.mannequin.vocabulary import OBJECTS, ON, SIZE, SYNONYM, TOWARDS, plural
 
@@ -111,7 +111,7 @@ def found_in(scene: Scene, movements: Sequence[Movement]) -> tuple[Movement, ...
     BadInput
         The scene lacks an object, or it does not stand where it is said to.
     """
-    room = {item.id: RoomObject.given(item) for item in scene.objects}
+    room = objects_of(scene)
     where = {id_: under.item.id if (under := support_of(room.values(), obj)) else "floor" for id_, obj in room.items()}
 
     def id_of(name: str | None) -> str | None:
@@ -165,15 +165,15 @@ class References:
             return f"{OTHER}_{name}" if self.scene is None else self._other(self.scene, name, movement)
         if self.scene is not None:
             return name
-        named = {n for a in self.movements for n in (a.object, a.at) if n and category_of(n) == name}
+        named = {n for a in self.movements for n in a.objects if category_of(n) == name}
         if len(named) > 1 and name not in named:
             raise BadInput(f"Which {name}? {' and '.join(sorted(named)).replace('_', ' ')} were named: say the colour.")
         return name if name in named or not named else named.pop()
 
     def _other(self, scene: Scene, name: str, movement: Movement) -> str:
         """The object of a scene that is called so, too, and neither was named nor has on it what is moved."""
-        room = {item.id: RoomObject.given(item) for item in scene.objects}
-        said = {scene.find(n).id for a in (*self.movements, movement) for n in (a.object, a.at) if n in room}
+        room = objects_of(scene)
+        said = {scene.find(n).id for a in (*self.movements, movement) for n in a.objects if n in room}
         said |= {under.item.id for id_ in said if (under := support_of(room.values(), room[id_]))}
         called = [id_ for id_, obj in room.items() if obj.kind == name]
         left = [id_ for id_ in called if id_ not in said]
@@ -198,7 +198,7 @@ class References:
         if movement.kind in ("place", "carry", "hold") and movement.object is None and taken:
             named = taken
         if movement.kind == "wipe":
-            named = [n for a in self.movements for n in (a.object, a.at) if n and self.like(n).get("supports")]
+            named = [n for a in self.movements for n in a.objects if self.like(n).get("supports")]
         named = [name for name in named if name != movement.object]
         return named[-1] if named else ""
 
@@ -268,7 +268,7 @@ class References:
         """The objects of the scene, or that were named before, of a category and a colour."""
         kind = self._kind_of(nouns)
         if self.scene is None:
-            named = dict.fromkeys(n for a in self.movements for n in (a.object, a.at) if n and category_of(n) == kind)
+            named = dict.fromkeys(n for a in self.movements for n in a.objects if category_of(n) == kind)
             return tuple(n for n in named if not tint or color_of(n) == tint)
         like = [obj for obj in self.scene.objects if obj.category.replace("_", " ") == kind]
         return tuple(obj.id for obj in like if not tint or tint in (*obj.id.split("_"), _color_of(obj)))
@@ -289,7 +289,7 @@ class References:
             apart = (*BESIDE, "around", "between")
             said = [m for m in self.movements if m.object == name and m.kind in (*_STANDS_AT, "place")]
             return next((m.at for m in reversed(said) if m.at and m.direction not in apart), None)
-        room = {item.id: RoomObject.given(item) for item in self.scene.objects}
+        room = objects_of(self.scene)
         under = support_of(room.values(), room[self.scene.find(name).id])
         return under.item.id if under else "floor"
 

@@ -153,6 +153,11 @@ def arms_used(movement: Movement) -> frozenset[str]:
     return frozenset(sides_of(movement.side, KINDS[movement.kind].side)) if used else frozenset()
 
 
+def heading_vector(yaw: float) -> np.ndarray:
+    """(2,) unit vector in the direction of a heading, rad."""
+    return np.array([math.cos(yaw), math.sin(yaw)])
+
+
 def _centre(pose: ArrayLike, side: str, scale: float = 1.0) -> np.ndarray:
     """Sole centre and yaw (x, y, yaw) of a foot of a person who stands at x, y with a yaw."""
     (x, y, yaw), s, half = np.asarray(pose), sign(side), scale * HALF_STANCE
@@ -221,6 +226,11 @@ class Score:
         return min(1.0, self.size / SHORTEST_ADULT)
 
     @property
+    def standing(self) -> list[RoomObject]:
+        """Objects that no hand holds."""
+        return [obj for name, obj in self.objects.items() if name not in self.held.values()]
+
+    @property
     def low_reach(self) -> bool:
         """Whether the person has the robot's size, which can hardly reach the floor with one hand."""
         return self.size < 0.8
@@ -264,8 +274,8 @@ class Score:
         self.feet[side].move(lift, self.now, _centre(self.pose, side, self.scale))
         self.swings[side].append((lift, self.now, self.scale * clearance, roll))
         self.past.append(self.pose[:2].copy())
-        for name, obj in self.objects.items():
-            if name not in self.held.values() and obj.distance(self.pose) < self.scale * CLEARANCE.get(obj.kind, 0.2):
+        for obj in self.standing:
+            if obj.distance(self.pose) < self.scale * CLEARANCE.get(obj.kind, 0.2):
                 raise BadInput(f"The path leads through the {obj.name}: go around it, or turn first.")
 
     def swing_foot(
@@ -277,7 +287,7 @@ class Score:
         usual pace.
         """
         foot, air, home = self.feet[side], self.air[side], self.feet[side].value.copy()
-        ahead = np.array([math.cos(self.pose[2]), math.sin(self.pose[2]), 0.0])
+        ahead = np.append(heading_vector(self.pose[2]), 0.0)
         self.pressure.move(self.now, self.now + 0.7, self.stand_on(other(side)))
         lift = self.now = self.now + 0.6
         times = []

@@ -14,7 +14,7 @@ from exoactor_core.task_checks import Check
 from exoactor_gen.mannequin.actions import movements_of
 from exoactor_gen.mannequin.doors_and_drawers import AJAR_ANGLE, DRAW_LENGTH
 from exoactor_gen.mannequin.movement import BESIDE, START, Movement, category_of
-from exoactor_gen.mannequin.objects import BROOM, Held, Kicked, RoomObject
+from exoactor_gen.mannequin.objects import BROOM, Held, Kicked, RoomObject, objects_of
 from exoactor_gen.mannequin.placement import support_of
 from exoactor_gen.mannequin.references import found_in
 from exoactor_gen.mannequin.score import sides_of
@@ -200,5 +200,5 @@ def interaction_of(plan: Plan, scene: Scene | None) -> Interaction | None:
         movements = found_in(scene, movements_of(plan))
     except BadInput:
         return Interaction(scene)
-    checks = checks_of(movements, {item.id: RoomObject.given(item) for item in scene.objects})
+    checks = checks_of(movements, objects_of(scene))
     return Interaction(scene, checks=checks)

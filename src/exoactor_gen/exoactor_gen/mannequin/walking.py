@@ -24,7 +24,7 @@ from exoactor_gen.mannequin.locomotion import (
 from exoactor_gen.mannequin.movement import Movement, category_of
 from exoactor_gen.mannequin.objects import Opened, RoomObject
 from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_free, is_known, object_named
-from exoactor_gen.mannequin.score import USUAL_STEP, Score, other, sign
+from exoactor_gen.mannequin.score import USUAL_STEP, Score, heading_vector, other, sign
 from exoactor_gen.mannequin.whole_body import MEAN_STATURE
 
 PAST_CORNERS, MIN_LEAD, ROOM_BEFORE = 0.10, 0.3, 0.35
@@ -255,7 +255,7 @@ def walk_circle(score: Score, movement: Movement) -> None:
     s = 1.0 if movement.side == "right" else -1.0
     middle = score.ahead(0.0, -s * CIRCLE_RADIUS)
     around = score.pose[2] + np.linspace(0.0, 2.0 * math.pi, 24)
-    if not is_clear(score, [middle + CIRCLE_RADIUS * np.array([math.cos(a), math.sin(a)]) for a in around]):
+    if not is_clear(score, [middle + CIRCLE_RADIUS * heading_vector(a) for a in around]):
         where = f"where the person would walk a circle of {CIRCLE_RADIUS:g} m"
         raise BadInput(f"Objects stand {where}: go elsewhere first.")
     walk_arc(score, middle, CIRCLE_RADIUS, s, movement.pace)
