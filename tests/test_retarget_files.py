@@ -139,7 +139,7 @@ def test_people_of_all_sizes_stand_on_the_floor(retarget, stature):
 @pytest.mark.parametrize(("stature", "unit", "up"), [(1.2, 0.01, "y"), (2.1, 1.0, "z")])
 def test_bvh_of_all_sizes_stand_on_the_floor(tmp_path, retarget, stature, unit, up):
     write_bvh(tmp_path / "squat.bvh", stature, unit, up)
-    motion = retarget(load_bvh(tmp_path / "squat.bvh", unit)).motion
+    motion = retarget(load_bvh(tmp_path / "squat.bvh")).motion
     assert_feet_on_the_floor(motion)
     knees = motion.joint_pos[:, [3, 9]]
     assert (np.ptp(knees, axis=0) > 0.6).all()

@@ -15,6 +15,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from exoactor_control.policy.policy import Policy
 from exoactor_control.reference import trajectory
 from exoactor_control.training.whole_body import _ahead, _followed, _Plan
 from exoactor_core.motion import RobotMotion
@@ -98,3 +99,9 @@ def walk_ahead(speed: float, steps: int = 6) -> RobotMotion:
     plan.step(steps % 2, _ahead(plan.feet, steps % 2, 0.0, 0.0, 0.0), seconds, 0.06, 0.0)
     plan.stand(0.6)
     return _followed(plan)
+
+
+def steps_ahead(policy: Policy) -> int:
+    """Number of steps that a policy looks ahead in the reference."""
+    parts = [part for observation in policy._observations for part in observation._parts]
+    return max(step for part in parts for step in part.steps)

@@ -88,7 +88,7 @@ def test_state_says_what_the_robot_says(link, simulator):
     assert state.temperature.min() > 0
     tick = state.tick
     until(lambda: link.read().tick > tick + 100)
-    assert link.rejected == 0
+    assert link._rejected_for == ""
     until(lambda: link.truth() is not None)
     assert link.truth()[0][2] == pytest.approx(0.78, abs=0.05)
 

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import yaml
-from control_helpers import DATA, no_lead_in, standing_state
+from control_helpers import DATA, no_lead_in, standing_state, steps_ahead
 from onnx import TensorProto, helper, numpy_helper
 from scipy.spatial.transform import Rotation
 
@@ -425,7 +425,7 @@ def gmt_observation(t, i, states, actions):
 
 def test_gmt(tmp_path):
     policy = Policy.load(network(tmp_path / "p.onnx", 2154, 23, bias=np.arange(23) / 10))
-    assert (policy.name, policy.horizon) == ("gmt", 95)
+    assert (policy.name, steps_ahead(policy)) == ("gmt", 95)
     rng = np.random.default_rng(0)
     t, robots, actions = trajectory(rng), [], [np.zeros(23)]
     for i in range(40, 63):  # the window runs over the end
@@ -550,7 +550,7 @@ def test_sonic_follows_the_robots_motion(tmp_path, config):
     rng = np.random.default_rng(0)
     tokens, bias = rng.normal(size=64), np.arange(29) / 10
     policy = Policy.load(sonic(tmp_path, config, bias, tokens))
-    assert (policy.name, policy.horizon, policy.needs_human) == ("sonic", 45, False)
+    assert (policy.name, steps_ahead(policy), policy.needs_human) == ("sonic", 45, False)
     t, steps, action = trajectory(rng), [], np.zeros(29)
     for i in range(100, 112):
         robot = Robot(rng)

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import yaml
+from control_helpers import steps_ahead
 from onnx import TensorProto, helper, numpy_helper
 from scipy.spatial.transform import Rotation
 
@@ -141,7 +142,7 @@ def protomotions(folder, **changes):
 
 def test_protomotions_number_by_number(tmp_path):
     policy = Policy.load(protomotions(tmp_path))
-    assert (policy.name, policy.horizon) == ("protomotions", 8)
+    assert (policy.name, steps_ahead(policy)) == ("protomotions", 8)
     np.testing.assert_allclose(policy.kp[ORDER], np.linspace(10, 90, 29))
     kept, before = fed(policy), np.zeros(29)
     for state, t, k, target in drive(policy):
@@ -254,7 +255,7 @@ def holomotion(folder, longest=0):
 
 def test_holomotion_number_by_number(tmp_path):
     policy = Policy.load(holomotion(tmp_path))
-    assert (policy.name, policy.horizon) == ("holomotion", 10)
+    assert (policy.name, steps_ahead(policy)) == ("holomotion", 10)
     kept, last = fed(policy), np.zeros(29)
 
     def gravity(rotation):

@@ -117,20 +117,19 @@ def _up(pos: np.ndarray, table: dict[str, int]) -> str:
     return f"{'+' if rise[axis] > 0 else '-'}{'xyz'[axis]}" if abs(rise[axis]) > 0.9 else ""
 
 
-def _scale(leg: float, unit: str | float) -> float:
-    if isinstance(unit, float | int):
-        return float(unit)
+def _scale(leg: float) -> float:
+    """Metres per unit of a file with legs of that length."""
     fitting = [u for u in _UNITS.values() if _HUMAN_LEG[0] <= u * leg <= _HUMAN_LEG[1]]
     if not fitting:
         raise BadInput(f"The unit of length cannot be determined: the legs are {leg:.3g} long in any common unit.")
     return min(fitting, key=lambda u: abs(u * leg - 0.83))
 
 
-def load_bvh(path: str | Path, unit: str | float = "auto") -> HumanMotion:
+def load_bvh(path: str | Path) -> HumanMotion:
     """Read a .bvh, y or z up, with names as of CMU, LAFAN1, Mixamo or similar, into the z-up world.
 
-    The stature fits the leg length; contacts are unknown. ``unit`` is metres per unit of the file, or "auto": the
-    common one in which the legs fit a person best.
+    The unit is the common one in which the legs fit a person best, and the stature fits their length; contacts are
+    unknown.
 
     Raises
     ------
@@ -140,7 +139,7 @@ def load_bvh(path: str | Path, unit: str | float = "auto") -> HumanMotion:
     path = Path(path)
     text, notes = read_text(path)
     with in_file(path):
-        return _human(_parse(text), unit, notes)
+        return _human(_parse(text), notes)
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
@@ -310,7 +309,7 @@ def _assembled(joints: list[_Joint], table: np.ndarray, fps: float, notes: list[
 # --- the person -------------------------------------------------------------------------------------------------------
 
 
-def _human(bvh: _Bvh, unit: str | float, text_notes: tuple[str, ...]) -> HumanMotion:
+def _human(bvh: _Bvh, text_notes: tuple[str, ...]) -> HumanMotion:
     table, notes = joint_table(bvh.names), [*text_notes, *bvh.notes]
     world, pos, rest = _forward_kinematics(bvh)
     chain = {table["pelvis"], *_ancestors(table["pelvis"], bvh.parents)}
@@ -332,7 +331,7 @@ def _human(bvh: _Bvh, unit: str | float, text_notes: tuple[str, ...]) -> HumanMo
 
     hip, knee, ankle = (rest[[table[f"left_{part}"], table[f"right_{part}"]]] for part in ("hip", "knee", "ankle"))
     leg = float((np.linalg.norm(knee - hip, axis=1) + np.linalg.norm(ankle - knee, axis=1)).mean())
-    scale = _scale(leg, unit)
+    scale = _scale(leg)
     betas = np.zeros(10)
     betas[0] = _stature(body, scale * leg)
     hips = scale * 0.5 * (pos[:, table["left_hip"]] + pos[:, table["right_hip"]]) @ to_z_up.T

@@ -98,11 +98,8 @@ STANDING: np.ndarray = constant(
 )
 """(29,) standing pose, rad: the default pose of TWIST2."""
 
-SENSORS: dict[str, tuple[str, ...]] = {
-    "imu_in_pelvis": ("imu_quat", "imu_gyro", "imu_acc"),
-    "imu_in_torso": ("torso_imu_quat", "torso_imu_gyro", "torso_imu_acc"),
-}
-"""MuJoCo sensors by site: orientation (w, x, y, z), angular velocity (rad/s) and acceleration (m/s^2) in the site."""
+IMU_SENSORS: tuple[str, ...] = ("imu_quat", "imu_gyro", "imu_acc")
+"""MuJoCo sensors of the pelvis' IMU: orientation (w, x, y, z), angular velocity (rad/s), acceleration (m/s^2)."""
 
 FOOT_LINKS = ("left_ankle_roll_link", "right_ankle_roll_link")
 
@@ -307,7 +304,7 @@ def mujoco_spec(
     """G1 for MuJoCo: ``qpos`` is position, quaternion w, x, y, z, 29 joints; ``ctrl`` is the 29 joint torques, N m.
 
     The actuators are torque motors named as the joints, in Unitree's motor order, limited to `EFFORT_LIMITS` (without
-    effect on locked joints); sensors are those of `SENSORS`. Links that fixed joints carry are merged into their
+    effect on locked joints); sensors are `IMU_SENSORS`. Links that fixed joints carry are merged into their
     parents and kept as sites. Shapes that only show are in group 1, shapes that collide in group 3.
 
     Parameters
@@ -358,9 +355,8 @@ def mujoco_spec(
 
 def _add_sensors(spec: mujoco.MjSpec) -> None:
     kinds = (mujoco.mjtSensor.mjSENS_FRAMEQUAT, mujoco.mjtSensor.mjSENS_GYRO, mujoco.mjtSensor.mjSENS_ACCELEROMETER)
-    for site, names in SENSORS.items():
-        for kind, name in zip(kinds, names, strict=True):
-            spec.add_sensor(name=name, type=kind, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=site)
+    for kind, name in zip(kinds, IMU_SENSORS, strict=True):
+        spec.add_sensor(name=name, type=kind, objtype=mujoco.mjtObj.mjOBJ_SITE, objname="imu_in_pelvis")
 
 
 def _add_floor(spec: mujoco.MjSpec) -> None:

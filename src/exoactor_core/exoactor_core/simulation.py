@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from exoactor_core.contacts import BODY_PARTS
 from exoactor_core.dex3 import FINGER_JOINTS, HAND_MOTORS, hand_targets
 from exoactor_core.motion import JOINT_NAMES
-from exoactor_core.robot import OBJECT_PREFIX, SENSORS, mujoco_spec
+from exoactor_core.robot import IMU_SENSORS, OBJECT_PREFIX, mujoco_spec
 from exoactor_core.scene import Scene
 from exoactor_core.scene_mjcf import initial_qpos
 from exoactor_description import Hands
@@ -45,7 +45,7 @@ class Simulation:
         self.data = mujoco.MjData(self.model)
         self._pelvis, self._torso = (self.model.body(name).id for name in ("pelvis", "torso_link"))
         self._weight = float(self.model.body_subtreemass[self._pelvis] * -self.model.opt.gravity[2])
-        sensors = [self.model.sensor(name) for name in SENSORS["imu_in_pelvis"]]
+        sensors = [self.model.sensor(name) for name in IMU_SENSORS]
         self._imu = [slice(int(s.adr[0]), int(s.adr[0] + s.dim[0])) for s in sensors]
         self._qpos, self._dof = map(_as_slice, self._addresses(JOINT_NAMES))
         self._motors = slice(0, len(JOINT_NAMES))

@@ -34,9 +34,7 @@ class RobotLink:
     def __init__(self, network_interface: str = "lo", domain: int = 1) -> None:
         unitree.open_dds(network_interface, domain)
         self.network_interface, self.domain = network_interface, domain
-        self.rejected = 0
-        """Number of LowState messages so far with a wrong checksum or format."""
-        self._rejected_for = ""
+        self._rejected_for = ""  # fault of the last LowState with a wrong checksum or format
         self._lock = threading.Lock()
         self._state: RobotState | None = None
         self._truth: tuple[np.ndarray, np.ndarray, float] | None = None
@@ -61,12 +59,12 @@ class RobotLink:
         try:
             message = LowStateBytes(data)
         except ValueError as error:
-            self._reject(str(error))
+            self._rejected_for = str(error)
             return
         if not message.intact:
             lacking = ["its crc is 0 where the checksum belongs" if message.crc == 0 else "its crc is wrong"]
             lacking += ["its tick, the robot's clock, is 0"] * (message.tick == 0)
-            self._reject(" and ".join(lacking))
+            self._rejected_for = " and ".join(lacking)
             return
         motors, imu = message.motors[:NUM_JOINTS].astype(np.float64).T, message.imu.astype(np.float64)
         self._state = RobotState(
@@ -84,10 +82,6 @@ class RobotLink:
             buttons=pressed(message.wireless_remote),
             enabled=bool(message.modes[:NUM_JOINTS].any()),
         )
-
-    def _reject(self, reason: str) -> None:
-        self.rejected += 1
-        self._rejected_for = reason
 
     @property
     def age(self) -> float:

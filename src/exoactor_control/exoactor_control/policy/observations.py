@@ -3,8 +3,7 @@
 A spec's ``groups`` are lists of terms; its ``observation`` is a list of parts, one after the other, each of
 
 - ``groups``: names of groups, concatenated;
-- ``steps``: frames (of 20 ms) ahead at which they are evaluated one after the other, the last being the policy's
-  horizon (default: the present one);
+- ``steps``: frames (of 20 ms) ahead at which they are evaluated one after the other (default: the present one);
 - ``history``: so many previous steps instead, oldest first, and with ``present: true`` the present one after them;
   ``fill: first`` starts with copies of the first step instead of zeros;
 - ``modes``: modes in which it is fed; zeros in others (default: all).
@@ -306,8 +305,6 @@ class Observation:
         self._groups = {name: [_Term.read(term, joints) for term in terms] for name, terms in groups.items()}
         self._parts = [_Part.read(part, self._groups) for part in parts]
         self.size = sum(part.size for part in self._parts)
-        self.horizon = max((step for part in self._parts for step in part.steps), default=0)
-        """Maximum number of steps ahead."""
         self.reset()
 
     def __str__(self) -> str:

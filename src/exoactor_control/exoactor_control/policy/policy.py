@@ -111,11 +111,6 @@ class Policy:
         """(29,) N m, effort limits in training, motor order."""
         return self._to_motors(self.spec.effort_limits, EFFORT_LIMITS)
 
-    @property
-    def horizon(self) -> int:
-        """Number of steps that it looks ahead in the reference."""
-        return max(observation.horizon for observation in self._observations)
-
     @cached_property
     def motion(self) -> RobotMotion | None:
         """The motion contained in the file, if it was made for one motion only (BeyondMimic)."""
@@ -178,7 +173,7 @@ class Policy:
         """Run one step: target joint positions, (29,) rad, motor order.
 
         ``frame`` is the present reference, with its heading in the IMU's world; ``ahead`` returns the frame so many
-        steps later, for policies with a `horizon`.
+        steps later, for policies that look ahead.
         """
         if self._encoder is not None:
             self.token = self._run(self._encoder, self.encode(state, frame, ahead))

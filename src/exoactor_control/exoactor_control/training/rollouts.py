@@ -47,7 +47,6 @@ def track_each(
     threads: int,
     teacher_feedback: np.ndarray | None = None,
     robots: int = 96,
-    seed: int = 0,
 ) -> Iterator[Outcome]:
     """Track each clip once, from its beginning; outcomes come as the clips end.
 
@@ -66,7 +65,7 @@ def track_each(
 
     feedback = np.zeros(JOINTS) if teacher_feedback is None else teacher_feedback
     # every clip counts as the first teacher's, whose feedback this is
-    many = AnchoredRobots(count, draw, spec, randomization, seed, threads, feedback[None], 0.0)
+    many = AnchoredRobots(count, draw, spec, randomization, 0, threads, feedback[None], 0.0)
     reward, joint_error, frames = (np.zeros(count) for _ in range(3))
     while (taken >= 0).any():
         _, earned, failed, over = many.step(act(many))

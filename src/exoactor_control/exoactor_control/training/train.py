@@ -29,7 +29,6 @@ def train(
     samples: float = 1e8,
     seed: int = 1,
     device: str = "cpu",
-    threads: int = os.cpu_count() or 1,
     progress: Progress = no_progress,
 ) -> Metrics:
     """Train a tracker with ``policies/anchored.yaml``; it grows from the shipped one.
@@ -40,8 +39,8 @@ def train(
     ``people`` recordings (.bvh, AMASS .npz), or folders of them, to be retargeted. ``teachers`` are trackers with
     TWIST2's observation; a motion is imitated from the last that does it, or else from ours. ``hours`` of references
     are generated; ``samples`` are control steps of training, those before a checkpoint counted too. On the ``device``
-    "cuda", MuJoCo Warp steps the physics and PyTorch runs the networks; on "cpu", ``threads`` do. So many processes
-    make references.
+    "cuda", MuJoCo Warp steps the physics and PyTorch runs the networks; on "cpu", as many threads as there are CPUs do.
+    As many processes make references.
 
     Returns ``tracker`` (path of the ONNX file), ``samples``, ``motions`` (number trained on), ``left_out`` (number that
     the split keeps for validation and tests), ``not_trackable`` (file and reason), ``references`` (files and hours of
@@ -57,11 +56,11 @@ def train(
         Policy.load(file, TEACHER_LAYOUT)
     given = [file for path in motions for file in _files(Path(path), (".npz",), "robot motion")]
     recordings = [file for path in people for file in _files(Path(path), (".bvh", ".npz"), "recording of a person")]
-    if samples <= 0 or threads < 1:
-        raise BadInput("A training needs a positive number of samples and at least one thread.")
+    if samples <= 0:
+        raise BadInput("A training needs a positive number of samples.")
     if device not in ("cpu", "cuda"):
         raise BadInput(f"The device {device} is not one of cpu, cuda.")
-    folder = Path(output) / "references"
+    folder, threads = Path(output) / "references", os.cpu_count() or 1
     retargeted, failed = data.from_people(recordings, folder, sub_progress(progress, 0.0, 0.05))
     made = [*retargeted, *data.make_hours(hours, folder, seed, threads, sub_progress(progress, 0.05, 0.2))]
     found = [*given, *made]
