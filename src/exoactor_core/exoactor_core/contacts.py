@@ -72,6 +72,10 @@ class Contact(FrozenModel):
         """Whether the two contacts overlap in time."""
         return self.start < other.end and other.start < self.end
 
+    def frames(self, fps: float, last: int) -> tuple[int, int]:
+        """Its first and last frame at a rate, Hz, none beyond ``last``."""
+        return min(round(self.start * fps), last), min(round(self.end * fps), last)
+
     def at_times(self, start: float, end: float) -> Contact:
         """The same contact with other times, s of the motion."""
         return self.model_copy(update={"start": start, "end": end})

@@ -25,6 +25,8 @@ JOINT_NAMES: tuple[str, ...] = (
     *(f"{side}_{joint}_joint" for side in ("left", "right") for joint in _ARM),
 )
 """The G1's 29 joints in Unitree's motor order."""
+WAIST, BOTH_ARMS = slice(12, 15), slice(15, len(JOINT_NAMES))
+"""Joints of the waist (yaw, roll, pitch) and of both arms; those of the legs come before."""
 CORRECTION_WIDTH = 6 + len(JOINT_NAMES)
 """Width of a frame of `RobotMotion.correction`."""
 _ROBOT_OPTIONAL = {"contacts": 2, "correction": CORRECTION_WIDTH, "hands": 2}

@@ -88,6 +88,11 @@ class Shape(_Posed):
             )
         return self
 
+    @property
+    def is_round(self) -> bool:
+        """Whether it looks the same from all sides, turned about its z axis."""
+        return self.kind in ("cylinder", "sphere", "capsule")
+
 
 class Articulation(FrozenModel):
     """A joint between an object and the world, as of a door or a drawer; at 0 the object is at its given pose."""
@@ -217,7 +222,7 @@ class SceneObject(_Posed):
         """Whether it looks the same from all sides, turned about its z axis."""
         return all(
             np.hypot(*shape.pos[:2]) < 1e-6
-            and (shape.kind == "sphere" or (shape.size[0] == shape.size[1] and shape.kind in ("cylinder", "capsule")))
+            and shape.is_round
             and (shape.kind == "sphere" or abs(shape.rotation.as_matrix()[2, 2]) > 1.0 - 1e-6)
             for shape in self.shapes
         )

@@ -302,10 +302,7 @@ def _beside_passage(check: Check, rollout: Rollout) -> float:
     path = points_in_frame(obj.pose, rollout.root[:, :3]) - obj.bounds.mean(axis=0)
     width, depth = np.ptp(obj.bounds, axis=0)[:2], int(np.argmin(np.ptp(obj.bounds, axis=0)[:2]))
     ahead, aside = path[:, depth], np.abs(path[:, 1 - depth])
-    crosses = np.flatnonzero(ahead[1:] * ahead[:-1] <= 0.0)
-    if not len(crosses):
-        return float(np.abs(ahead).min())
-    return float(np.maximum(aside[crosses] - width[1 - depth] / 2.0, 0.0).min())
+    return _off_passage(ahead, np.maximum(aside - width[1 - depth] / 2.0, 0.0))
 
 
 def _beside_gap(check: Check, rollout: Rollout) -> float:
@@ -314,10 +311,13 @@ def _beside_gap(check: Check, rollout: Rollout) -> float:
     along = (two - one) / max(float(np.linalg.norm(two - one)), 1e-9)
     path = rollout.root[:, :2] - one
     ahead, aside = path @ np.array([-along[1], along[0]]), path @ along
+    return _off_passage(ahead, np.maximum(np.maximum(-aside, aside - (two - one) @ along), 0.0))
+
+
+def _off_passage(ahead: np.ndarray, beside: np.ndarray) -> float:
+    """Distance ``beside`` a passage (T,) m at which its line is crossed, or from that line: ``ahead`` (T,) m of it."""
     crosses = np.flatnonzero(ahead[1:] * ahead[:-1] <= 0.0)
-    if not len(crosses):
-        return float(np.abs(ahead).min())
-    return float(np.maximum(np.maximum(-aside, aside - (two - one) @ along), 0.0)[crosses].min())
+    return float(beside[crosses].min() if len(crosses) else np.abs(ahead).min())
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,7 @@ class ContactTargets:
             self._add_foot(contact)
 
     def _frames(self, contact: Contact) -> tuple[int, int]:
-        begin, end = (min(round(s * self._targets.fps), len(self._times) - 1) for s in (contact.start, contact.end))
-        return begin, end
+        return contact.frames(self._targets.fps, len(self._times) - 1)
 
     def _window(self, first: int, last: int, seconds: float) -> np.ndarray:
         return window(len(self._times), first, last, round(seconds * self._targets.fps))

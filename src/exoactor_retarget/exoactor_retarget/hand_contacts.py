@@ -13,7 +13,7 @@ from exoactor_core.contacts import Contact
 from exoactor_core.errors import Refused
 from exoactor_core.scene import Scene, SceneObject
 from exoactor_retarget.model import Model
-from exoactor_retarget.object_geometry import box_normal, facing_surface
+from exoactor_retarget.object_geometry import box_normal, box_side, facing_surface
 from exoactor_retarget.targets import Targets, headed
 
 _PRESS_DEPTH = {"grasp": 0.02, "push": 0.02, "strike": 0.02, "touch": 0.01, "support": 0.01}
@@ -200,15 +200,14 @@ def _between_palms(obj: SceneObject, outward: np.ndarray, at: np.ndarray) -> tup
     middle = (low + high) / 2.0
     shape = obj.largest_shape
     middle[2] = np.clip(at[2], low[2] + 0.45 * (high[2] - low[2]), low[2] + 0.6 * (high[2] - low[2]))
-    if shape.kind in ("cylinder", "sphere", "capsule") and np.abs(shape.rotation.as_matrix()[2, 2]) > 0.9:
+    if shape.is_round and np.abs(shape.rotation.as_matrix()[2, 2]) > 0.9:
         normal = unit(outward * [1.0, 1.0, 0.0])
         half = shape.size[0] / 2.0
         if shape.kind == "sphere":
             middle[2] = shape.pos[2]
         middle[:2] = shape.pos[:2]
     else:
-        axis = int(np.argmax(np.abs(outward[:2])))
-        normal = np.eye(3)[axis] * np.sign(outward[axis])
+        axis, normal = box_side(outward[:2])
         half = (high - low)[axis] / 2.0
     if not _MIN_PALM_GAP <= 2.0 * half <= _MAX_PALM_GAP:
         raise Refused(

@@ -119,7 +119,7 @@ def _timed(
         last = min(last, round(min(later) * fps))
     away = _distance(path, scene[contact.object])
     speed = smoothed_speed(path, fps, 0.06)
-    begin, end = (min(round(t * fps), last) for t in (contact.start, contact.end))
+    begin, end = contact.frames(fps, last)
     around = slice(
         max(first, begin - round(_MAX_EARLY * fps)), min(begin + round(_MAX_LATE * fps), max(end, begin + 1)) + 1
     )

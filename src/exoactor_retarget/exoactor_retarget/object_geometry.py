@@ -32,9 +32,13 @@ def seat_middle(obj: SceneObject) -> np.ndarray:
 def box_normal(obj: SceneObject, pos: np.ndarray) -> np.ndarray:
     """(3,) outward normal of the bounding box of an object's nearest shape, at a point (3,) of it, in its frame."""
     low, high = obj.nearest_box(pos)
-    share = (pos - (low + high) / 2.0) / np.maximum((high - low) / 2.0, 1e-6)
-    axis = int(np.argmax(np.abs(share)))
-    return np.eye(3)[axis] * np.sign(share[axis])
+    return box_side((pos - (low + high) / 2.0) / np.maximum((high - low) / 2.0, 1e-6))[1]
+
+
+def box_side(direction: np.ndarray) -> tuple[int, np.ndarray]:
+    """The axis of a box that is nearest to a direction (2,) or (3,), and the normal (3,) of its side there."""
+    axis = int(np.argmax(np.abs(direction)))
+    return axis, np.eye(3)[axis] * np.sign(direction[axis])
 
 
 def facing_surface(obj: SceneObject, towards: np.ndarray, at: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
@@ -45,11 +49,10 @@ def facing_surface(obj: SceneObject, towards: np.ndarray, at: np.ndarray, kind: 
     if kind == "support" or (kind == "touch" and obj.supports):
         pos[2] = high[2]
         return pos, np.array([0.0, 0.0, 1.0])
-    axis = int(np.argmax(np.abs(towards[:2])))
-    normal = np.eye(3)[axis] * np.sign(towards[axis])
+    axis, normal = box_side(towards[:2])
     pos[axis] = high[axis] if normal[axis] > 0 else low[axis]
     shape = obj.largest_shape
-    if shape.kind in ("cylinder", "sphere", "capsule"):
+    if shape.is_round:
         normal = unit(towards * [1.0, 1.0, 0.0])
         pos[:2] = np.array(shape.pos[:2]) + shape.size[0] / 2.0 * normal[:2]
         if shape.kind == "sphere":

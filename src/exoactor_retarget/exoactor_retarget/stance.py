@@ -44,7 +44,7 @@ def stances(
     for group in contact_groups(contacts):
         contact = group[0]
         obj = scene[contact.object]
-        begin, end = (min(round(t * fps), last) for t in (contact.start, contact.end))
+        begin, end = contact.frames(fps, last)
         around = slice(max(0, begin - round(0.1 * fps)), min(last, begin + round(0.2 * fps)) + 1)
         sides = [c.side for c in group if c.body.endswith("hand")]
         if sides:

@@ -50,8 +50,6 @@ class Targets:
     """(T, 2) bool."""
     thigh: np.ndarray
     """(T, 2, 3) unit vectors from hip to knee; only a hint, since pelvis and feet determine the knee."""
-    shank: np.ndarray
-    """(T, 2, 3) unit vectors from knee to ankle; only a hint."""
     upper_arm: np.ndarray
     """(T, 2, 3) unit vectors from shoulder to elbow."""
     forearm: np.ndarray
@@ -363,7 +361,6 @@ def make_targets(
         torso_rot=person.turn("torso") @ axes["torso"] @ model.rest["torso"][0],
         **feet,
         thigh=unit(person.at("knee") - person.at("hip")),
-        shank=unit(person.at("foot") - person.at("knee")),
         upper_arm=upper_arm,
         forearm=forearm,
         arm_rot=_arm_frames(upper_arm, forearm, (shoulder @ _REST_ARMS)[..., 0]),
@@ -436,7 +433,6 @@ def reached(state: State, contact: np.ndarray, fps: float, model: Model) -> Targ
         foot_yaw=lateral((foot_rot @ model.rest["foot"].transpose(0, 2, 1))[..., 1]),
         contact=np.asarray(contact, dtype=bool),
         thigh=unit(knee - hip),
-        shank=unit(foot - knee),
         upper_arm=upper_arm,
         forearm=forearm,
         arm_rot=np.stack([x, cross(z, x, axis=-1), z], axis=-1),

@@ -11,8 +11,6 @@ from exoactor_core.robot import HAND_LINKS, pinocchio_model
 
 ARMS = {"left_hand": slice(15, 22), "right_hand": slice(22, 29)}
 """Joints of the arm that carries a hand, in motor order."""
-WAIST = slice(12, 15)
-"""Joints of the waist, which carries both: yaw, roll, pitch."""
 
 
 @cache

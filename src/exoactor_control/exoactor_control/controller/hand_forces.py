@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exoactor_control.controller.arms import ARMS, WAIST, ArmKinematics
+from exoactor_control.controller.arms import ARMS, ArmKinematics
 from exoactor_control.reference.trajectory import POLICY_RATE, Reference
 from exoactor_core.constants import GRAVITY
 from exoactor_core.contacts import Contact
 from exoactor_core.dex3 import EXTRA_MASS, EXTRA_MASS_POINT
-from exoactor_core.motion import JOINT_NAMES
+from exoactor_core.motion import JOINT_NAMES, WAIST
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, link_poses
 from exoactor_core.robot_state import RobotState
 from exoactor_core.rotations import about_z, yaw_from_quat

@@ -20,10 +20,10 @@ import numpy as np
 import pinocchio as pin
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.controller.arms import ARMS, WAIST, ArmKinematics
+from exoactor_control.controller.arms import ARMS, ArmKinematics
 from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
 from exoactor_core.arrays import clip_norm, smoothstep
-from exoactor_core.motion import RobotMotion
+from exoactor_core.motion import WAIST, RobotMotion
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, hand_poses, sole_points
 from exoactor_core.rotations import about_z, wrap, yaw_from_quat
 from exoactor_core.scene import MAX_STEP_HEIGHT, Scene, SceneObject

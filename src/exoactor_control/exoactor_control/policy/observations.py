@@ -27,7 +27,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.human_keypoints import NUM_HUMAN_JOINTS, Human
 from exoactor_core.errors import BadInput
-from exoactor_core.motion import JOINT_NAMES
+from exoactor_core.motion import WAIST
 from exoactor_core.robot import forward_kinematics, standing_motion
 from exoactor_core.robot_state import RobotState
 from exoactor_core.rotations import about_z, from_quat
@@ -55,11 +55,9 @@ class PolicyState(Protocol):
 Ahead = Callable[[int], "Frame"]
 """The reference's frame so many steps (of 20 ms) ahead; 0: the present one."""
 
-_WAIST = [JOINT_NAMES.index(f"waist_{axis}_joint") for axis in ("yaw", "roll", "pitch")]
-
 
 def _torso(pelvis: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:
-    yaw, roll, pitch = joint_pos[_WAIST]
+    yaw, roll, pitch = joint_pos[WAIST]
     return pelvis @ about_z(yaw) @ rotate("x", roll) @ rotate("y", pitch)
 
 
@@ -118,7 +116,7 @@ def _position_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarr
 
 def _torso_position_error(state: RobotState, frame: Frame, _: PolicyState) -> np.ndarray:
     def position(pelvis: np.ndarray, rotation: np.ndarray, joint_pos: np.ndarray) -> np.ndarray:
-        return pelvis + rotation @ about_z(joint_pos[_WAIST[0]]) @ _offset("torso_link")
+        return pelvis + rotation @ about_z(joint_pos[WAIST][0]) @ _offset("torso_link")
 
     rotation, (reference, robot) = _pelvis(state), _positions(state, frame)
     error = position(reference, frame.rotation, frame.joint_pos) - position(robot, rotation, state.joint_pos)

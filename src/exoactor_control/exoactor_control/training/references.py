@@ -14,12 +14,10 @@ from scipy.spatial.transform import Rotation
 from exoactor_control.reference.trajectory import POLICY_RATE, prepare
 from exoactor_core.arrays import resample_poses
 from exoactor_core.errors import BadInput, Missing, Refused
-from exoactor_core.motion import JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor_core.motion import BOTH_ARMS, JOINT_NAMES, HumanMotion, RobotMotion
 from exoactor_core.robot import JOINT_LIMITS
 from exoactor_core.stages import load_backend
 
-_ARMS = slice(15, 29)
-_LEGS_AND_WAIST = slice(0, 15)
 _OTHER_SIDE = {"left": "right", "right": "left"}
 MIRRORED_JOINTS = np.array(
     [JOINT_NAMES.index("_".join(_OTHER_SIDE.get(part, part) for part in name.split("_"))) for name in JOINT_NAMES]
@@ -131,13 +129,13 @@ def varied(motion: RobotMotion, others: Sequence[RobotMotion], rng: np.random.Ge
     joints = joints.copy()
     n = len(joints)
     if rng.uniform() < 0.3:
-        other = _one(others, rng).joint_pos[:, _ARMS]
+        other = _one(others, rng).joint_pos[:, BOTH_ARMS]
         begin = int(rng.integers(0, max(len(other) - n, 1)))
-        joints[:, _ARMS] = other[np.minimum(begin + np.arange(n), len(other) - 1)]
+        joints[:, BOTH_ARMS] = other[np.minimum(begin + np.arange(n), len(other) - 1)]
     if rng.uniform() < 0.6:
         much = rng.uniform(0, 1)
-        joints[:, _LEGS_AND_WAIST] += _wander(n, 15, 0.05 * much, rng)
-        joints[:, _ARMS] += _wander(n, 14, 0.2 * much, rng)
+        joints[:, : BOTH_ARMS.start] += _wander(n, 15, 0.05 * much, rng)
+        joints[:, BOTH_ARMS] += _wander(n, 14, 0.2 * much, rng)
         pos = pos + _wander(n, 3, 0.03 * much, rng) * (2.0, 2.0, 0.7)
         turn = Rotation.from_rotvec(_wander(n, 3, 0.06 * much, rng))
         quat = (Rotation.from_quat(quat, scalar_first=True) * turn).as_quat(scalar_first=True)

@@ -21,7 +21,7 @@ from exoactor_control.controller.single_support import PENDULUM_FREQUENCY
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_core.arrays import min_jerk
 from exoactor_core.constants import GRAVITY
-from exoactor_core.motion import RobotMotion
+from exoactor_core.motion import BOTH_ARMS, WAIST, RobotMotion
 from exoactor_core.robot import (
     FOOT_LINKS,
     JOINT_LIMITS,
@@ -39,8 +39,6 @@ _HALF_WIDTH = 0.118  # m from the middle to a foot, standing
 _MAX_JOINT_SPEED = 8.0  # rad/s of a leg's joint
 _FOOT_WEIGHTS = np.r_[1.0, 1.0, 1.0, 0.2, 0.2, 0.2]  # weights of the position, m, and orientation, rad, of a foot
 _LEGS = (slice(0, 6), slice(6, 12))
-_ARMS = slice(15, 29)
-_WAIST = slice(12, 15)
 _CLEARING, _CLEARING_ROUNDS = 0.8, 10
 """Factor on the arms' deviation from standing in each round, until no parts of the robot touch."""
 _SMOOTHING = 4
@@ -272,8 +270,8 @@ def _upper_body(n: int, rng: np.random.Generator) -> np.ndarray:
     low, high = JOINT_LIMITS.T
     knots = np.arange(0, n + 100, int(rng.uniform(25, 90)))
     much = rng.uniform(0.0, 0.6) if rng.uniform() < 0.8 else 0.0
-    for i in range(_WAIST.start, _ARMS.stop):
-        share = much * (0.35 if i < _ARMS.start else 1.0)
+    for i in range(WAIST.start, BOTH_ARMS.stop):
+        share = much * (0.35 if i < BOTH_ARMS.start else 1.0)
         aims = rng.uniform(low[i], high[i], len(knots))
         path = np.interp(np.arange(n), knots, STANDING[i] + share * (aims - STANDING[i]))
         joints[:, i] = gaussian_filter1d(path, 8.0, mode="nearest")
@@ -293,7 +291,7 @@ def _out_of_reach(pos: np.ndarray, quat: np.ndarray, feet: np.ndarray) -> np.nda
 
 def _collision_free(motion: RobotMotion) -> RobotMotion:
     """Move an arm smoothly towards its pose in standing around frames in which it touches another part."""
-    share, arms, collision_free = np.ones((len(motion), 2)), motion.joint_pos[:, _ARMS], motion
+    share, arms, collision_free = np.ones((len(motion), 2)), motion.joint_pos[:, BOTH_ARMS], motion
     for _ in range(_CLEARING_ROUNDS):
         touching = np.array(
             [[_of_arm(side, pair) for side in ("left", "right")] for pair in self_collision_depth(collision_free)[1]]
@@ -302,8 +300,8 @@ def _collision_free(motion: RobotMotion) -> RobotMotion:
             break
         share = minimum_filter1d(np.where(touching, _CLEARING * share, share), 6 * _SMOOTHING + 1, axis=0)
         smooth = gaussian_filter1d(share, _SMOOTHING, axis=0, truncate=3.0).repeat(arms.shape[1] // 2, axis=1)
-        nearer = STANDING[_ARMS] + smooth * (arms - STANDING[_ARMS])
-        collision_free = replace(motion, joint_pos=np.column_stack([motion.joint_pos[:, : _ARMS.start], nearer]))
+        nearer = STANDING[BOTH_ARMS] + smooth * (arms - STANDING[BOTH_ARMS])
+        collision_free = replace(motion, joint_pos=np.column_stack([motion.joint_pos[:, : BOTH_ARMS.start], nearer]))
     return collision_free
 
 

@@ -141,7 +141,7 @@ def place(score: Score, movement: Movement) -> None:
         score.fingers[side].move(end + 0.1, end + 0.4, [8.0, 8.0])
         del score.held[side]
     score.now = end + 0.35
-    lower_hands(score, sides, movement.pace, bend_seconds(score, height, movement.pace), 0.14 if into else 0.06)
+    lower_hands(score, sides, bend_seconds(score, height, movement.pace), 0.14 if into else 0.06)
 
 
 def _step_aside(score: Score, spot: np.ndarray, pace: float) -> None:

@@ -106,7 +106,7 @@ def _swing(score: Score, door: RoomObject, angle: float, movement: Movement) -> 
     score.reach(side, "world", point + np.append(SHOVE_LENGTH * score.scale * ahead, 0.0), reached, reached + 0.9)
     door.events.append(Opened(reached, reached + 3.0, angle, door.turned(angle)))
     score.now = reached + 1.0
-    lower_hands(score, (side,), movement.pace, 1.0, 0.0)
+    lower_hands(score, (side,), 1.0, 0.0)
     score.now = max(score.now, reached + 3.0)
 
 
@@ -158,4 +158,4 @@ def _slide(score: Score, drawer: RoomObject, far: float, movement: Movement) -> 
     score.contact(f"{side}_hand", drawer, "push", reached, score.now, point, (-math.copysign(1.0, far), 0.0, 0.0))
     score.reach(side, "world", point + far * out, reached + 0.2, score.now)
     drawer.events.append(Opened(reached + 0.2, score.now, far, drawer.turned(far)))
-    lower_hands(score, (side,), movement.pace, 1.2 / movement.pace, 0.08)
+    lower_hands(score, (side,), 1.2 / movement.pace, 0.08)

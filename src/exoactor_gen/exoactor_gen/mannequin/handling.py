@@ -53,7 +53,7 @@ def bend_seconds(score: Score, height: float, pace: float) -> float:
     return (1.25 + 0.55 * _lowness(score, height)) / pace
 
 
-def lower_hands(score: Score, sides: tuple[str, ...], pace: float, seconds: float, lift: float) -> None:
+def lower_hands(score: Score, sides: tuple[str, ...], seconds: float, lift: float) -> None:
     """Move the hands back to where they hang, with an upright body."""
     for side in sides:
         score.reach(side, "free", np.zeros(3), score.now, score.now + seconds, lift)
@@ -110,7 +110,7 @@ def touch(score: Score, movement: Movement) -> None:
         seconds = lay_on(score, obj, sides, movement.pace, grasp=movement.kind == "reach" and obj.loose)
         plan_contacts(score, obj, sides, "touch", score.now, score.now + (movement.seconds or 1.0))
         score.now += movement.seconds or 1.0
-        lower_hands(score, sides, movement.pace, seconds, 0.07)
+        lower_hands(score, sides, seconds, 0.07)
 
 
 def knock(score: Score, movement: Movement) -> None:
@@ -131,7 +131,7 @@ def knock(score: Score, movement: Movement) -> None:
         for point in (on + back, on) if k < count - 1 else ():
             score.reach(side, "world", point, score.now, score.now + KNOCK_SECONDS[1])
             score.now += KNOCK_SECONDS[1]
-    lower_hands(score, (side,), movement.pace, seconds, 0.07)
+    lower_hands(score, (side,), seconds, 0.07)
 
 
 def plan_contacts(
@@ -207,7 +207,7 @@ def wipe(score: Score, movement: Movement) -> None:
         score.reach(side, "world", spot(side, way), score.now, score.now + 0.8 / movement.pace)
         score.now += 0.8 / movement.pace
     score.contact(f"{side}_hand", table, "support", rubs - 0.3, score.now, spot(side))
-    lower_hands(score, (side,), movement.pace, 1.2 / movement.pace, 0.10)
+    lower_hands(score, (side,), 1.2 / movement.pace, 0.10)
 
 
 def tipping_height(obj: RoomObject, yaw: float) -> float:

@@ -103,7 +103,7 @@ def _point(score: Score, movement: Movement) -> None:
             score.reach(side, "aim", point, begin, score.now)
             score.fingers[side].move(begin, begin + 0.6, [75.0, 2.0])
         score.now += movement.seconds or 1.2
-        lower_hands(score, sides, movement.pace, 1.1 / movement.pace, 0.0)
+        lower_hands(score, sides, 1.1 / movement.pace, 0.0)
 
 
 def _punch(score: Score, movement: Movement) -> None:
@@ -233,7 +233,7 @@ def _sweep(score: Score, movement: Movement) -> None:
     for side in SIDES:
         score.fingers[side].move(score.now, score.now + 0.3, [8.0, 8.0])
     score.now += 0.3
-    lower_hands(score, SIDES, movement.pace, 1.2 / movement.pace, 0.0)
+    lower_hands(score, SIDES, 1.2 / movement.pace, 0.0)
 
 
 def _kick(score: Score, movement: Movement) -> None:

@@ -131,7 +131,7 @@ class RoomObject:
     @property
     def round(self) -> bool:
         """Whether it looks the same from all sides."""
-        return self.item.shapes[0].kind in ("cylinder", "sphere", "capsule")
+        return self.item.shapes[0].is_round
 
     @property
     def loose(self) -> bool:

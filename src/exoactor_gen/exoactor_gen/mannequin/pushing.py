@@ -92,7 +92,7 @@ def push(score: Score, movement: Movement) -> None:
             after = moved.pose + np.append(ahead, [0.0, 0.0])
             moved.events.append(Held(begin + 0.1, score.now + 0.1, sides, after, slides=True))
         score.now += 0.1 + (movement.seconds or 0.2)
-        lower_hands(score, sides, movement.pace, seconds, 0.07)
+        lower_hands(score, sides, seconds, 0.07)
 
 
 def _is_low(score: Score, obj: RoomObject) -> bool:
@@ -147,7 +147,7 @@ def sweep_off(score: Score, movement: Movement) -> None:
     score.reach(side, "world", behind + np.append(far * way, 0.0), meets + 0.2, score.now)
     landed = np.array([*(obj.pose[:2] + far * way), 0.0, obj.pose[3]])
     obj.events.append(Held(meets + 0.2, score.now, (side,), landed, slides=True))
-    lower_hands(score, (side,), movement.pace, 1.2 / movement.pace, 0.05)
+    lower_hands(score, (side,), 1.2 / movement.pace, 0.05)
 
 
 def _slides(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomObject]) -> None:

@@ -213,7 +213,7 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
                 reach.close(local, turns, pos, root, mass, heading)
             turns, pos = joint_transforms(local, np.zeros((t, 3)), rest)
         if attempt:
-            below = [arm.lowering(root, lower) for arm in reaching.values()] + [np.zeros(t)]
+            below = [arm.lowering(lower) for arm in reaching.values()] + [np.zeros(t)]
             lower = np.max(below, axis=0)
             for seat in score.seats:
                 lower = lower + _sitting(seat, times, level, seat.height + 0.066 * tall)
@@ -350,7 +350,6 @@ class Arm:
         self.upper, self.fore, self.palm = elbow - shoulder, wrist - elbow, _to_palm(side, rest)
         self.wrist = np.tile(np.eye(3), (len(times), 1, 1))
         self.target = self.shoulder = np.zeros((len(times), 3))
-        self.rest = rest
 
     def close(
         self,
@@ -427,7 +426,7 @@ class Arm:
         turn = Rotation.from_matrix(forearm.transpose(0, 2, 1) @ flat).as_rotvec()
         self.wrist = Rotation.from_rotvec(self.flat[:, None] * turn).as_matrix()
 
-    def lowering(self, root: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    def lowering(self, lower: np.ndarray) -> np.ndarray:
         """Lowering (T,) m of the body with which the hand reaches its target; ``lower`` is the present one."""
         lower_arm = np.linalg.norm(self.fore + self.wrist @ self.palm, axis=1)
         longest = ARM_REACH * (np.linalg.norm(self.upper) + lower_arm)

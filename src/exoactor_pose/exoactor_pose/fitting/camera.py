@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from exoactor_core.rotations import about_z
+
 FOCAL_STD = 0.3
 """Relative standard deviation of an assumed focal length: for 55 degrees, fields of view from 42 to 70 degrees."""
 
@@ -48,9 +50,7 @@ class Camera:
     def rotation(self) -> np.ndarray:
         """(3, 3) from world to camera."""
         c, s = math.cos(self.pitch), math.sin(self.pitch)
-        cr, sr = math.cos(self.roll), math.sin(self.roll)
-        about_axis = np.array([[cr, -sr, 0.0], [sr, cr, 0.0], [0.0, 0.0, 1.0]])
-        return about_axis @ [[0.0, -1.0, 0.0], [-s, 0.0, -c], [c, 0.0, -s]]
+        return about_z(self.roll) @ [[0.0, -1.0, 0.0], [-s, 0.0, -c], [c, 0.0, -s]]
 
     @property
     def position(self) -> np.ndarray:

@@ -24,7 +24,7 @@ from exoactor_control.policy.networks import Network
 from exoactor_control.policy.spec import PolicySpec, in_file, with_history
 from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_core.errors import BadInput
-from exoactor_core.motion import JOINT_NAMES, RobotMotion
+from exoactor_core.motion import JOINT_NAMES, WAIST, RobotMotion
 from exoactor_core.robot import forward_kinematics
 
 _GROUPS = {
@@ -202,8 +202,7 @@ def _pelvis_motion(d: PolicySpec, rows: dict[str, np.ndarray], meta: dict[str, s
     else:
         raise BadInput("it has no output 'ref_pos_xyz' or 'body_pos_w', so its motion is not known")
     # from the torso down to the pelvis
-    waist = [JOINT_NAMES.index(f"waist_{axis}_joint") for axis in ("yaw", "roll", "pitch")]
-    pelvis = torso * Rotation.from_euler("ZXY", joint_pos[:, waist]).inv()
+    pelvis = torso * Rotation.from_euler("ZXY", joint_pos[:, WAIST]).inv()
     upright = np.tile([1.0, 0.0, 0.0, 0.0], (len(joint_pos), 1))
     at_origin = RobotMotion(POLICY_RATE, np.zeros((len(joint_pos), 3)), upright, joint_pos)
     offset = forward_kinematics(at_origin, ("torso_link",))[:, 0]
