@@ -253,11 +253,11 @@ def _robot_spec(visuals: bool, hands: Hands) -> mujoco.MjSpec:
 
 
 def _keep_as_site(spec: mujoco.MjSpec, fixed: ET.Element) -> None:
-    place: dict[str, dict[str, str]] = {"origin": {}} | {part.tag: part.attrib for part in fixed}
-    xyz, rpy = ([float(v) for v in place["origin"].get(key, "0 0 0").split()] for key in ("xyz", "rpy"))
+    tags: dict[str, dict[str, str]] = {"origin": {}} | {part.tag: part.attrib for part in fixed}
+    xyz, rpy = ([float(v) for v in tags["origin"].get(key, "0 0 0").split()] for key in ("xyz", "rpy"))
     quat = pin.Quaternion(pin.rpy.rpyToMatrix(*rpy)).coeffs()[[3, 0, 1, 2]]
-    body = spec.body(place["parent"]["link"])
-    body.add_site(name=place["child"]["link"], pos=xyz, quat=quat, size=[0.01, 0.01, 0.01], group=4)
+    body = spec.body(tags["parent"]["link"])
+    body.add_site(name=tags["child"]["link"], pos=xyz, quat=quat, size=[0.01, 0.01, 0.01], group=4)
 
 
 def _set_contacts(spec: mujoco.MjSpec, self_collision: bool, objects: bool) -> None:

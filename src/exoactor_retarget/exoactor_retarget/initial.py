@@ -104,7 +104,7 @@ def initial_state(targets: Targets, model: Model, start: np.ndarray | None = Non
     for k in range(2):
         # The knee bends backwards about the left axis of the foot and of the thigh.
         foot = targets.foot_rot[:, k] @ model.rest["foot"][k].T
-        ankle, hip = targets.foot_pos[:, k] + foot @ model.ankle_way(k), targets.pelvis_pos + pelvis @ model.hips[k]
+        ankle, hip = targets.foot_pos[:, k] + foot @ model.foot_to_ankle(k), targets.pelvis_pos + pelvis @ model.hips[k]
         thigh, bend = _leg(ankle - hip, foot[..., 1], *model.leg_lengths(k))
         leg = limb_frames(thigh, cross(foot[..., 1], thigh, axis=-1))
         straight, sign = model.bends["knee"][k]

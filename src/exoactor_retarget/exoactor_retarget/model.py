@@ -135,7 +135,7 @@ class Model:
         torso = pelvis_pos + pelvis_rot @ self.rest["pelvis"][0].T @ self._rest_torso
         return torso[:, None] + np.einsum("tij,kj->tki", torso_rot @ self.rest["torso"][0].T, self._rest_shoulders)
 
-    def ankle_way(self, side: int) -> np.ndarray:
+    def foot_to_ankle(self, side: int) -> np.ndarray:
         """From the foot's link to the first joint of the ankle, at rest, m."""
         if not self.ankle[side]:
             return np.zeros(3)
@@ -148,7 +148,7 @@ class Model:
         def across(limb: np.ndarray) -> float:
             return float(np.linalg.norm(limb - axis * (axis @ limb)))
 
-        thigh, shank = self.directions["thigh"][side], self.directions["shank"][side] + self.ankle_way(side)
+        thigh, shank = self.directions["thigh"][side], self.directions["shank"][side] + self.foot_to_ankle(side)
         return across(thigh), across(shank)
 
     @property

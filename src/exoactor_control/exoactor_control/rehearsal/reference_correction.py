@@ -125,42 +125,42 @@ class _Search:
         episode = Episode.from_trajectory(trajectory, _STANDING_FRAMES)
         self._begin = _STANDING_FRAMES + trajectory.begin
         self._motion, self._rng = reference.motion, rng
-        self._few = ParallelRollouts(1, network, spec, episode, self._begin)
-        self._many = ParallelRollouts(_SAMPLES, network, spec, episode, self._begin)
+        self._single = ParallelRollouts(1, network, spec, episode, self._begin)
+        self._sampled = ParallelRollouts(_SAMPLES, network, spec, episode, self._begin)
         correction = self._motion.correction
         self.correction = np.zeros((len(self._motion), CORRECTION_WIDTH)) if correction is None else correction.copy()
         """(T, 35)."""
-        self._few.run(np.zeros((1, self._begin, CORRECTION_WIDTH)))
-        self._start = self._few.state
+        self._single.run(np.zeros((1, self._begin, CORRECTION_WIDTH)))
+        self._start = self._single.state
         knots = np.arange(0, _HORIZON_FRAMES + _KNOT_FRAMES, _KNOT_FRAMES)
         self._spline = CubicSpline(knots, np.eye(len(knots))[:, 1:])(np.arange(_HORIZON_FRAMES))  # first knot fixed
         self._growth = np.linspace(0.8, 1.2, len(knots) - 1)[:, None]  # the far future is less certain
 
     def worst(self) -> np.ndarray:
         """(rollouts, 2) maximum errors as shares of what success allows, and of `_MAX_POSITION_ERROR`."""
-        self._few.state = self._start
-        return self._shares(*self._few.run(self.correction[None]), 0)[0].max(axis=-2)
+        self._single.state = self._start
+        return self._shares(*self._single.run(self.correction[None]), 0)[0].max(axis=-2)
 
     def run(self, progress: Progress) -> None:
         """One pass along the motion, or until the nominal robot falls."""
-        self._few.state = self._start
+        self._single.state = self._start
         for at in range(0, len(self._motion), _KNOT_FRAMES):
-            here = self._few.state
+            here = self._single.state
             ahead = min(at + _HORIZON_FRAMES, len(self._motion))
             before = self.correction[ahead - 1].copy()
             progress(
                 at / len(self._motion),
                 f"Seeking a correction: {at / POLICY_RATE:.1f} of {self._motion.duration:.1f} s.",
             )
-            if self._shares(*self._few.run(self.correction[None, at:ahead]), at).max() > _NEAR_SHARE:
+            if self._shares(*self._single.run(self.correction[None, at:ahead]), at).max() > _NEAR_SHARE:
                 # Do all of them, even if fewer would suffice: near the bounds, robots other than the rollouts would
                 # fail
                 for k in range(_ITERATIONS):
                     self._improve(at, here, _SPREAD_DECAY**k)
             beyond = np.arange(1, len(self.correction) - ahead + 1)[:, None]
             self.correction[ahead:] += (self.correction[ahead - 1] - before) * np.exp(-beyond / _FADE_FRAMES)
-            self._few.state = here
-            *_, sunk = self._errors(*self._few.run(self.correction[None, at : at + _KNOT_FRAMES]), at)
+            self._single.state = here
+            *_, sunk = self._errors(*self._single.run(self.correction[None, at : at + _KNOT_FRAMES]), at)
             if sunk[0, 0].max() > _FALLEN_DEPTH:
                 return
 
@@ -172,8 +172,8 @@ class _Search:
         )
         change[0] = 0.0
         commanded = now + np.einsum("hk,nkg->nhg", self._spline[:steps], change)
-        self._many.state = here
-        cost = self._cost(*self._many.run(commanded), at) + 0.002 * ((commanded / _SPREAD) ** 2).mean(axis=(1, 2))
+        self._sampled.state = here
+        cost = self._cost(*self._sampled.run(commanded), at) + 0.002 * ((commanded / _SPREAD) ** 2).mean(axis=(1, 2))
         weight = np.exp((cost.min() - cost) / (_TEMPERATURE * (np.median(cost) - cost.min()) + 1e-9))
         now[:] = np.einsum("n,nhg->hg", weight / weight.sum(), commanded)
 

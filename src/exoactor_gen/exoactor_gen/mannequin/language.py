@@ -33,7 +33,7 @@ from exoactor_gen.mannequin.movement import (
     settled,
 )
 from exoactor_gen.mannequin.objects import LOOSE, ONE_HANDED
-from exoactor_gen.mannequin.references import References, found_in, names_of, told_apart
+from exoactor_gen.mannequin.references import References, found_in, names_of, with_object_ids
 from exoactor_gen.mannequin.score import arms_used, sides_of
 from exoactor_gen.mannequin.unwanted import is_done_by
 from exoactor_gen.mannequin.verbs import (
@@ -110,7 +110,7 @@ def read(instruction: str, scene: Scene | None = None) -> Reading:
     if not re.search(r"\w", text):
         raise BadInput(f"The instruction is empty: say what to do, for example 'walk forward two metres' ({KNOWN}).")
     names = names_of(scene) if scene else frozenset[str]()
-    cut = phrases_of(told_apart(text, scene) if scene else text, names)
+    cut = phrases_of(with_object_ids(text, scene) if scene else text, names)
     phrases = [p for p in cut if p.sort not in ("polite", "opening")]
     unknown = [p.text for p in phrases if p.sort == "unknown"]
     if slips := _slips(unknown, names):

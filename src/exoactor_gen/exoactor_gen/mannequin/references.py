@@ -39,7 +39,7 @@ def names_of(scene: Scene) -> frozenset[str]:
     return frozenset(name.replace("_", " ") for name in names)
 
 
-def told_apart(text: str, scene: Scene) -> str:
+def with_object_ids(text: str, scene: Scene) -> str:
     """A normalised instruction that names objects by their ids where it says them by where they stand at the start.
 
     What there is but one of is found as if that were not said, but for "on the left" and "on the right".

@@ -291,7 +291,7 @@ class DiffusersVideo(Generator):
         self, arguments: dict[str, Any], wanted: VideoFormat, status: ElapsedProgress
     ) -> tuple[list[np.ndarray], int]:
         """The pipeline's images, and the number of denoising steps."""
-        default = next((v for n, v in self.pipeline.takes.items() if n == "num_inference_steps" and v), 50)
+        default = self.pipeline.takes.get("num_inference_steps") or 50
         steps = self.options.steps or default
         status.set(0.1, f"Step 0 of {steps}")
 
