@@ -4,7 +4,7 @@ Knows nothing of DDS or ROS.
 
 What the motors do when LowCmd ceases is not documented. Unitree's table of errors has a bit of a motor's state for it
 (`exoactor_unitree.wire.MOTOR_TIMEOUT`), without a time and without what follows; when a controller is interrupted,
-Unitree's app tells of a failure of low-level communication (unitree_rl_lab, issue 59); a bare motor of Unitree's keeps
+Unitree's app reports a failure of low-level communication (unitree_rl_lab, issue 59); a bare motor of Unitree's keeps
 the last command for ever (unitree_actuator_sdk, issue 29), and so does Unitree's simulator (unitree_mujoco, pull
 request 121). The motors here keep it, too, which is the worst for whoever relies on them to let go, and set that bit
 after `COMMAND_TIMEOUT`.

@@ -149,8 +149,8 @@ def _sockets() -> set[int]:
 def _bind_to_loopback(descriptors: set[int]) -> None:
     """Keep UDP sockets to the loopback device.
 
-    Cyclone DDS 0.10 binds those that it receives on to every address, whichever interface it is told; on ``lo`` nobody
-    else's packets are wanted. (Not on a cable: what one host says to itself arrives on ``lo`` there, too.)
+    Cyclone DDS 0.10 binds those that it receives on to every address, whichever interface is set; on ``lo`` no packets
+    of others are wanted. (Not on a cable: what one host says to itself arrives on ``lo`` there, too.)
     """
     for descriptor in descriptors:
         with socket.socket(fileno=os.dup(descriptor)) as held:
@@ -219,7 +219,7 @@ _DEBUG_MODE = "put the robot in debug mode (L2 + R2)"
 
 
 class MotionSwitcherClient(Client):
-    """Tells which of the robot's own controllers is active, and releases it so that LowCmd drives the motors."""
+    """Reports which of the robot's own controllers is active, and releases it so that LowCmd drives the motors."""
 
     def __init__(self) -> None:
         super().__init__(_SERVICE, False)

@@ -155,7 +155,7 @@ class ControlLoop:
             return
         if what == "zero_torque" and not self.motors.ours:
             raise RobotNotReady(
-                "The motors are not this controller's, which cannot let go of them: damp the robot first."
+                "The motors are not this controller's, which cannot release them: damp the robot first."
             )
         with self._request_lock:
             stops = self._stop_count

@@ -182,7 +182,7 @@ def wipe(score: Score, movement: Movement) -> None:
     """Lay a hand on the emptiest part of a table, and rub from side to side."""
     table = object_named(score, movement.name, gap_to(score, movement.name))
     if not table.item.supports or table.loose:
-        raise BadInput(f"The mannequin does not wipe the {table.name}: it wipes what things stand on.")
+        raise BadInput(f"The mannequin does not wipe the {table.name}: it wipes what objects stand on.")
     approach(score, table, movement.pace)
     edge = float(np.linalg.norm(table.pose[:2] - score.pose[:2])) - table.extent(score.pose[2])
     aside, half = score.scale * np.array(WIPE_STROKE)

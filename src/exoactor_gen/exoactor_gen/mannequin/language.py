@@ -161,7 +161,7 @@ def _joined(clauses: Sequence[Clause]) -> list[Clause]:
             said.append(clause)
         elif clause.separator == "while":
             if len(said) < 2:
-                raise BadInput("Two things are to be done at the same time: say both, as in 'walk while waving'.")
+                raise BadInput("Two actions are to be done at the same time: say both, as in 'walk while waving'.")
             said[-1].separator = "while"
     return said
 

@@ -69,7 +69,7 @@ def with_object_ids(text: str, scene: Scene) -> str:
         return found[0] if found["rank"] in ("left", "right") else f"the {found['name']}"
 
     def unless_moved_there(found: re.Match[str]) -> str:
-        if re.search(_COLOURED, text[: found.start()]):  # it is told apart by that
+        if re.search(_COLOURED, text[: found.start()]):  # that distinguishes it
             return found[0]
         moved = re.search(_TO_A_SIDE, text[: found.start()]) and not re.match(_GOES_ON, text[found.end() :])
         return found[0] if moved else by_id(found)
@@ -311,7 +311,7 @@ class References:
         return replace(phrase, said={**said, "side": side})
 
     def like(self, name: str) -> dict[str, bool]:
-        """Whether things can be put on, or into, an object; empty where it is not known."""
+        """Whether objects can be put on, or into, another one; empty where it is not known."""
         like = EVERYDAY.get(category_of(name)) if self.scene is None else self.scene.find(name)
         return {"supports": like.supports, "contains": like.contains} if like else {}
 

@@ -247,7 +247,7 @@ _NOT_DONE = {
     "diagonally": "say 'turn left 45 degrees, then walk forward'",
     "tilt": "say 'look up' or 'look down'",
     "big large huge small little tiny bigger smaller biggest smallest": "said of what hands carry: 'the small box'",
-    "tall short heavy light": "neither heights nor weights are told apart: say the colour, as in 'the red box'",
+    "tall short heavy light": "objects are not distinguished by height or weight: say the colour, as in 'the red box'",
     "nearest closest leftmost rightmost": "where no scene is given, by colour: 'walk to the red box'",
     "big_step big_steps large_step large_steps long_step long_steps giant_step giant_steps": "say how far: 'walk 80 cm "
     "in two steps'",
