@@ -142,7 +142,8 @@ def without_flips(local: np.ndarray, fps: float) -> np.ndarray:
             elif first >= end - _MAX_END_FLIP * fps:
                 last = end + 1
             while first >= 0 and last <= end:
-                if _angle(local[joint, first], local[joint, last]) <= 0.7 * most[joint] * (last - first):
+                turn = Rotation.from_matrix(local[joint, last] @ local[joint, first].T)
+                if turn.magnitude() <= 0.7 * most[joint] * (last - first):
                     break
                 first, last = first - 1, last + 1
             good[first + 1 : last] = False
@@ -150,10 +151,6 @@ def without_flips(local: np.ndarray, fps: float) -> np.ndarray:
             known = frames[good].astype(float)
             out[joint] = turns_between(known, np.clip(frames, known[0], known[-1]), local[joint, good])
     return out
-
-
-def _angle(first: np.ndarray, last: np.ndarray) -> float:
-    return float(Rotation.from_matrix(last @ first.T).magnitude())
 
 
 def smooth_between(old: np.ndarray, new: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -61,7 +61,10 @@ class Model:
             self.bodies["hand"] = self.bodies["elbow"]
         self._measure(mapping["hands"]["length"], mapping["hands"].get("palm", (0.0, 0.0, 0.0)))
         self._groups()
-        self.bearing = {part: self._ends_of(bodies) for part, bodies in self._bearing_bodies().items()}
+        self.bearing = {
+            part: np.flatnonzero(np.isin(self.probes.body, bodies) & self.probes.end)
+            for part, bodies in self._bearing_bodies().items()
+        }
         """Probes (N,) of each part in `BEARING`."""
         limbs = (("knee", "thigh"), ("elbow", "upper_arm"))
         self.bends = {limb: [self._bend(limb, k) for k in range(2)] for limb, _ in limbs}
@@ -204,9 +207,6 @@ class Model:
             forearm = [b["elbow"][k], *(j + 1 for j in self.wrist[k])]
             bodies[f"{side}_forearm"] = [body for body in forearm if body != b["hand"][k]]
         return bodies | {"seat": [self.pelvis], "back": [j + 1 for j in chain(self.torso)]}
-
-    def _ends_of(self, bodies: list[int]) -> np.ndarray:
-        return np.flatnonzero(np.isin(self.probes.body, bodies) & self.probes.end)
 
     def _bend(self, limb: str, side: int) -> tuple[float, float]:
         """Angle at which a knee or elbow is straight, and the sign of its bend."""

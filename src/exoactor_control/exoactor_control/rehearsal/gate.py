@@ -188,18 +188,13 @@ def _off_floor(reference: RobotMotion) -> str:
         return ""
     rest = resting(soles, reference.fps).any(axis=1)
     for height, where in ((lowest, "above"), (-lowest, "below")):
-        start, length = _longest(rest & (height > FLOOR_STEP))
+        start, end = max(true_runs(rest & (height > FLOOR_STEP)), key=lambda run: run[1] - run[0], default=(0, 0))
+        long = (end - start) / reference.fps > _LONG_REST_SECONDS
         high = rest & (height > 2.0 * FLOOR_STEP)
-        if length / reference.fps > _LONG_REST_SECONDS or high.sum() / reference.fps > _HIGH_RESTS_SECONDS:
-            start = start if length / reference.fps > _LONG_REST_SECONDS else int(high.argmax())
+        if long or high.sum() / reference.fps > _HIGH_RESTS_SECONDS:
+            start = start if long else int(high.argmax())
             return (
                 f"A foot rests {100 * height[rest].max():.0f} cm {where} the floor from {start / reference.fps:.1f} s "
                 f"on, more than {100 * FLOOR_STEP:g} cm: the motion needs a step that is not there."
             )
     return ""
-
-
-def _longest(true: np.ndarray) -> tuple[int, int]:
-    """Beginning and length of the longest run of True."""
-    start, end = max(true_runs(true), key=lambda run: run[1] - run[0], default=(0, 0))
-    return start, end - start

@@ -9,7 +9,7 @@ error names it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
@@ -115,7 +115,7 @@ def read(instruction: str, scene: Scene | None = None) -> Reading:
     unknown = [p.text for p in phrases if p.sort == "unknown"]
     if slips := _slips(unknown, names):
         with suppress(BadInput):
-            known = read(_spelled(instruction, slips), scene)
+            known = read(re.sub(r"\w+", lambda m: slips.get(m[0].lower(), m[0]), instruction), scene)
             notes = (*(f"'{word}' was read as '{slips[word]}'" for word in slips), *known.notes)
             return replace(known, instruction=instruction, notes=notes)
     if unknown:
@@ -131,10 +131,6 @@ def _slips(unknown: Sequence[str], names: frozenset[str]) -> dict[str, str]:
     words = {name for names_ in names for name in names_.split()}
     spelt = {word: spelling(word, words) for word in unknown if word not in FUNCTION_WORDS}
     return {word: spelt_ for word, spelt_ in spelt.items() if spelt_ != word} if all(spelt.values()) else {}
-
-
-def _spelled(text: str, slips: Mapping[str, str]) -> str:
-    return re.sub(r"\w+", lambda m: slips.get(m[0].lower(), m[0]), text)
 
 
 def _clauses_of(phrases: Sequence[Phrase]) -> list[Clause]:

@@ -198,7 +198,7 @@ def solve(score: Score, body: BodyModel, betas: np.ndarray, fps: float) -> tuple
     turns, pos = joint_transforms(posture, np.zeros((t, 3)), rest)
     local = posture
     height = float(np.mean([foot.ankle[0, 2] for foot in feet.values()]))
-    length = {s: _bones(rest, s) for s in SIDES}
+    length = {s: (rest[_KNEE[s]] - rest[_HIP[s]], rest[_ANKLE[s]] - rest[_KNEE[s]]) for s in SIDES}
     stand = height + LEG_REACH * sum(float(np.linalg.norm(b)) for b in length["left"]) + float(rest[0, 1] - rest[1, 1])
     level = stand - 0.004 - score.drop.sample(times)[:, 0] + sum(jump.sample(times)[0] for jump in score.jumps)
     tall = stature(body, betas)
@@ -281,10 +281,6 @@ def _balanced(
 def stature(body: BodyModel, betas: np.ndarray) -> float:
     """Height of a standing person in m, from the sole to the top of the head: the head joint is at 0.9 of it."""
     return float(body.rest_joints(betas)[_HEAD, 1] - body.rest_foot_points(betas)[0, 1]) / 0.9
-
-
-def _bones(rest: np.ndarray, side: str) -> tuple[np.ndarray, np.ndarray]:
-    return rest[_KNEE[side]] - rest[_HIP[side]], rest[_ANKLE[side]] - rest[_KNEE[side]]
 
 
 def _upper_mass(pos: np.ndarray) -> tuple[float, np.ndarray]:
