@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -33,11 +33,8 @@ def main(app: typer.Typer) -> int:
     With ``--json``, standard output has nothing but the command's object, or one with ``error`` and ``exit_code``.
     """
     as_json = "--json" in sys.argv[1:]  # also if the command line cannot be parsed
-    with sigterm_as_ctrl_c():
-        if not as_json:
-            return _run(app, as_json)
-        with _json_only():
-            return _run(app, as_json)
+    with sigterm_as_ctrl_c(), _json_only() if as_json else nullcontext():
+        return _run(app, as_json)
 
 
 def _run(app: typer.Typer, as_json: bool) -> int:

@@ -150,7 +150,7 @@ def taken_along(motion: RobotMotion, scene: Scene) -> np.ndarray:
     hands, turns = hand_poses(motion)
     for grasp in sorted(grasps, key=lambda c: c.start):
         k = scene.ids.index(grasp.object)
-        first, last = (min(round(t * motion.fps), len(motion) - 1) for t in (grasp.start, grasp.end))
+        first, last = grasp.frames(motion.fps, len(motion) - 1)
         sides = [c.side for c in grasps if c.object == grasp.object and c.overlaps(grasp)]
         held = slice(first, last + 1)
         middle, turn = hands[held, sides].mean(axis=1), Rotation.from_matrix(turns[held, sides[0]])
