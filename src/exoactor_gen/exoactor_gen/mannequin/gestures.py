@@ -232,6 +232,11 @@ def _hop(score: Score, movement: Movement) -> None:
     ways = (*up, 0.7), (*up, movement.pace * each * count)
     _, (begin, _), *_ = score.swing_foot(other(movement.side or "right"), ways, movement.pace)
     score.jumps += [replace(hop, begin=begin + k * each) for k in range(count)]
+    _onto_both_feet(score)
+
+
+def _onto_both_feet(score: Score) -> None:
+    """After standing on one leg, let the arms hang, and bring the weight between the feet."""
     for side in SIDES:
         score.arm(side, IDLE, 0.8, at=score.now - 0.3)
     score.settle(0.7)
@@ -298,10 +303,8 @@ def _kick(score: Score, movement: Movement) -> None:
     score.arm(other(side), (-12.0, 22.0, 4.0, 24.0), 0.8)
     ways = (k * -0.16, k * 0.14, 26.0, 0.50), (k * 0.46, k * 0.32, -8.0, 0.52), (k * 0.05, k * 0.12, 6.0, 0.55)
     score.swing_foot(side, ways * (movement.count or 1), movement.pace)
-    for s in SIDES:
-        score.arm(s, IDLE, 0.8, at=score.now - 0.3)
     score.past.append(score.ahead(0.5))
-    score.settle(0.7)
+    _onto_both_feet(score)
 
 
 def _lift_knee(score: Score, movement: Movement) -> None:
@@ -312,9 +315,7 @@ def _lift_knee(score: Score, movement: Movement) -> None:
         score.arm(s, (10.0, 34.0, 4.0, 20.0), 0.8)
     up, stay = (k * 0.16, k * 0.24, 12.0), movement.pace * (movement.seconds or 0.6)
     score.swing_foot(side, ((*up, 0.8), (*up, stay), (0.0, k * 0.05, 0.0, 0.6)) * (movement.count or 1), movement.pace)
-    for s in SIDES:
-        score.arm(s, IDLE, 0.8, at=score.now - 0.3)
-    score.settle(0.7)
+    _onto_both_feet(score)
 
 
 def _lunge(score: Score, movement: Movement) -> None:
