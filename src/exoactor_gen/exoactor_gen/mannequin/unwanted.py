@@ -18,10 +18,9 @@ def is_done_by(unwanted: Movement, done: Movement) -> bool:
     same = unwanted.kind == done.kind or {unwanted.kind, done.kind} <= _GOES
     if same and all(_alike(unwanted, done, name) for name in ("object", "at", "side", "direction", *_AMOUNTS)):
         return True
-    concerned = {done.object, done.at} - {None}
-    on_objects = bool(concerned) or done.kind == "sit"
+    on_objects = bool(done.objects) or done.kind == "sit"
     if unwanted.kind in MOVES_FEET and on_objects and done.kind not in _APART - {"sit"}:  # one goes and turns there
-        return unwanted.object is None or unwanted.object in concerned
+        return unwanted.object is None or unwanted.object in done.objects
     if unwanted.kind in _BENDS:
         return done.kind in _BENDS - {unwanted.kind} or (on_objects and done.kind not in _APART)
     if unwanted.kind in ("raise", "lower"):

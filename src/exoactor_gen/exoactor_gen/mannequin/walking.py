@@ -84,7 +84,7 @@ def walk_to(score: Score, movement: Movement) -> None:
     if movement.gap or (known and movement.distance):
         _walk_towards(score, obj, movement)
     elif movement.side:
-        _walk_beside(score, obj, obj.pose, {"left": 1.0, "right": -1.0}[movement.side], movement.pace)
+        _walk_beside(score, obj, obj.pose, sign(movement.side), movement.pace)
     else:
         approach(score, obj, movement.pace)
 
@@ -227,7 +227,7 @@ def _walk_past_to(score: Score, obj: RoomObject, goal: RoomObject, movement: Mov
     """Walk around an object to a goal behind it."""
     (x, y), (gx, gy) = obj.pose[:2] - score.pose[:2], goal.pose[:2] - score.pose[:2]
     far = math.copysign(1.0, gx * y - gy * x)
-    _walk_beside(score, obj, goal.pose, {"left": 1.0, "right": -1.0}.get(movement.side or "", far), movement.pace)
+    _walk_beside(score, obj, goal.pose, sign(movement.side) if movement.side else far, movement.pace)
     approach(score, goal, movement.pace)
 
 
