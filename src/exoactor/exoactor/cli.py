@@ -518,7 +518,10 @@ def send(
 def call(
     service: Annotated[
         str,
-        typer.Argument(help="stop, damp, stand, approve, zero_torque, open_hands, close_hands or task_server/stop."),
+        typer.Argument(
+            help="stop, damp, stand, approve, zero_torque, open_hands, close_hands, task_server/stop or "
+            "simulator/reset."
+        ),
     ],
     namespace: Namespace = "",
     network: Network = "localhost",

@@ -28,12 +28,14 @@ from exoactor_ros.action_client import Client, call_action
 from exoactor_ros.conversions import plan_to_message, scene_to_message
 from exoactor_ros.heartbeat import HeartbeatMonitor
 from exoactor_ros.lease import TASK_LEASE
-from exoactor_ros.spin import spinning
+from exoactor_ros.spin import middleware_errors, spinning
 
 EXECUTE = {name: getattr(ExecuteTask.Goal, name.upper()) for name in get_args(Execute)}
 
-SERVICES = ("stop", "damp", "stand", "approve", "zero_torque", "open_hands", "close_hands", "task_server/stop")
-"""Services of the controller, and that of the task server."""
+RESET = "simulator/reset"  # the simulator is outside the namespace exoactor
+
+SERVICES = ("stop", "damp", "stand", "approve", "zero_torque", "open_hands", "close_hands", "task_server/stop", RESET)
+"""Services of the controller, the task server and the simulator."""
 
 SERVICE_WAIT = 10.0
 """s for a service to appear, and for its answer: taking the motors over takes up to 4 s."""
@@ -138,7 +140,7 @@ def call_service(name: str, namespace: str = "") -> str:
     if name not in SERVICES:
         raise BadInput(f"There is no service '{name}': there are {', '.join(SERVICES)}.")
     with _spinning_node(namespace_of(namespace)) as node:
-        client = node.create_client(Trigger, name)
+        client = node.create_client(Trigger, f"{namespace and '/'}{namespace}/{name}" if name == RESET else name)
         if not client.wait_for_service(SERVICE_WAIT):
             raise Missing(f"The service '{name}' is not there: nothing was sent. Use the remote, or start the graph.")
         answered = threading.Event()
@@ -179,6 +181,7 @@ def _spinning_node(namespace: str) -> Iterator[Node]:
         args=["--ros-args", *keys] if keys else [], context=context, signal_handler_options=SignalHandlerOptions.NO
     )
     name = f"client_{time.monotonic_ns() % 1_000_000_000}"
-    node = rclpy.create_node(name, namespace=namespace, context=context)
+    with middleware_errors():
+        node = rclpy.create_node(name, namespace=namespace, context=context)
     with spinning(node):
         yield node

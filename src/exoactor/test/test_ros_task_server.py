@@ -482,8 +482,13 @@ def test_services_are_called_without_tools_of_ros(monkeypatch):
 
     with spinning() as (node,):
         node.create_service(Trigger, "damp", serve(True, "The control process damps the motors."))
+        node.create_service(Trigger, "/simulator/reset", serve(True, "The robot stands at the origin."))
+        node.create_service(Trigger, "/robot2/simulator/reset", serve(False, "The simulation does not answer."))
         node.create_service(Trigger, "approve", serve(False, "No motion waits for approval."))
         assert client.call_service("damp") == "The control process damps the motors."
+        assert client.call_service("simulator/reset") == "The robot stands at the origin."
+        with pytest.raises(Refused, match="The simulation does not answer"):
+            client.call_service("simulator/reset", "robot2")
         with pytest.raises(Refused, match="No motion waits"):
             client.call_service("approve")
         monkeypatch.setattr(client, "SERVICE_WAIT", 0.5)

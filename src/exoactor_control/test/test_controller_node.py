@@ -25,6 +25,7 @@ from exoactor_interfaces.msg import ObjectPoses
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from nav_msgs.msg import Odometry
+from rcl_interfaces.msg import Log
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import JointState
@@ -428,6 +429,21 @@ def test_control_process_dies_and_the_node_says_so(graph, fault):
             until(lambda: "stop" in heartbeats.status("controller").text and heartbeats.status("controller").ok)
             answer = ask(node, "stop")
             assert (answer.success, answer.message) == (True, "The control process damps the motors.")
+    finally:
+        robot.close()
+
+
+@pytest.mark.faults
+def test_the_reason_of_damping_is_in_the_log(graph):
+    robot = Robot(graph.domain)
+    try:
+        graph.start("exoactor_control.nodes.controller_node", policy="pd")
+        with spinning() as (node,):
+            said = []
+            node.create_subscription(Log, "/rosout", lambda message: said.append(message.msg), 10)
+            until(lambda: ask(node, "stand").success, 30.0)
+            robot.be(mute=True)
+            until(lambda: any(text.startswith("The motors are damped: the last LowState is") for text in said))
     finally:
         robot.close()
 

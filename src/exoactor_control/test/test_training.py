@@ -214,6 +214,14 @@ def test_the_command_says_which_devices_there_are(tmp_path):
     assert "not one of cpu, cuda" in str(result.exception)
 
 
+def test_a_gpu_that_is_missing_is_told_before_the_references_are_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    result = CliRunner().invoke(app, ["train-tracker", "--device", "cuda", "-o", str(tmp_path / "out")])
+    assert isinstance(result.exception, Missing)
+    assert "finds no NVIDIA GPU" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
 @needs_data
 def test_the_command_wants_motions_that_are_there(tmp_path):
     (tmp_path / "motion.csv").write_text("0")

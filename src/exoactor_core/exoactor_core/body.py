@@ -17,7 +17,6 @@ models of motion trackers (smpl_humanoid.xml of PHC and ProtoMotions: thigh 0.38
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -26,7 +25,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.errors import BadInput
-from exoactor_core.files import need_file
+from exoactor_core.files import need_file, read_npz
 from exoactor_core.motion import HumanMotion
 
 _FINGERS = ("index", "middle", "pinky", "ring", "thumb")
@@ -186,14 +185,10 @@ def _load(path: Path, _modified: int) -> BodyModel:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     """Read the plain arrays that joints need; pickled ones, which licensed files also hold, are not read."""
-    need_file(path, "body model file")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            data = {key: archive[key] for key in ("v_template", "shapedirs", "J_regressor", "kintree_table")}
-    except KeyError as error:
-        raise BadInput(f"{path} is not an SMPL-X npz: {error.args[0]}.") from None
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise BadInput(f"{path} is not a readable SMPL-X npz: {error}.") from None
+    data, _ = read_npz(need_file(path, "body model file"))
+    lacking = [key for key in ("v_template", "shapedirs", "J_regressor", "kintree_table") if key not in data]
+    if lacking:
+        raise BadInput(f"{path} is not an SMPL-X npz: it lacks {', '.join(lacking)}.")
     vertices, joints = data["v_template"].shape, data["J_regressor"].shape
     if vertices != (NUM_VERTICES, 3) or joints != (55, NUM_VERTICES) or data["shapedirs"].ndim != 3:
         raise BadInput(f"{path} is not an SMPL-X body: v_template is {vertices} and J_regressor {joints}.")

@@ -71,6 +71,8 @@ class Retargeter(stages.Retargeter):
         super().__init__(**options)
         path = Path(self.options.mapping or _MAPPING)
         self.mapping = load_yaml(path)
+        if not isinstance(self.mapping, dict):
+            raise BadInput(f"{path} is not a mapping of the retargeter: it has no keys.")
         try:
             self.model = Model(self.mapping, path.parent)
             self.solver = Solver(self.mapping, self.model)

@@ -14,10 +14,11 @@ from typing import Protocol, runtime_checkable
 import rclpy
 from rclpy.action import ActionClient, ActionServer
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from exoactor_core.errors import ExoActorError
+from exoactor_core.errors import ExoActorError, Missing, reason
 
 CALLBACK_WAIT = 1.0
 """s for callbacks to end when the process is to end."""
@@ -29,6 +30,15 @@ class Finishing(Protocol):
 
     def finish(self) -> None:
         """End the work and tell its clients."""
+
+
+@contextmanager
+def middleware_errors() -> Iterator[None]:
+    """Raise `Missing` where ROS's middleware cannot make a node, e.g. for lack of DDS Security."""
+    try:
+        yield
+    except rclpy_implementation.RCLError as error:
+        raise Missing(f"ROS's middleware cannot make a node: {reason(error)}.") from None
 
 
 def run(factory: Callable[[], Node], threads: int = 4) -> None:
@@ -43,7 +53,8 @@ def run(factory: Callable[[], Node], threads: int = 4) -> None:
         signal.signal(number, lambda *_: stop.set())
     rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = factory()
+        with middleware_errors():
+            node = factory()
     except ExoActorError as error:
         print(error, file=sys.stderr)
         rclpy.try_shutdown()

@@ -32,14 +32,15 @@ def hosting_node(
         from std_srvs.srv import SetBool, Trigger
 
         from exoactor_ros.parameters import Parameters
-        from exoactor_ros.spin import spinning
+        from exoactor_ros.spin import middleware_errors, spinning
         from exoactor_sim.object_topics import ObjectTopics
     except ImportError as error:
         raise Missing(f"ROS 2 is not installed ({error}): start the simulator without --ros-args.") from None
 
     requests: SimpleQueue[Callable[[World], None]] = SimpleQueue()
     rclpy.init(args=ros_args, signal_handler_options=SignalHandlerOptions.NO)
-    node = rclpy.create_node("simulator")
+    with middleware_errors():
+        node = rclpy.create_node("simulator")
     parameters = Parameters(node)
     parameters.declare_options(defaults)
     options = parameters.options(SimulatorOptions)

@@ -80,6 +80,7 @@ class ControllerNode(StageNode):
         self._approval = Approval()
         self._go_presses = 0
         self._health = (True, "")
+        self._fault = ""
         self._joints = self.create_publisher(JointState, "/joint_states", STATE)
         self._odometry = self.create_publisher(Odometry, "odometry", STATE)
         self.create_subscription(ObjectPoses, "objects", self._on_objects, BEST_EFFORT, callback_group=self._group)
@@ -236,11 +237,15 @@ class ControllerNode(StageNode):
                 self._joints.publish(joint_state_message(hand_positions(state), stamp, names=joints))
 
     def _report_health(self) -> None:
-        """Put the condition of robot and controller into the heartbeat when it changes."""
+        """Put the condition of robot and controller into the heartbeat, and faults into the log, when they change."""
         loop = self._loop
         if loop is None:
             return
         alarm, text, report = loop.alarm, loop.error, loop.latest
+        fault = report.status.fault if report is not None else ""
+        if fault and fault != self._fault:
+            self.get_logger().error(f"The motors are damped: {fault}.")
+        self._fault = fault
         if not text and report is not None:
             status = report.status
             text = f"{status.state} with {status.policy}" if report.driving else f"not driving, with {status.policy}"

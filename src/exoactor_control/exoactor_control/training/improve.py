@@ -107,6 +107,12 @@ def widened(old: Student, observation: int, hidden: Sequence[int]) -> Student:
     return new
 
 
+def check_device(device: str) -> None:
+    """Raise `Missing` if this computer lacks the device, "cpu" or "cuda"."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise Missing("PyTorch finds no NVIDIA GPU: train with --device cpu, or install PyTorch's CUDA build.")
+
+
 class Trainer:
     """The training; call `run`, and again to resume.
 
@@ -131,8 +137,7 @@ class Trainer:
         self.settings = s = settings or Settings()
         self.folder, self.clips = folder, clips
         folder.mkdir(parents=True, exist_ok=True)
-        if s.device == "cuda" and not torch.cuda.is_available():
-            raise Missing("PyTorch finds no NVIDIA GPU: train with --device cpu, or install PyTorch's CUDA build.")
+        check_device(s.device)
         torch.manual_seed(seed)
         torch.set_num_threads(threads)
         self._rng = np.random.default_rng(seed)

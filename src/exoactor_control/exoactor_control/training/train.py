@@ -10,7 +10,7 @@ from exoactor_control.policy.policy import Policy, policy_file
 from exoactor_control.policy.spec import SHIPPED, known_specs
 from exoactor_control.training import data
 from exoactor_control.training.clips import Clips
-from exoactor_control.training.improve import ON_GPU, Settings, Trainer
+from exoactor_control.training.improve import ON_GPU, Settings, Trainer, check_device
 from exoactor_control.training.split import part_of
 from exoactor_control.training.teachers import screen
 from exoactor_control.training.validation import Validation
@@ -60,6 +60,7 @@ def train(
         raise BadInput("A training needs a positive number of samples.")
     if device not in ("cpu", "cuda"):
         raise BadInput(f"The device {device} is not one of cpu, cuda.")
+    check_device(device)
     folder, threads = Path(output) / "references", os.cpu_count() or 1
     retargeted, failed = data.from_people(recordings, folder, sub_progress(progress, 0.0, 0.05))
     made = [*retargeted, *data.make_hours(hours, folder, seed, threads, sub_progress(progress, 0.05, 0.2))]
