@@ -183,9 +183,9 @@ def test_people_are_found_who_are_small_in_a_wide_image(waving):
 
 
 def detector_of(monkeypatch, *graphs):
-    """A detector whose landmark models, full and heavy, are these graphs; their packets are arrays."""
+    """A detector whose landmark models, full and heavy, are these graphs; their packets are arrays. It finds nobody."""
     detector = object.__new__(MediapipeDetector)
-    detector._models = []
+    detector._people_graph, detector._models = lambda image: {}, []
     for name, graph in zip(("full", "heavy"), graphs, strict=False):
         model = object.__new__(detectors._LandmarkModel)
         model.name, model.looks, model._graph = name, 0, graph
@@ -205,6 +205,41 @@ def test_a_body_outside_the_image_is_not_found(monkeypatch):
         image[11:, 0] = np.where(np.arange(22) < inside, 0.5, -0.1)
         found.append(detector.find_landmarks([np.zeros((400, 400, 3), np.uint8)], [person])[0] is not None)
     assert found == [True, True, False, False]
+
+
+def test_a_person_found_in_the_wrong_place_is_looked_at_closer(monkeypatch):
+    """The people detector is off where people are small; landmarks placed there are too, or there are none."""
+    true, regions = np.array([[0.5, 0.5], [0.5, 0.25]]), []
+
+    def graph(frame, region):
+        regions.append(region)
+        region = np.array(region)
+        off = np.linalg.norm(region[:2] / 400 - true[0])
+        ends = np.ones((2, 4))
+        ends[:, :2] = true + 0.3 * (region[:2] / 400 - true[0])
+        image = np.full((33, 4), 0.5 + off)
+        packets = {"LANDMARKS": image, "WORLD_LANDMARKS": image, "AUXILIARY_LANDMARKS": ends}
+        return packets if off < 0.2 else {}
+
+    def ends_in(part):
+        corner = part[0, 0, :2]
+        return [true * 400 - [160.0, 0.0] - corner, true * 400 - corner] if there else []
+
+    frame = np.zeros((400, 400, 3), np.uint8)
+    frame[..., :2] = np.stack(np.meshgrid(np.arange(400), np.arange(400)), axis=-1).clip(max=255)
+    detector = detector_of(monkeypatch, graph)
+    monkeypatch.setattr(detector, "_ends_in", ends_in)
+
+    def look(x):
+        regions.clear()
+        person = detectors._person(detectors._Track(np.array([[x, 200.0], [x, 100.0]])))
+        (pose,) = detector.find_landmarks([frame], [person])
+        return (pose and pytest.approx(abs(pose.image[0, 0] - 200.0)), len(regions))
+
+    there = True
+    assert [look(210.0), look(240.0), look(290.0)] == [(10.0, 1), (0.0, 2), (0.0, 2)]
+    there = False
+    assert [look(210.0), look(240.0), look(290.0)] == [(10.0, 1), (12.0, 2), (None, 2)]
 
 
 def followed(monkeypatch, place, frames, lost=None):

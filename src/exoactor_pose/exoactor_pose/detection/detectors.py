@@ -71,6 +71,11 @@ UNSURE_SIZE_PX = 150.0
 body."""
 _SAME_PERSON_DISTANCE = 0.25
 """Lengths of the body between the centres of two detections below which they are the same person."""
+_MAX_REGION_ERROR = 0.1
+"""Lengths of the body by which the landmarks may disagree with the detection that they were placed by..."""
+_CLOSER_SCALE = 1.5
+"""...or else the person is searched again in a square of so many lengths: the people detector is off by a fifth, in
+place and in size, where people are small in its image."""
 _WIDE = 1.5
 """Aspect ratio from which an image is searched in squares: in less wide ones people are hardly smaller for the
 detector, and squares give more false detections."""
@@ -197,18 +202,35 @@ class MediapipeDetector:
 
     def _look(self, frame: np.ndarray, track: _Track, frames: int = 1) -> _Track | None:
         """Run the model on a frame so many later; None: the landmarks do not fit."""
-        region, across = _person(track).region[0], track.across
         first, *heavy = self._models
-        clear = across is not None and track.length >= UNSURE_SIZE_PX and not _hidden(track.points)
+        clear = track.across is not None and track.length >= UNSURE_SIZE_PX and not _hidden(track.points)
         once = not track.looks  # so far: most detections are processed only once
-        placed = first(frame, region) if clear or once or not heavy else None
+        placed, across = None, track.across
+        if clear or once or not heavy:
+            placed = first(frame, _person(track).region[0])
+        if once and (placed is None or _disagree(placed[1], track)):
+            track = self._closer(frame, track) or (track if placed is None else replace(track, value=placed[1]))
+            placed = first(frame, _person(track).region[0])
         if heavy and (placed is None or (track.looks > 1 and _unsure(placed[0], track, frames))):
-            placed = heavy[0](frame, region)
+            placed = heavy[0](frame, _person(track).region[0])
             across = None if placed is None else _across(placed[0])
         if placed is None:
             return None
         points, ends = placed
         return replace(track.next(ends, frames), points=points, across=across).since(track, frames)
+
+    def _closer(self, frame: np.ndarray, track: _Track) -> _Track | None:
+        """The same person found in the part of the frame around; None: nobody is."""
+        half = 0.5 * _CLOSER_SCALE * track.length
+        low, high = (np.clip(track.value[0] + side, 0, frame.shape[1::-1]).astype(int) for side in (-half, half))
+        part = np.ascontiguousarray(frame[low[1] : high[1], low[0] : high[0]])
+        people = [ends + low for ends in self._ends_in(part)] if part.size else []
+        return _Track(min(people, key=lambda ends: np.linalg.norm(ends[0] - track.value[0]))) if people else None
+
+
+def _disagree(ends: np.ndarray, track: _Track) -> bool:
+    """Whether the ends of the body (2, 2) px by its landmarks are elsewhere than where the landmarks were placed."""
+    return bool(np.linalg.norm(ends - track.value, axis=1).max() > _MAX_REGION_ERROR * track.length)
 
 
 def _unsure(points: np.ndarray, track: _Track, frames: int) -> bool:
