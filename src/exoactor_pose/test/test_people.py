@@ -144,6 +144,16 @@ def test_the_most_prominent_of_the_whole_video_is_better(followed, other, better
     assert made.most_prominent(people, 1, 9.0) == people
 
 
+def test_a_sighting_of_something_else_at_the_end_is_no_movement():
+    made = Sightings(1280, 720)
+    for time, x in zip(np.arange(0.0, 4.0, 0.5), [600, 610, 600, 590, 600, 610, 605, 950], strict=True):
+        image = np.ones((33, 3))
+        image[:, 0], image[:, 1] = x, 360 + np.linspace(-200, 200, 33)
+        made.add(time, 0, [(image, np.ones(3) / 3, True)])
+    (track,) = made.tracks
+    assert track.prominence == pytest.approx(400 * 4.0, rel=0.1)
+
+
 def test_who_is_followed_is_compared_with_the_most_prominent():
     """Whom single images would have followed does not count: the tracker may be on somebody else."""
     made = sightings((0, 8, (600, 640), 350), (0, 8, (200, 200), 500))
@@ -505,7 +515,10 @@ def test_an_image_and_ten_minutes_are_refused(detector):
 
 
 class Scripted:
-    """A detector that finds those whom ``people`` gives; on each, landmarks of the visibility that ``seen`` gives."""
+    """A detector that finds those whom ``people`` gives; on each, landmarks of the visibility that ``seen`` gives.
+
+    None: none.
+    """
 
     def __init__(self, batch, people, seen=lambda person: 1.0):
         self.batch, self.people, self.seen = batch, people, seen
@@ -518,7 +531,22 @@ class Scripted:
     def find_landmarks(self, frames, people):
         self.placed.append(people)
         wide = np.linspace(0.0, 64.0, 99).reshape(33, 3)  # no room beside
-        return [Pose(np.where([True, True, False], wide, self.seen(person)), person=person) for person in people]
+        shares = [(person, self.seen(person)) for person in people]
+        return [s and Pose(np.where([True, True, False], wide, s), person=person) for person, s in shares]
+
+
+def test_a_thing_that_resembles_a_person_is_not_followed():
+    """It is larger, and there first; no landmarks can be placed on it."""
+    image = np.zeros((64, 64, 3), np.uint8)
+    statue, visitor = Person(np.array([20.0, 32.0]), 60.0), Person(np.array([44.0, 32.0]), 40.0)
+    detector = Scripted(
+        2, lambda: [statue, visitor][: len(detector.looks)], lambda person: 1.0 if person is visitor else None
+    )
+    tracker = Tracker(detector, 20.0)
+    for _ in range(3):
+        tracker([image] * 2)
+    tracker.close()
+    assert [pose and pose.person for pose in tracker.poses[2:]] == [visitor] * 4
 
 
 def test_others_are_looked_for_in_one_frame_of_a_batch_and_take_over_at_once(monkeypatch):

@@ -65,9 +65,17 @@ class Track:
 
     @property
     def prominence(self) -> float:
-        """Prominence: size, completeness and duration, increased by movement."""
-        first, last = self.sightings[0], self.sightings[-1]
-        way = float(np.linalg.norm(last.centre - first.centre)) / max(last.height, 1.0)
+        """Prominence: size, completeness and duration, increased by movement.
+
+        The movement is that from the first half's median to the second's, continued to both ends: single sightings may
+        be of something else.
+        """
+        first, last, count = self.sightings[0], self.sightings[-1], len(self.sightings)
+        halves = self.sightings[: -(-count // 2)], self.sightings[count // 2 :]
+        before, after = (np.median([seen.centre for seen in half], axis=0) for half in halves)
+        whole = (count - 1) / max(count // 2, 1)
+        height = float(np.median([seen.height for seen in self.sightings]))
+        way = whole * float(np.linalg.norm(after - before)) / max(height, 1.0)
         size = float(np.mean([seen.height * seen.whole for seen in self.sightings]))
         return size * (last.time - first.time + LOOK_SECONDS) * (1.0 + min(way, MAX_PATH_HEIGHTS))
 

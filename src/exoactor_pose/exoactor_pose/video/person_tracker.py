@@ -192,6 +192,8 @@ class Tracker:
         self.follower.observe(people, number / self.fps)
         person = self._next
         if person is None:
+            if self.follower.last is None and self.follower.choice == "largest":
+                people = self._credible(number, frame, people)
             person = self.follower.find(frame, people, number / self.fps)
             if person is not None:
                 self.follower.update(frame, person, number / self.fps, self._alone(person))
@@ -200,8 +202,14 @@ class Tracker:
             person = self._next = other
         elif (surer := self._surer(number, frame, people)) is not None:
             person = self._next = surer
-        self.company = has_company(people, person)
+        self.company = has_company(self._crowd, person)
         return person
+
+    def _credible(self, number: int, frame: np.ndarray, people: list[Person]) -> list[Person]:
+        """Those who may be followed and on whom landmarks can be placed: others are things that resemble people."""
+        if self.follower.eligible is not None:
+            people = self.follower.eligible(people, self.follower.shot, number / self.fps)
+        return [p for p in people if self._find_landmarks([frame], [p])[0] is not None]
 
     @property
     def _doubtful(self) -> bool:
