@@ -14,7 +14,7 @@ from exoactor_pose.fitting.contacts import contacts_of
 from exoactor_pose.fitting.fit import _Problem, fit
 from exoactor_pose.fitting.focal import focal_ratio
 from exoactor_pose.fitting.initial import initial_pose
-from exoactor_pose.fitting.left_right_swaps import fix_front_back_flips, fix_left_right_swaps
+from exoactor_pose.fitting.left_right_swaps import fix_front_back_flips, fix_left_right_swaps, fix_mirrored_limbs
 from exoactor_pose.fitting.skeleton import CAMERA, POSE, VARIABLES, Skeleton, State
 from exoactor_pose.fitting.terms import Common, Weights
 
@@ -326,7 +326,7 @@ def test_front_and_back_are_told_by_the_motion(body, flipped):
 
 def test_swapped_legs_and_mirrored_forearms_are_undone(body):
     clean = seen_by(Camera(520, 520, 320, 240, pitch=0.1, height=1.4), body, walk_on_the_spot(body), noise_px=1.0)
-    assert fix_left_right_swaps(clean)[1] == 0
+    assert fix_left_right_swaps(clean)[1] == fix_mirrored_limbs(clean)[1] == 0
     image, world = clean.image.copy(), clean.world.copy()
     left, swapped, mirrored = np.arange(23, 33, 2), slice(15, 35), slice(46, 54)
     for points in (image, world):
@@ -335,10 +335,11 @@ def test_swapped_legs_and_mirrored_forearms_are_undone(body):
     assert np.abs(shift).min() > 0.1
     for hand in (15, 17, 19, 21):
         world[mirrored, hand, 2] += shift
-    mended, count = fix_left_right_swaps(replace(clean, image=image, world=world))
+    mended, swapped_frames = fix_left_right_swaps(replace(clean, image=image, world=world))
+    mended, mirrored_frames = fix_mirrored_limbs(mended)
     np.testing.assert_array_equal(mended.image, clean.image)
     np.testing.assert_allclose(mended.world, clean.world, atol=1e-12)
-    assert count == 28
+    assert (swapped_frames, mirrored_frames) == (20, 8)
 
 
 def test_legs_that_swap_by_way_of_a_lost_frame_are_undone(body):

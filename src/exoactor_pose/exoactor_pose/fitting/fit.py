@@ -26,7 +26,12 @@ from exoactor_pose.fitting.banded import Banded
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.contacts import contacts_of, fixed_points
 from exoactor_pose.fitting.initial import continuous, initial_pose
-from exoactor_pose.fitting.left_right_swaps import facing_the_other_way, fix_front_back_flips, fix_left_right_swaps
+from exoactor_pose.fitting.left_right_swaps import (
+    facing_the_other_way,
+    fix_front_back_flips,
+    fix_left_right_swaps,
+    fix_mirrored_limbs,
+)
 from exoactor_pose.fitting.lift import lift
 from exoactor_pose.fitting.limbs import limb_confidence
 from exoactor_pose.fitting.parallel import in_parallel
@@ -113,15 +118,18 @@ def fit(
         Whether another fit will continue from this one.
     """
     # If single frames are ambiguous, the likelier motion decides.
+    ways, readings = [(seen, 0)], list[tuple[Landmarks, int]]()
     turned, turned_frames = fix_front_back_flips(seen)
-    readings = [fix_left_right_swaps(seen)]
     if turned_frames:
-        ways = [(turned, turned_frames)]
+        ways.append((turned, turned_frames))
         if turned_frames > UNSURE_SHARE * seen.found.sum():
             ways.append((facing_the_other_way(turned), len(seen) - turned_frames))
-        for way, flipped in ways:
-            reading, swapped_frames = fix_left_right_swaps(way)
-            readings.append((reading, flipped + swapped_frames))
+    for way, flipped in ways:
+        reading, swapped_frames = fix_left_right_swaps(way)
+        readings.append((reading, flipped + swapped_frames))
+        reading, mirrored_frames = fix_mirrored_limbs(reading)
+        if mirrored_frames:
+            readings.append((reading, flipped + swapped_frames + mirrored_frames))
     if seen.camera_travels and seen.camera_rotation is not None and not previous:
         # A travelling background looks much like that of a turning camera.
         readings += [(replace(reading, camera_rotation=None), count) for reading, count in readings]

@@ -78,7 +78,7 @@ def facing_the_other_way(seen: Landmarks) -> Landmarks:
 
 
 def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
-    """Landmarks with limbs on their own side and bent their own way.
+    """Landmarks with limbs on their own side.
 
     Returns
     -------
@@ -89,7 +89,6 @@ def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
         return seen, 0
     image, world = seen.image.copy(), None if seen.world is None else seen.world.copy()
     changed = np.zeros(len(seen), dtype=bool)
-
     scale = _metres_per_pixel(image[frames])
     # The arms first: legs then follow the shoulders, if motion alone does not decide, for example when they cross.
     for left, telling in ((_ARMS, _TELLING["arms"]), (_LEGS, _TELLING["legs"])):
@@ -111,19 +110,33 @@ def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
             hips = points[np.ix_(swapped[twist[swapped] > 0], _HIPS)]  # they were on the correct side
             points[np.ix_(swapped, both)] = points[np.ix_(swapped, other)]
             points[np.ix_(swapped[twist[swapped] > 0], _HIPS)] = hips
-
-    if world is not None:
-        for joints in _LIMBS:
-            for parent, child in pairwise(joints):
-                bone = (world[:, child] - world[:, parent])[frames]
-                mirrored = bone * [1.0, 1.0, -1.0]
-                flipped = frames[_choose(np.stack([bone, mirrored], axis=1)[:, :, None], frames, _MIRROR_COST)]
-                changed[flipped] = True
-                below = [j for j in joints if j >= child]
-                below += _ENDS[joints[-1]]
-                shift = -2 * (world[flipped, child, 2] - world[flipped, parent, 2])
-                world[np.ix_(flipped, below, [2])] += shift[:, None, None]
     return replace(seen, image=image, world=world), int(changed.sum())
+
+
+def fix_mirrored_limbs(seen: Landmarks) -> tuple[Landmarks, int]:
+    """Landmarks with limbs that lean towards the camera or away from it such that they move most evenly.
+
+    A limb that moves through the image's plane looks like one that comes back: so the result is a second reading.
+
+    Returns
+    -------
+    The landmarks, and the number of frames that are read differently.
+    """
+    frames = np.flatnonzero(seen.found)
+    if len(frames) < 5 or seen.world is None:
+        return seen, 0
+    world, changed = seen.world.copy(), np.zeros(len(seen), dtype=bool)
+    for joints in _LIMBS:
+        for parent, child in pairwise(joints):
+            bone = (world[:, child] - world[:, parent])[frames]
+            mirrored = bone * [1.0, 1.0, -1.0]
+            flipped = frames[_choose(np.stack([bone, mirrored], axis=1)[:, :, None], frames, _MIRROR_COST)]
+            changed[flipped] = True
+            below = [j for j in joints if j >= child]
+            below += _ENDS[joints[-1]]
+            shift = -2 * (world[flipped, child, 2] - world[flipped, parent, 2])
+            world[np.ix_(flipped, below, [2])] += shift[:, None, None]
+    return replace(seen, world=world), int(changed.sum())
 
 
 def _metres_per_pixel(image: np.ndarray) -> float:
