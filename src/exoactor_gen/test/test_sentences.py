@@ -26,6 +26,14 @@ def do(kind: str, **details: object) -> Movement:
 LEFT = do("turn", direction="left", angle=90.0)
 TURN = do("turn", direction="around")
 MEANT: list[tuple[str, list[Movement]]] = [
+    # a gesture of one arm that was raised is made with that arm
+    ("raise your left hand and wave", [do("raise", side="left"), do("wave", side="left")]),
+    (
+        "raise your left arm, wave five times and lower it",
+        [do("raise", side="left"), do("wave", side="left", count=5), do("lower", side="left")],
+    ),
+    ("raise your left arm and wave with your right", [do("raise", side="left"), do("wave", side="right")]),
+    ("raise your left arm and clap", [do("raise", side="left"), do("clap")]),
     # amounts: decimals, words, units
     ("wave for 1,5 seconds", [do("wave", seconds=1.5)]),
     ("wave for 1.5 seconds", [do("wave", seconds=1.5)]),

@@ -122,8 +122,21 @@ def read(instruction: str, scene: Scene | None = None) -> Reading:
         following = [" ".join(q.text for q in phrases[k : k + 2]) for k, p in enumerate(phrases) if p.sort == "unknown"]
         raise _not_understood([w for w in unknown if w not in FUNCTION_WORDS] or following)
     reader = _Reader(_clauses_of(phrases), scene)
-    movements = reader.read()
+    movements = _with_raised_arms(reader.read())
     return Reading(movements if scene is None else found_in(scene, movements), instruction, tuple(reader.notes))
+
+
+def _with_raised_arms(movements: Sequence[Movement]) -> tuple[Movement, ...]:
+    """Gestures of one arm that follow its raising and do not say which, with that arm: 'raise your left arm and wave'."""
+    out: list[Movement] = []
+    for movement in movements:
+        before = out[-1] if out else movement
+        raised = before.kind == "raise" and before.object is None and before.side in SIDES
+        if raised and movement.kind != "raise" and movement.side is None and movement.object is None:
+            one_armed = len(arms_used(movement)) == 1
+            movement = replace(movement, side=before.side) if one_armed else movement
+        out.append(movement)
+    return tuple(out)
 
 
 def _slips(unknown: Sequence[str], names: frozenset[str]) -> dict[str, str]:
