@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from exoactor_core.arrays import smoothstep
 from exoactor_core.contacts import Contact
@@ -18,7 +19,7 @@ from exoactor_retarget.object_motion import Destination, carried, pushed, swung,
 from exoactor_retarget.reaching import hand_path
 from exoactor_retarget.stance import foot_goal, seat_edge
 from exoactor_retarget.surroundings import solids_of
-from exoactor_retarget.targets import Targets, ramp, towards_upright, window
+from exoactor_retarget.targets import Targets, ramp, towards_upright, untwisted, window
 
 _SEAT_DEPTH = 0.13  # m from the edge of a seat to the pelvis
 _LEAN_BACK_SECONDS = 0.4  # in which a sitting robot leans back, and forward again before rising
@@ -26,6 +27,7 @@ _UPRIGHT_SHARE = 0.7  # of the lean of trunk and pelvis that is removed meanwhil
 _SEAT_APPROACH, _SEAT_PRESS = 0.02, 0.03  # m above a seat for the pelvis at first, and into it when leaning back
 _SEAT_MARGIN = 0.2  # s before and after sitting in which the pelvis is at the seat, not above the feet
 _FOOT_LAG = 0.12  # m that a pushing foot aims farther: the robot's lags under load
+_STRAIGHTENING_SECONDS = 0.3  # standard deviation with which a trunk is straightened for both hands
 _HANGING_HEIGHT = 0.2  # m above the pelvis, up to which a hand counts as hanging
 
 
@@ -172,17 +174,18 @@ class ContactTargets:
         """The targets with all contacts, and the closure (T, 2) of the hands."""
         targets, model = self._targets, self._model
         hand_targets, closure = self._led_hands()
-        upright = [
-            towards_upright((rot @ rest.T)[:, :, 2], _UPRIGHT_SHARE * self._leans) @ rot
-            for rot, rest in (
-                (targets.pelvis_rot, model.rest["pelvis"][0]),
-                (targets.torso_rot, model.rest["torso"][0]),
-            )
-        ]
+        headings, straight = targets.headings(model), self._straightened(hand_targets)
+        trunk = []
+        for rot, rest in (
+            (targets.pelvis_rot, model.rest["pelvis"][0]),
+            (targets.torso_rot, model.rest["torso"][0]),
+        ):
+            rot = untwisted(rot @ rest.T, headings, straight) @ rest
+            trunk.append(towards_upright((rot @ rest.T)[:, :, 2], _UPRIGHT_SHARE * self._leans) @ rot)
         targets = replace(
             targets,
-            pelvis_rot=upright[0],
-            torso_rot=upright[1],
+            pelvis_rot=trunk[0],
+            torso_rot=trunk[1],
             bearing=self._bearing,
             foot_pos=self._foot_pos,
             pelvis_pos=self._pelvis_pos,
@@ -191,6 +194,16 @@ class ContactTargets:
             **hand_targets,
         )
         return targets.with_led_arms(model), closure
+
+    def _straightened(self, hand_targets: dict[str, Any]) -> np.ndarray:
+        """Degree (T,) to which the trunk bends straight ahead, since both hands are led to something low.
+
+        The person's trunk is hidden there, and its estimate twisted; with an arm's length to the floor, a twist leaves
+        one hand too high, and the other arm at the trunk.
+        """
+        low = hand_targets["palm_pos"][..., 2].max(axis=1) < LOW
+        both = hand_targets["holding"].min(axis=1) * low
+        return gaussian_filter1d(both, _STRAIGHTENING_SECONDS * self._targets.fps, mode="nearest")
 
     def _led_hands(self) -> tuple[dict[str, Any], np.ndarray]:
         """Fields of the targets for hands that objects lead and for what they carry; their closure (T, 2)."""

@@ -50,6 +50,7 @@ _OBJECTS_FACTOR = 5.0  # factor of clearance, planted feet and balance with obje
 _CROUCH_SMOOTHING = 1000.0  # factor of the root's smoothing when crouching for an object: clearances
 # pull it to and fro between arms and knees
 _OBJECT_CLEARANCE = 0.01  # m, minimum distance from objects
+_TWIST_FACTOR = 30.0  # of the posture of joints that twist the straight arms of who crouches for what both hands hold
 _SELF_CLEARANCE = 0.035  # m between arms, trunk and legs among objects: a reach is some cm off the motion
 _HAND_HIP_CLEARANCE = 0.06  # m likewise between hands and hips: the thumb of a Dex3 hand sticks out of the hand's shape
 _SOLE_CLEARANCE, _FLOOR_CLEARANCE = 0.001, 0.003  # m from the floor: swinging soles, other parts
@@ -88,6 +89,7 @@ class _Point:
     """A point of the search: terms of each block, gaps between parts, and the cost of each frame (T,)."""
 
     away: np.ndarray
+    posture: np.ndarray
     found: tuple[list[terms.Term], list[terms.Term]]
     gaps: terms.Gaps
     too_near: np.ndarray
@@ -105,7 +107,8 @@ class _Point:
         """Some of its frames, with new coupling terms."""
         body, arms = ([term[frames] for term in its] for its in self.found)
         gaps, too_near = self.gaps.within(frames), self.too_near[frames]
-        return _Point(self.away[frames], (body, arms), gaps, too_near, self.own[frames], joins)
+        away, posture = self.away[frames], self.posture[frames]
+        return _Point(away, posture, (body, arms), gaps, too_near, self.own[frames], joins)
 
 
 def _portion(report: Callable[[float], None], first: float, last: float, share: float) -> None:
@@ -139,6 +142,8 @@ class Solver:
         self.smooth[:3], self.smooth[3:ROOT] = smooth["root_position"], smooth["root_rotation"]
         self.smooth[ROOT + waist], self.smooth[ROOT + arms] = smooth["waist"], smooth["arms"]
         self.posture[waist], self.posture[arms], self.posture[wrists] = stay["waist"], stay["arms"], stay["wrists"]
+        self.twists = np.array([j for k in range(2) for j in (model.shoulder[k][-1], *model.wrist[k][:1])])
+        """Joints along upper arms and forearms."""
 
     def solve(self, targets: Targets, iterations: int, report: Callable[[float], None] = lambda share: None) -> State:
         """Fit a motion, window by window; ``report`` is called with the share that is done."""
@@ -326,8 +331,8 @@ class Solver:
         body += terms.balance(model, poses, inputs.stand, weights["center_of_mass"])
         body += terms.bearing(model, poses, targets, weights["bearing"], model.body_block)
         arms += terms.bearing(model, poses, targets, weights["bearing"], model.arms_block)
-        away = inputs.guess - state.joint_pos
-        cost = away**2 @ self.posture
+        away, posture = inputs.guess - state.joint_pos, self._posture(targets)
+        cost = np.sum(posture * away**2, axis=1)
         for term in (*body, *arms):
             cost += np.sum(term.weight * term.residual**2, axis=1)
         clear = clearances(model.probes, poses, watched.around, targets.solids, targets.contact)
@@ -338,7 +343,14 @@ class Solver:
             too_near[near.frame[near.distance < _TOO_NEAR * self.mapping["limits"]["clearance"]]] = True
             gaps = gaps.join(terms.parts_apart(model, poses, near, watched.apart, weights["clearance"]))
         cost += np.bincount(gaps.frame, gaps.weight * np.maximum(gaps.short, 0.0) ** 2, len(state))
-        return _Point(away, (body, arms), gaps, too_near, cost, self._between(state, inputs, stretch, fps))
+        return _Point(away, posture, (body, arms), gaps, too_near, cost, self._between(state, inputs, stretch, fps))
+
+    def _posture(self, targets: Targets) -> np.ndarray:
+        """Weights (T, J) of staying near the guess."""
+        factor = np.ones((len(targets), len(self.posture)))
+        down = np.minimum(terms.crouching(targets), targets.holding.min(axis=1))
+        factor[:, self.twists] += (_TWIST_FACTOR - 1.0) * down[:, None]
+        return factor * self.posture
 
     def _problem(self, point: _Point, block: np.ndarray, its: list[terms.Term], damping: np.ndarray) -> Problem:
         """The linear problem of a step of a block."""
@@ -357,8 +369,11 @@ class Solver:
             hessian[frames], gradient[frames] = across @ weighted, (across @ pull[:, :, None])[:, :, 0]
         joints = block[block >= ROOT] - ROOT
         first = n - len(joints)
-        gradient[:, first:] += self.posture[joints] * point.away[:, joints]
-        hessian += np.diag(np.r_[np.zeros(first), self.posture[joints]] + 1e-3)
+        posture = point.posture[:, joints]
+        gradient[:, first:] += posture * point.away[:, joints]
+        diagonal = np.arange(n)
+        hessian[:, diagonal, diagonal] += 1e-3
+        hessian[:, diagonal[first:], diagonal[first:]] += posture
         return Problem(hessian, gradient, point.joins.of(block), damping, point.gaps.of(self.model, block))
 
     def _between(self, state: State, inputs: _Inputs, stretch: np.ndarray, fps: float) -> Joins:

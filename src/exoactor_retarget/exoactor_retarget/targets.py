@@ -191,6 +191,14 @@ def towards_upright(up: np.ndarray, share: np.ndarray) -> np.ndarray:
     return Rotation.from_rotvec(share[:, None] * shortest_turn(up, [0.0, 0.0, 1.0])).as_matrix()
 
 
+def untwisted(rot: np.ndarray, headings: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Rotations (T, 3, 3) turned by a share (T,) towards the same pitch straight ahead of headings (T,) rad."""
+    pitch = np.arctan2(-rot[:, 2, 0], rot[:, 2, 2])
+    straight = headed(headings) @ Rotation.from_euler("y", pitch[:, None]).as_matrix()
+    turn = Rotation.from_matrix(straight @ rot.swapaxes(1, 2))
+    return (Rotation.from_rotvec(share[:, None] * turn.as_rotvec())).as_matrix() @ rot
+
+
 def bridge(raw: np.ndarray, locked: np.ndarray, contact: np.ndarray) -> np.ndarray:
     """Modify a signal so that it equals ``locked`` in contact, and keeps its own shape between contacts."""
     shift = np.zeros_like(raw)

@@ -1177,6 +1177,20 @@ def test_who_crouches_is_not_tilted_to_a_side(retarget, axis, most):
     assert np.degrees(np.abs(np.arcsin(left))).max() < most
 
 
+def test_who_bends_down_for_both_hands_bends_straight_ahead_without_twisting_the_arms(retarget):
+    human = person_doing("pick up the box from the floor")
+    twisted = human.body_pose.reshape(len(human), -1, 3).copy()
+    for joint in (2, 5, 8):  # of the spine, whose estimate is twisted and tilted by 42 and 18 degrees
+        turn = Rotation.from_euler("zy", [6.0, 14.0], degrees=True) * Rotation.from_rotvec(twisted[:, joint])
+        twisted[:, joint] = turn.as_rotvec()
+    interaction = Interaction(Scene(objects=(box_at(0.5),)), held("box", 2.8, 5.6))
+    motion = retarget(replace(human, body_pose=twisted.reshape(human.body_pose.shape)), interaction=interaction).motion
+    at_box = motion.joint_pos[round(motion.object_contacts[0].start * motion.fps)]
+    waist, arms = at_box[12:15], at_box[15:].reshape(2, 7)
+    assert np.abs(waist[:2]).max() < 0.1
+    assert np.abs(arms[:, [2, 4]]).max() < 0.5, "yaw of the shoulder, roll of the wrist"
+
+
 @pytest.mark.parametrize(("deep", "dearer"), [(0.5, 4.0), (0.75, 1.0)])
 def test_a_pelvis_that_crouches_for_an_object_is_bent_less_rather_than_more(retarget, deep, dearer):
     human = person_doing("pick up the box from the floor")
