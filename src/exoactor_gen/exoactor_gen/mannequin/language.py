@@ -127,7 +127,7 @@ def read(instruction: str, scene: Scene | None = None) -> Reading:
 
 
 def _with_raised_arms(movements: Sequence[Movement]) -> tuple[Movement, ...]:
-    """Gestures of one arm that follow its raising and do not say which, with that arm: 'raise your left arm and wave'."""
+    """Gestures of one arm after its raising, with that arm unless one is named: 'raise your left arm and wave'."""
     out: list[Movement] = []
     for movement in movements:
         before = out[-1] if out else movement
