@@ -252,7 +252,7 @@ def test_no_place_for_the_log_of_ros(name, read_only, command):
 def test_doctor_needs_no_place(read_only, command):
     code, out, _ = command(read_only, "doctor")
     checks = {check["name"]: check for check in json.loads(out)["checks"]}
-    assert "ROS_LOG_DIR" in checks["ROS 2 (up, send)"]["detail"]
+    assert "ROS_LOG_DIR" in checks["ROS 2 (up, send, call)"]["detail"]
     assert code == 0
 
 
@@ -278,7 +278,22 @@ def test_an_environment_with_which_ros_ends_the_process(variable, value, code, t
         [sys.executable, "-m", "exoactor.cli", "doctor", "--json"], env=environment, capture_output=True, text=True
     )
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
-    assert f"{variable} is" in checks["ROS 2 (up, send)"]["detail"]
+    assert f"{variable} is" in checks["ROS 2 (up, send, call)"]["detail"]
+
+
+def test_keys_of_ros_that_are_missing_are_no_bug(tmp_path):
+    keys = {"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce", "ROS_SECURITY_KEYSTORE": str(tmp_path)}
+    programs = (
+        ["exoactor_core.entry", "exoactor_gen.node"],
+        ["exoactor.cli", "call", "stop"],
+        ["exoactor_core.entry", "exoactor_sim.simulator", "--ros-args"],
+    )
+    for words in programs:
+        command = [sys.executable, "-m", *words]
+        done = subprocess.run(command, env={**os.environ, **keys}, capture_output=True, text=True)
+        assert done.returncode == 3, words
+        assert "ROS's middleware cannot make a node" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("words", [["up"], ["send", "wave"], ["call", "stop"]], ids=" ".join)

@@ -177,11 +177,10 @@ def _spinning_node(namespace: str) -> Iterator[Node]:
     """A node in its own context, spun in a thread; signals stay with the caller."""
     context = Context()
     keys = enclave("operator")
-    rclpy.init(
-        args=["--ros-args", *keys] if keys else [], context=context, signal_handler_options=SignalHandlerOptions.NO
-    )
+    args = ["--ros-args", *keys] if keys else []
     name = f"client_{time.monotonic_ns() % 1_000_000_000}"
     with middleware_errors():
+        rclpy.init(args=args, context=context, signal_handler_options=SignalHandlerOptions.NO)
         node = rclpy.create_node(name, namespace=namespace, context=context)
     with spinning(node):
         yield node

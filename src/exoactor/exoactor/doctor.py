@@ -39,10 +39,10 @@ def checks() -> list[Check]:
         _check("G1 description", _description, MAKE_ENV, needed=True),
         _check("person detector", _modules("mediapipe"), MAKE_ENV, needed=True),
         _check("heavy pose model", _heavy_model, f"{MAKE_ENV} with npm installed; without it the full model is used"),
-        _check("policy run-time", _modules("onnxruntime"), MAKE_ENV, needed=True),
+        _check("policy run-time", _policy_runtime, MAKE_ENV, needed=True),
         _check("PyTorch, diffusers", _modules("torch", "transformers", "diffusers"), MAKE_EXTRAS),
         *(_backend(stage, name) for stage in stages for name in backend_names(stage)),
-        _check("ROS 2 (up, send)", _ros, f"{MAKE_ENV}, or source a ROS 2"),
+        _check("ROS 2 (up, send, call)", _ros, f"{MAKE_ENV}, or source a ROS 2"),
         _check("Unitree's DDS (up)", _dds, f"{MAKE_ENV}: it needs cyclonedds-dev and unitree-sdk2"),
         _check("GPU", _gpu, "none found; everything here runs without"),
     ]
@@ -80,6 +80,12 @@ def _modules(*names: str) -> Callable[[], str]:
         return ", ".join(name.partition(".")[0] for name in names)
 
     return probe
+
+
+def _policy_runtime() -> str:
+    import exoactor_control  # noqa: F401, before ONNX Runtime, whose telemetry it switches off
+
+    return _modules("onnxruntime")()
 
 
 def _mujoco() -> str:

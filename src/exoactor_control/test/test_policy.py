@@ -177,9 +177,16 @@ def test_the_published_network_fits(tmp_path):
         Policy.load(TWIST2.parent / "unitree_rl_lab_g1_velocity_v0.onnx", "twist2")
 
 
-def test_loading_a_policy_reports_nothing_to_anybody(tmp_path):
-    """ONNX Runtime's telemetry keeps its records in the home folder."""
-    code = "from exoactor_control.policy.policy import load_policy; load_policy('exoactor')"
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from exoactor_control.policy.policy import load_policy; load_policy('exoactor')",
+        "from exoactor.doctor import _policy_runtime; _policy_runtime()",
+    ],
+    ids=["policy", "doctor"],
+)
+def test_onnx_runtime_reports_nothing_to_anybody(tmp_path, code):
+    """Its telemetry keeps its records in the home folder."""
     hidden = {"HOME": str(tmp_path), "XDG_CACHE_HOME": "", "ORT_DISABLE_TELEMETRY": ""}
     env = {name: value for name, value in {**os.environ, **hidden}.items() if value}
     subprocess.run([sys.executable, "-c", code], check=True, env=env)

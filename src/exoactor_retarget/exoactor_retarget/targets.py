@@ -196,7 +196,7 @@ def untwisted(rot: np.ndarray, headings: np.ndarray, share: np.ndarray) -> np.nd
     pitch = np.arctan2(-rot[:, 2, 0], rot[:, 2, 2])
     straight = headed(headings) @ Rotation.from_euler("y", pitch[:, None]).as_matrix()
     turn = Rotation.from_matrix(straight @ rot.swapaxes(1, 2))
-    return (Rotation.from_rotvec(share[:, None] * turn.as_rotvec())).as_matrix() @ rot
+    return Rotation.from_rotvec(share[:, None] * turn.as_rotvec()).as_matrix() @ rot
 
 
 def bridge(raw: np.ndarray, locked: np.ndarray, contact: np.ndarray) -> np.ndarray:

@@ -34,7 +34,7 @@ class Finishing(Protocol):
 
 @contextmanager
 def middleware_errors() -> Iterator[None]:
-    """Raise `Missing` where ROS's middleware cannot make a node, e.g. for lack of DDS Security."""
+    """Raise `Missing` where ROS's middleware cannot make a node, e.g. for lack of DDS Security or of its keys."""
     try:
         yield
     except rclpy_implementation.RCLError as error:
@@ -51,9 +51,9 @@ def run(factory: Callable[[], Node], threads: int = 4) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     try:
         with middleware_errors():
+            rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
             node = factory()
     except ExoActorError as error:
         print(error, file=sys.stderr)

@@ -38,8 +38,8 @@ def hosting_node(
         raise Missing(f"ROS 2 is not installed ({error}): start the simulator without --ros-args.") from None
 
     requests: SimpleQueue[Callable[[World], None]] = SimpleQueue()
-    rclpy.init(args=ros_args, signal_handler_options=SignalHandlerOptions.NO)
     with middleware_errors():
+        rclpy.init(args=ros_args, signal_handler_options=SignalHandlerOptions.NO)
         node = rclpy.create_node("simulator")
     parameters = Parameters(node)
     parameters.declare_options(defaults)
