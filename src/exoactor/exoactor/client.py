@@ -38,7 +38,7 @@ SERVICES = ("stop", "damp", "stand", "approve", "zero_torque", "open_hands", "cl
 """Services of the controller, the task server and the simulator."""
 
 SERVICE_WAIT = 10.0
-"""s for a service to appear, and for its answer: taking the motors over takes up to 4 s."""
+"""s for a service to appear, and for its answer: the robot's own controller may take 4 s to release the motors."""
 
 OnFeedback = Callable[[str, float, str], None]
 """Called with stage, fraction of the stage in [0, 1], and text."""

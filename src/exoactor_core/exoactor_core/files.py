@@ -214,8 +214,11 @@ def load_yaml(path: str | Path) -> Any:
 
 
 def load_json(path: str | Path) -> dict[str, Any]:
-    """Read a JSON object from a file. Raises `BadInput` as `read_text`, or if it holds no JSON object."""
-    return json_object(read_text(path)[0], str(path))
+    """Read a JSON object from a file. Raises `BadInput` as `read_text`, or if it is not UTF-8 or no JSON object."""
+    text, assumed = read_text(path)
+    if assumed:
+        raise BadInput(f"{path} is not UTF-8, as JSON has to be.")
+    return json_object(text, str(path))
 
 
 def json_object(text: str, name: str) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 import json
 import os
+from threading import Thread
 
 import pytest
 
 from exoactor.run_folder import RunFolder
 from exoactor_core.errors import BadInput
-from exoactor_core.files import atomic_path, load_json, load_npz, load_yaml, need_file, save_json
+from exoactor_core.files import atomic_path, load_json, load_npz, load_yaml, save_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
@@ -37,7 +38,14 @@ def test_a_folder_instead_of_a_file_is_told(tmp_path, load):
 
 def test_a_pipe_is_a_file_that_can_be_read(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert need_file(tmp_path / "pipe") == tmp_path / "pipe"
+    Thread(target=(tmp_path / "pipe").write_text, args=['{"a": 1}'], daemon=True).start()
+    assert load_json(tmp_path / "pipe") == {"a": 1}
+
+
+def test_json_that_is_not_utf_8_is_not_guessed(tmp_path):
+    (tmp_path / "latin.json").write_bytes('{"instruction": "à gauche"}'.encode("latin-1"))
+    with pytest.raises(BadInput, match=r"latin\.json is not UTF-8"):
+        load_json(tmp_path / "latin.json")
 
 
 def test_run_folders_of_one_second_do_not_meet(tmp_path):
