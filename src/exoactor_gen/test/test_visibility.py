@@ -63,6 +63,13 @@ def test_who_puts_something_down_is_not_seen_from_behind():
     assert made.metrics["camera"] == "three_quarter_left"  # it walks away to its left
 
 
+def test_who_turns_the_back_without_crouching_is_seen_where_nothing_hides_it():
+    made = load_backend("generate", "mannequin", width=64, height=64, fps=10, seed=33)(
+        GenerateRequest("put both cups into the basket")
+    )
+    assert made.metrics["camera"] == "side"  # a stand with the basket hides the person from the other side
+
+
 def test_without_objects_the_person_is_seen_from_ahead():
     made = load_backend("generate", "mannequin", width=64, height=64, fps=10)(GenerateRequest("nod once"))
     assert made.metrics["camera"] == "three_quarter"

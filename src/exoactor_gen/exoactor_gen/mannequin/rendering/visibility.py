@@ -24,8 +24,9 @@ _REACH_SECONDS = 0.7
 """s before and after a hand touches an object."""
 _TRUNK_RADIUS = 0.12
 """m, from pelvis to head."""
-_BEHIND = 2.0
-"""rad from a person's heading beyond which a camera sees the back: crouches are not measurable from there."""
+_BEHIND, _CROUCHED = 2.0, 0.6
+"""rad from a person's heading beyond which a camera sees the back, from where crouches are not measurable; share of a
+pelvis' usual height below which a person crouches."""
 
 
 def hidden_share(
@@ -73,7 +74,7 @@ def hand_hidden_share(
 
 
 def seen_from_behind(camera: Camera, joints: np.ndarray, contact: Contact, fps: float) -> bool:
-    """Whether a camera sees the person's back as a hand begins to touch an object, or lets it go.
+    """Whether a camera sees the back of a person who crouches as a hand begins to touch an object, or lets it go.
 
     ``joints`` (T, 55, 3) m are SMPL-X's in the world.
     """
@@ -84,7 +85,9 @@ def seen_from_behind(camera: Camera, joints: np.ndarray, contact: Contact, fps: 
     ahead = np.stack([across[:, 1], -across[:, 0]], axis=1)
     towards = (np.broadcast_to(camera.positions, (len(joints), 3))[frames] - joints[frames, 0])[:, :2]
     cosine = np.sum(ahead * towards, axis=1) / np.linalg.norm(ahead, axis=1) / np.linalg.norm(towards, axis=1)
-    return bool(np.any(cosine < np.cos(_BEHIND)))
+    height = joints[:, 0, 2]
+    crouches = height[frames] < _CROUCHED * np.percentile(height, 90)
+    return bool(np.any(crouches & (cosine < np.cos(_BEHIND))))
 
 
 def at_frames(obj: ObjectMotion, frames: slice) -> ObjectMotion:
@@ -103,7 +106,8 @@ def clear_view(
 
     From the side a bow and a reach are measured across the image rather than in depth. The side of the acting hand is
     preferred, or else the one with fewer hidden parts, such that no acting hand is hidden most of the time, not even by
-    the body, and that the person is not seen from behind meanwhile. ``joints`` (T, 55, 3) m are SMPL-X's in the world.
+    the body, and that a person who crouches is not seen from behind meanwhile. ``joints`` (T, 55, 3) m are SMPL-X's in
+    the world.
     """
     left, right = (sum(contact.body.startswith(side) for contact in contacts) for side in SIDES)
     views = ["side", "side_left", "three_quarter", "three_quarter_left"]
