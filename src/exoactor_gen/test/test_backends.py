@@ -262,7 +262,7 @@ def test_file_errors_name_the_file(clip, tmp_path):
 
     assert "option path" in message("")
     assert "no video file" in message(tmp_path / "none.mp4")
-    assert "no video file" in message(tmp_path)
+    assert "is a folder: name the video file in it" in message(tmp_path)
     (tmp_path / "empty.mp4").touch()
     assert "empty.mp4" in message(tmp_path / "empty.mp4")
     (tmp_path / "noise.mp4").write_bytes(bytes(range(256)) * 40)
