@@ -180,8 +180,8 @@ class ContactTargets:
             (targets.pelvis_rot, model.rest["pelvis"][0]),
             (targets.torso_rot, model.rest["torso"][0]),
         ):
-            rot = untwisted(rot @ rest.T, headings, straight) @ rest
-            trunk.append(towards_upright((rot @ rest.T)[:, :, 2], _UPRIGHT_SHARE * self._leans) @ rot)
+            turned = untwisted(rot @ rest.T, headings, straight)
+            trunk.append(towards_upright(turned[:, :, 2], _UPRIGHT_SHARE * self._leans) @ turned @ rest)
         targets = replace(
             targets,
             pelvis_rot=trunk[0],

@@ -63,9 +63,12 @@ class _Inputs:
     targets: Targets
     stand: terms.Support
     guess: np.ndarray
+    """(T, J) rad."""
+    posture: np.ndarray
+    """(T, J) weights of staying near the guess."""
 
     def __getitem__(self, frames: np.ndarray) -> _Inputs:
-        return _Inputs(self.targets[frames], self.stand[frames], self.guess[frames])
+        return _Inputs(self.targets[frames], self.stand[frames], self.guess[frames], self.posture[frames])
 
 
 @dataclass(frozen=True)
@@ -180,7 +183,7 @@ class Solver:
             state = known[:1].join(state[1:])
         first, second = (partial(_portion, report, a, a + 0.5) for a in (0.0, 0.5))
         stand = self._support(targets, state, coarse)
-        inputs = _Inputs(targets[coarse], stand[coarse], state.joint_pos)
+        inputs = self._inputs(targets[coarse], stand[coarse], state.joint_pos)
         slow = targets.fps / stride
         if targets.meeting.any():  # arms in the robot's proportions may have crossed: hands find their sides first
             state = self.minimise(state, inputs, slow, _COLLISION_FREE_STEPS, min(fixed, 1), free=True)
@@ -189,10 +192,9 @@ class Solver:
             state = between_frames(coarse, np.arange(t), state, self.model)
             if known is not None:
                 state = known.join(state[fixed:])
-            inputs = _Inputs(targets, stand, state.joint_pos)
+            inputs = self._inputs(targets, stand, state.joint_pos)
             state = self.minimise(state, inputs, targets.fps, iterations, fixed, second)
         if targets.solids is not None:  # objects lead parts far: once more, with what has come close since
-            inputs = _Inputs(targets, stand, inputs.guess)
             state = self.minimise(state, inputs, targets.fps, iterations, fixed)
         return limited(state, self.model, targets.fps, fixed)
 
@@ -207,7 +209,7 @@ class Solver:
             state = state if begin is None else begin[:ahead].join(state)
         else:
             state = begin[:ahead]
-        inputs = _Inputs(targets, self._support(targets, state, np.arange(len(targets))), state.joint_pos)
+        inputs = self._inputs(targets, self._support(targets, state, np.arange(len(targets))), state.joint_pos)
         if targets.meeting.any():  # as in `fit`
             state = self.minimise(state, inputs, targets.fps, _COLLISION_FREE_STEPS, fixed, free=True)
         state = self.minimise(state, inputs, targets.fps, min(iterations, _WINDOW_STEPS), fixed)
@@ -216,6 +218,13 @@ class Solver:
     def _support(self, targets: Targets, state: State, frames: np.ndarray) -> terms.Support:
         poses = self.model.kinematics.poses(state)
         return terms.support(targets, self.model, self.mapping["balance"], poses, frames)
+
+    def _inputs(self, targets: Targets, stand: terms.Support, guess: np.ndarray) -> _Inputs:
+        """With the weights of staying near the guess."""
+        factor = np.ones((len(targets), len(self.posture)))
+        down = np.minimum(terms.crouching(targets), targets.holding.min(axis=1))
+        factor[:, self.twists] += (_TWIST_FACTOR - 1.0) * down[:, None]
+        return _Inputs(targets, stand, guess, factor * self.posture)
 
     def minimise(
         self,
@@ -331,8 +340,8 @@ class Solver:
         body += terms.balance(model, poses, inputs.stand, weights["center_of_mass"])
         body += terms.bearing(model, poses, targets, weights["bearing"], model.body_block)
         arms += terms.bearing(model, poses, targets, weights["bearing"], model.arms_block)
-        away, posture = inputs.guess - state.joint_pos, self._posture(targets)
-        cost = np.sum(posture * away**2, axis=1)
+        away = inputs.guess - state.joint_pos
+        cost = np.sum(inputs.posture * away**2, axis=1)
         for term in (*body, *arms):
             cost += np.sum(term.weight * term.residual**2, axis=1)
         clear = clearances(model.probes, poses, watched.around, targets.solids, targets.contact)
@@ -343,14 +352,8 @@ class Solver:
             too_near[near.frame[near.distance < _TOO_NEAR * self.mapping["limits"]["clearance"]]] = True
             gaps = gaps.join(terms.parts_apart(model, poses, near, watched.apart, weights["clearance"]))
         cost += np.bincount(gaps.frame, gaps.weight * np.maximum(gaps.short, 0.0) ** 2, len(state))
-        return _Point(away, posture, (body, arms), gaps, too_near, cost, self._between(state, inputs, stretch, fps))
-
-    def _posture(self, targets: Targets) -> np.ndarray:
-        """Weights (T, J) of staying near the guess."""
-        factor = np.ones((len(targets), len(self.posture)))
-        down = np.minimum(terms.crouching(targets), targets.holding.min(axis=1))
-        factor[:, self.twists] += (_TWIST_FACTOR - 1.0) * down[:, None]
-        return factor * self.posture
+        joins = self._between(state, inputs, stretch, fps)
+        return _Point(away, inputs.posture, (body, arms), gaps, too_near, cost, joins)
 
     def _problem(self, point: _Point, block: np.ndarray, its: list[terms.Term], damping: np.ndarray) -> Problem:
         """The linear problem of a step of a block."""
