@@ -17,7 +17,7 @@ from rich.text import Text
 from exoactor import __version__, console
 from exoactor.console import print_json, print_metrics, print_report, progress_bars, stage_bars, stderr, stdout
 from exoactor.demo import write_demo
-from exoactor.graph import environment, robot_name
+from exoactor.graph import SERVICES, environment, robot_name
 from exoactor.inputs import DEFAULTS, Backends, read_request, read_scene, read_task
 from exoactor.pipeline import InProcessStages, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
@@ -516,13 +516,7 @@ def send(
 
 @app.command(epilog="Example: exoactor call stop")
 def call(
-    service: Annotated[
-        str,
-        typer.Argument(
-            help="stop, damp, stand, approve, zero_torque, open_hands, close_hands, task_server/stop or "
-            "simulator/reset."
-        ),
-    ],
+    service: Annotated[str, typer.Argument(help=f"One of {', '.join(SERVICES)}.")],
     namespace: Namespace = "",
     network: Network = "localhost",
     json_: Json = False,

@@ -19,11 +19,11 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 
-from exoactor.graph import enclave
+from exoactor.graph import RESET, SERVICES, enclave
 from exoactor.pipeline import IN_METRICS, Execute, Report
 from exoactor_core.errors import BadInput, Cancelled, ExoActorError, Missing, Refused, error_of
 from exoactor_core.scene import Scene
-from exoactor_ros import namespace_of
+from exoactor_ros import NAMESPACE, namespace_of
 from exoactor_ros.action_client import Client, call_action
 from exoactor_ros.conversions import plan_to_message, scene_to_message
 from exoactor_ros.heartbeat import HeartbeatMonitor
@@ -31,11 +31,6 @@ from exoactor_ros.lease import TASK_LEASE
 from exoactor_ros.spin import middleware_errors, spinning
 
 EXECUTE = {name: getattr(ExecuteTask.Goal, name.upper()) for name in get_args(Execute)}
-
-RESET = "simulator/reset"  # the simulator is outside the namespace exoactor
-
-SERVICES = ("stop", "damp", "stand", "approve", "zero_torque", "open_hands", "close_hands", "task_server/stop", RESET)
-"""Services of the controller, the task server and the simulator."""
 
 SERVICE_WAIT = 10.0
 """s for a service to appear, and for its answer: the robot's own controller may take 4 s to release the motors."""
@@ -126,7 +121,7 @@ def send_task(
 
 
 def call_service(name: str, namespace: str = "") -> str:
-    """Call one of `SERVICES` of the running graph, and return its answer; ``namespace`` is the launch argument.
+    """Call one of the graph's `SERVICES`, and return its answer; ``namespace`` is the launch argument.
 
     Raises
     ------
@@ -139,8 +134,10 @@ def call_service(name: str, namespace: str = "") -> str:
     """
     if name not in SERVICES:
         raise BadInput(f"There is no service '{name}': there are {', '.join(SERVICES)}.")
-    with _spinning_node(namespace_of(namespace)) as node:
-        client = node.create_client(Trigger, f"{namespace and '/'}{namespace}/{name}" if name == RESET else name)
+    inside = namespace_of(namespace)
+    outside = inside.removesuffix(NAMESPACE)
+    with _spinning_node(inside) as node:
+        client = node.create_client(Trigger, f"{outside}/{name}" if name == RESET else name)
         if not client.wait_for_service(SERVICE_WAIT):
             raise Missing(f"The service '{name}' is not there: nothing was sent. Use the remote, or start the graph.")
         answered = threading.Event()

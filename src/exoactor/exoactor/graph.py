@@ -15,6 +15,11 @@ from exoactor_core.environment import KEY_VARIABLE, middleware
 from exoactor_core.errors import BadInput
 from exoactor_core.files import need_file
 
+RESET = "simulator/reset"
+"""Service of the simulator, which is outside the namespace exoactor."""
+SERVICES = ("stop", "damp", "stand", "approve", "zero_torque", "open_hands", "close_hands", "task_server/stop", RESET)
+"""Services of the controller, the task server and the simulator that operators call."""
+
 
 @dataclass(frozen=True)
 class Argument:
