@@ -128,14 +128,12 @@ def read(instruction: str, scene: Scene | None = None) -> Reading:
 
 def _with_raised_arms(movements: Sequence[Movement]) -> tuple[Movement, ...]:
     """Gestures of one arm after its raising, with that arm unless one is named: 'raise your left arm and wave'."""
-    out: list[Movement] = []
-    for movement in movements:
-        before = out[-1] if out else movement
+    out = list(movements)
+    for k, (before, gesture) in enumerate(pairwise(movements), 1):
         raised = before.kind == "raise" and before.object is None and before.side in SIDES
-        if raised and movement.kind != "raise" and movement.side is None and movement.object is None:
-            one_armed = len(arms_used(movement)) == 1
-            movement = replace(movement, side=before.side) if one_armed else movement
-        out.append(movement)
+        open_side = gesture.kind != "raise" and gesture.object is None and gesture.side is None
+        if raised and open_side and len(arms_used(gesture)) == 1:
+            out[k] = replace(gesture, side=before.side)
     return tuple(out)
 
 
