@@ -91,6 +91,13 @@ def graph():
     graph.stop()
 
 
+@pytest.fixture
+def robot(graph):
+    robot = Robot(graph.domain)
+    yield robot
+    robot.close()
+
+
 def ask(node, name):
     client = node.create_client(Trigger, name)
     assert client.wait_for_service(10.0)
@@ -211,23 +218,19 @@ def test_tracks_on_the_band_cancels_and_stops(graph):
         assert ask(node, "/simulator/reset").success
 
 
-def test_deactivation_gives_the_motors_back(graph):
-    robot = Robot(graph.domain)
-    try:
-        graph.start("exoactor_control.nodes.controller_node", policy="pd")
-        with spinning() as (node,):
-            until(lambda: "own controller 'ai' has the motors" in ask(node, "stop").message, 30.0)
-            assert robot.be()["mode"] == "ai"
-            assert not ask(node, "zero_torque").success  # a robot that its own controller holds would drop
-            assert robot.be()["mode"] == "ai"
-            assert ask(node, "stand").success
-            assert robot.be()["mode"] == ""
-            until(lambda: robot.be()["damping"] is False)
-            change(node, Transition.TRANSITION_DEACTIVATE)
-            until(lambda: robot.be()["damping"])
-            assert robot.be()["mode"] == "ai"
-    finally:
-        robot.close()
+def test_deactivation_gives_the_motors_back(graph, robot):
+    graph.start("exoactor_control.nodes.controller_node", policy="pd")
+    with spinning() as (node,):
+        until(lambda: "own controller 'ai' has the motors" in ask(node, "stop").message, 30.0)
+        assert robot.be()["mode"] == "ai"
+        assert not ask(node, "zero_torque").success  # a robot that its own controller holds would drop
+        assert robot.be()["mode"] == "ai"
+        assert ask(node, "stand").success
+        assert robot.be()["mode"] == ""
+        until(lambda: robot.be()["damping"] is False)
+        change(node, Transition.TRANSITION_DEACTIVATE)
+        until(lambda: robot.be()["damping"])
+        assert robot.be()["mode"] == "ai"
 
 
 def test_no_robot_is_told_and_the_node_stays(graph):
@@ -245,79 +248,75 @@ def test_no_robot_is_told_and_the_node_stays(graph):
 
 
 @pytest.mark.faults
-def test_a_real_robot_moves_only_rehearsed_standing_and_approved(graph):
-    robot = Robot(graph.domain)
+def test_a_real_robot_moves_only_rehearsed_standing_and_approved(graph, robot):
     graph.env[KEY_VARIABLE] = KEY
     motion = standing_motion(1.0)
     good = goal(motion)
     good.verdict = Verdicts(KEY, None).give(robot_from_message(good.motion), None)
-    try:
-        graph.start("exoactor_control.nodes.controller_node", policy="pd", robot="real", state_timeout=0.5)
-        with spinning() as (node,):
-            caller = Caller(node, TrackMotion, "track_motion")
+    graph.start("exoactor_control.nodes.controller_node", policy="pd", robot="real", state_timeout=0.5)
+    with spinning() as (node,):
+        caller = Caller(node, TrackMotion, "track_motion")
 
-            def refused(sent, cause=TrackMotion.Result.UNSAFE_MOTION):
-                result = caller.result(sent, 60)
-                assert result.error_code == cause
-                return result.error_msg
+        def refused(sent, cause=TrackMotion.Result.UNSAFE_MOTION):
+            result = caller.result(sent, 60)
+            assert result.error_code == cause
+            return result.error_msg
 
-            def waiting():
-                caller.feedback.clear()
-                handle = caller.send(good)
-                until(lambda: any(f.awaiting_approval for f in caller.feedback))
-                return handle
+        def waiting():
+            caller.feedback.clear()
+            handle = caller.send(good)
+            until(lambda: any(f.awaiting_approval for f in caller.feedback))
+            return handle
 
-            # The verdict: none, what was once believed, another key's, another motion's.
-            assert "without the rehearsal's verdict" in refused(goal(motion))
-            latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-            old = node.create_publisher(String, "rehearsed_motions", latched)
-            numbers = (np.float64(motion.fps), motion.root_pos, motion.root_quat_wxyz, motion.joint_pos)
-            content = b"".join(np.asarray(n, np.float32).tobytes() for n in numbers)
-            old.publish(String(data=hashlib.sha256(content).hexdigest()))
-            assert "without the rehearsal's verdict" in refused(goal(motion))
-            for key, rehearsed in (("6" * 64, motion), (KEY, waving())):
-                forged = goal(motion)
-                forged.verdict = Verdicts(key, None).give(robot_from_message(goal(rehearsed).motion), None)
-                assert "not the rehearsal's on this very motion" in refused(forged)
+        # The verdict: none, what was once believed, another key's, another motion's.
+        assert "without the rehearsal's verdict" in refused(goal(motion))
+        latched = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        old = node.create_publisher(String, "rehearsed_motions", latched)
+        numbers = (np.float64(motion.fps), motion.root_pos, motion.root_quat_wxyz, motion.joint_pos)
+        content = b"".join(np.asarray(n, np.float32).tobytes() for n in numbers)
+        old.publish(String(data=hashlib.sha256(content).hexdigest()))
+        assert "without the rehearsal's verdict" in refused(goal(motion))
+        for key, rehearsed in (("6" * 64, motion), (KEY, waving())):
+            forged = goal(motion)
+            forged.verdict = Verdicts(key, None).give(robot_from_message(goal(rehearsed).motion), None)
+            assert "not the rehearsal's on this very motion" in refused(forged)
 
-            # It stands by the operator's services alone.
-            assert "does not stand under this controller" in refused(good, TrackMotion.Result.ROBOT_NOT_READY)
-            assert ask(node, "damp").success
-            assert "does not stand under this controller" in refused(good, TrackMotion.Result.ROBOT_NOT_READY)
-            assert ask(node, "stand").success
+        # It stands by the operator's services alone.
+        assert "does not stand under this controller" in refused(good, TrackMotion.Result.ROBOT_NOT_READY)
+        assert ask(node, "damp").success
+        assert "does not stand under this controller" in refused(good, TrackMotion.Result.ROBOT_NOT_READY)
+        assert ask(node, "stand").success
 
-            # Approval: a stop ends the wait, and holds.
-            assert not ask(node, "approve").success
-            handle = waiting()
-            assert ask(node, "stop").success
-            result = finished(handle.get_result_async()).result
-            assert result.error_code == TrackMotion.Result.ROBOT_NOT_READY
-            assert "the motion that waited for approval is refused" in result.error_msg
-            answer = ask(node, "approve")
-            assert (answer.success, answer.message) == (False, "No motion waits for approval.")
-            assert "was stopped: let it stand" in refused(good, TrackMotion.Result.ROBOT_NOT_READY)
-            assert robot.damped()
+        # Approval: a stop ends the wait, and holds.
+        assert not ask(node, "approve").success
+        handle = waiting()
+        assert ask(node, "stop").success
+        result = finished(handle.get_result_async()).result
+        assert result.error_code == TrackMotion.Result.ROBOT_NOT_READY
+        assert "the motion that waited for approval is refused" in result.error_msg
+        answer = ask(node, "approve")
+        assert (answer.success, answer.message) == (False, "No motion waits for approval.")
+        assert "was stopped: let it stand" in refused(good, TrackMotion.Result.ROBOT_NOT_READY)
+        assert robot.damped()
 
-            # One approval, one motion; by the service, and by the remote.
-            assert ask(node, "stand").success
-            handle = waiting()
-            assert ask(node, "approve").success
-            result = finished(handle.get_result_async()).result
-            assert result.error_code == 0, result.error_msg
-            handle = waiting()
-            time.sleep(0.5)
-            assert not any(not f.awaiting_approval for f in caller.feedback[1:])
-            robot.be(buttons=int(Button.A))
-            result = finished(handle.get_result_async()).result
-            assert result.error_code == 0, result.error_msg
-            robot.be(buttons=0)
-            handle = waiting()
-            robot.be(buttons=int(Button.SELECT))  # stop
-            assert finished(handle.get_result_async()).result.error_code == TrackMotion.Result.ROBOT_NOT_READY
-            robot.be(buttons=0)
-            assert not ask(node, "approve").success
-    finally:
-        robot.close()
+        # One approval, one motion; by the service, and by the remote.
+        assert ask(node, "stand").success
+        handle = waiting()
+        assert ask(node, "approve").success
+        result = finished(handle.get_result_async()).result
+        assert result.error_code == 0, result.error_msg
+        handle = waiting()
+        time.sleep(0.5)
+        assert not any(not f.awaiting_approval for f in caller.feedback[1:])
+        robot.be(buttons=int(Button.A))
+        result = finished(handle.get_result_async()).result
+        assert result.error_code == 0, result.error_msg
+        robot.be(buttons=0)
+        handle = waiting()
+        robot.be(buttons=int(Button.SELECT))  # stop
+        assert finished(handle.get_result_async()).result.error_code == TrackMotion.Result.ROBOT_NOT_READY
+        robot.be(buttons=0)
+        assert not ask(node, "approve").success
 
 
 SENDER = """
@@ -337,46 +336,38 @@ call_action(Client(node, TrackMotion, "track_motion"), TrackMotion.Goal(motion=r
 
 
 @pytest.mark.faults
-def test_a_motion_ends_with_its_sender(graph):
-    robot = Robot(graph.domain)
-    try:
-        graph.start("exoactor_control.nodes.controller_node", policy="pd")
-        with spinning() as (node,):
-            heartbeats = HeartbeatMonitor(node)
-            for fault in (signal.SIGKILL, signal.SIGSTOP):
-                sender = subprocess.Popen([sys.executable, "-c", SENDER], env=graph.env, stdout=subprocess.DEVNULL)
-                try:
-                    until(lambda: (sign := heartbeats.status("controller")) and sign.text.startswith("track"), 60.0)
-                    time.sleep(1.5)
-                    assert heartbeats.status("controller").text.startswith("track")  # it is renewed
-                    sender.send_signal(fault)
-                    start = time.monotonic()
-                    until(lambda: heartbeats.status("controller").text.startswith("stand"))
-                    print(f"{fault.name}: the motion ended after {time.monotonic() - start:.2f} s")
-                finally:
-                    sender.kill()
-                    sender.wait()
-    finally:
-        robot.close()
+def test_a_motion_ends_with_its_sender(graph, robot):
+    graph.start("exoactor_control.nodes.controller_node", policy="pd")
+    with spinning() as (node,):
+        heartbeats = HeartbeatMonitor(node)
+        for fault in (signal.SIGKILL, signal.SIGSTOP):
+            sender = subprocess.Popen([sys.executable, "-c", SENDER], env=graph.env, stdout=subprocess.DEVNULL)
+            try:
+                until(lambda: (sign := heartbeats.status("controller")) and sign.text.startswith("track"), 60.0)
+                time.sleep(1.5)
+                assert heartbeats.status("controller").text.startswith("track")  # it is renewed
+                sender.send_signal(fault)
+                start = time.monotonic()
+                until(lambda: heartbeats.status("controller").text.startswith("stand"))
+                print(f"{fault.name}: the motion ended after {time.monotonic() - start:.2f} s")
+            finally:
+                sender.kill()
+                sender.wait()
 
 
 @pytest.mark.faults
-def test_a_motion_ends_while_the_node_is_frozen(graph):
-    robot = Robot(graph.domain)
-    try:
-        graph.start("exoactor_control.nodes.controller_node", policy="pd")
-        with spinning() as (node,):
-            caller = Caller(node, TrackMotion, "track_motion")
-            handle = caller.send(goal(standing_motion(30.0)))
-            until(lambda: any(f.fraction > 0.03 for f in caller.feedback), 60.0)
-            graph.processes[0].send_signal(signal.SIGSTOP)
-            time.sleep(2.0)
-            graph.processes[0].send_signal(signal.SIGCONT)
-            result = finished(handle.get_result_async()).result
-            assert result.error_code == TrackMotion.Result.TRACKING_FAILED
-            assert "the controller's node was frozen" in result.error_msg
-    finally:
-        robot.close()
+def test_a_motion_ends_while_the_node_is_frozen(graph, robot):
+    graph.start("exoactor_control.nodes.controller_node", policy="pd")
+    with spinning() as (node,):
+        caller = Caller(node, TrackMotion, "track_motion")
+        handle = caller.send(goal(standing_motion(30.0)))
+        until(lambda: any(f.fraction > 0.03 for f in caller.feedback), 60.0)
+        graph.processes[0].send_signal(signal.SIGSTOP)
+        time.sleep(2.0)
+        graph.processes[0].send_signal(signal.SIGCONT)
+        result = finished(handle.get_result_async()).result
+        assert result.error_code == TrackMotion.Result.TRACKING_FAILED
+        assert "the controller's node was frozen" in result.error_msg
 
 
 @pytest.mark.slow
@@ -398,54 +389,46 @@ def test_policy_walks_without_a_band(graph):
 
 @pytest.mark.faults
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
-def test_control_process_dies_and_the_node_says_so(graph, fault):
-    robot = Robot(graph.domain)
-    try:
-        graph.start("exoactor_control.nodes.controller_node", policy="pd")
-        with spinning() as (node,):
-            heartbeats = HeartbeatMonitor(node)
-            until(lambda: "own controller 'ai' has the motors" in ask(node, "stop").message, 30.0)
-            assert ask(node, "stand").success
-            caller = Caller(node, TrackMotion, "track_motion")
-            handle = caller.send(goal(waving(20.0)))
-            until(lambda: any(f.fraction > 0.05 for f in caller.feedback), 30.0)
-            number = signal.SIGKILL if fault == "killed" else signal.SIGSTOP
-            os.kill(child(graph.processes[0].pid, "exoactor_control.realtime.control_process"), number)
-            until(lambda: robot.be()["damping"])
-            until(lambda: not heartbeats.status("controller").ok)
-            assert "The watchdog damps the motors: the control process has" in heartbeats.status("controller").text
-            for request in ("stop", "damp"):
-                answer = ask(node, request)
-                assert answer.success
-                assert "The watchdog damps the motors" in answer.message
-            assert finished(handle.get_result_async()).result.error_code == TrackMotion.Result.MISSING
-            assert not ask(node, "stand").success
-            for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
-                change(node, transition)
-            assert robot.be()["damping"]
-            assert not ask(node, "stop").success  # nothing is sent by what is not configured
-            change(node, Transition.TRANSITION_CONFIGURE)
-            robot.be(own="")  # as if it had not been given back
-            until(lambda: "stop" in heartbeats.status("controller").text and heartbeats.status("controller").ok)
-            answer = ask(node, "stop")
-            assert (answer.success, answer.message) == (True, "The control process damps the motors.")
-    finally:
-        robot.close()
+def test_control_process_dies_and_the_node_says_so(graph, robot, fault):
+    graph.start("exoactor_control.nodes.controller_node", policy="pd")
+    with spinning() as (node,):
+        heartbeats = HeartbeatMonitor(node)
+        until(lambda: "own controller 'ai' has the motors" in ask(node, "stop").message, 30.0)
+        assert ask(node, "stand").success
+        caller = Caller(node, TrackMotion, "track_motion")
+        handle = caller.send(goal(waving(20.0)))
+        until(lambda: any(f.fraction > 0.05 for f in caller.feedback), 30.0)
+        number = signal.SIGKILL if fault == "killed" else signal.SIGSTOP
+        os.kill(child(graph.processes[0].pid, "exoactor_control.realtime.control_process"), number)
+        until(lambda: robot.be()["damping"])
+        until(lambda: not heartbeats.status("controller").ok)
+        assert "The watchdog damps the motors: the control process has" in heartbeats.status("controller").text
+        for request in ("stop", "damp"):
+            answer = ask(node, request)
+            assert answer.success
+            assert "The watchdog damps the motors" in answer.message
+        assert finished(handle.get_result_async()).result.error_code == TrackMotion.Result.MISSING
+        assert not ask(node, "stand").success
+        for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+            change(node, transition)
+        assert robot.be()["damping"]
+        assert not ask(node, "stop").success  # nothing is sent by what is not configured
+        change(node, Transition.TRANSITION_CONFIGURE)
+        robot.be(own="")  # as if it had not been given back
+        until(lambda: "stop" in heartbeats.status("controller").text and heartbeats.status("controller").ok)
+        answer = ask(node, "stop")
+        assert (answer.success, answer.message) == (True, "The control process damps the motors.")
 
 
 @pytest.mark.faults
-def test_the_reason_of_damping_is_in_the_log(graph):
-    robot = Robot(graph.domain)
-    try:
-        graph.start("exoactor_control.nodes.controller_node", policy="pd")
-        with spinning() as (node,):
-            said = []
-            node.create_subscription(Log, "/rosout", lambda message: said.append(message.msg), 10)
-            until(lambda: ask(node, "stand").success, 30.0)
-            robot.be(mute=True)
-            until(lambda: any(text.startswith("The motors are damped: the last LowState is") for text in said))
-    finally:
-        robot.close()
+def test_the_reason_of_damping_is_in_the_log(graph, robot):
+    graph.start("exoactor_control.nodes.controller_node", policy="pd")
+    with spinning() as (node,):
+        said = []
+        node.create_subscription(Log, "/rosout", lambda message: said.append(message.msg), 10)
+        until(lambda: ask(node, "stand").success, 30.0)
+        robot.be(mute=True)
+        until(lambda: any(text.startswith("The motors are damped: the last LowState is") for text in said))
 
 
 def child(pid, module):
