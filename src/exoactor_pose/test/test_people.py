@@ -276,6 +276,24 @@ def test_a_slip_of_the_detector_is_no_cut():
     assert np.flatnonzero(~used.found).tolist() == [30, 31]
 
 
+def test_a_slip_whose_size_differs_on_the_way_back_is_no_cut():
+    image, sizes = walk(60, speed=0.0), np.full(60, 200.0)
+    image[30, :, 0] += 33
+    sizes[31] = 240.0  # in its own size, the way back is shorter than what counts as a jump
+    used = find_stretches(image, np.ones(60, bool), sizes, np.zeros(60, int), 30.0, 640, 480)
+    assert (used.stretches, used.notes) == (((0, 60),), ())
+    assert np.flatnonzero(~used.found).tolist() == [30]
+
+
+def test_two_slips_to_different_places_are_no_cut():
+    image = walk(60)
+    image[30, :, 0] += 300
+    image[31, :, 0] -= 200
+    used = shots(image)
+    assert used.notes == ()
+    assert np.flatnonzero(~used.found).tolist() == [30, 31]
+
+
 def test_empty_stretches_are_told_and_long_ones_not_bridged():
     image, found = walk(150), np.ones(150, bool)
     found[60:72] = False

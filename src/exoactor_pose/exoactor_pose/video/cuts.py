@@ -43,6 +43,8 @@ MAX_HIP_ACCELERATION = 60.0
 """Sizes / s^2: nobody's hips speed up faster (100 m/s^2)."""
 GLITCH_FRAMES = 3
 """Frames for which a jump there and back is a slip of the detector, not a cut."""
+_RETURNED_SHARE = 0.5
+"""Share of a jump's distance: a person who is nearer than that to the place before it is back there."""
 MAX_GAP_SECONDS = 0.6
 """Nobody for longer than this breaks the motion. Between known ends, an acceleration unknown by 3.5 m/s^2 (the fit's
 spread) makes a position unknown by up to a t^2 / 16: 8 cm after 0.6 s, as much as the fit's own error."""
@@ -164,17 +166,22 @@ def _jumps(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, fps: float) 
         allowed = MAX_HIP_SPEED * (b - a) / fps if b - a > 1 else 2 * usual[b] + MAX_HIP_ACCELERATION / fps**2
         return _displacement(hips, sizes, a, b) > max(LANDMARK_NOISE, allowed)
 
-    jumps: list[int] = []
-    last, before = None, None  # the last good frame, and the one before the last jump
+    def returned(before: int, jump: int, t: int) -> bool:
+        """Whether the person at ``t`` is back where it was ``before`` a jump shortly ago."""
+        back = _displacement(hips, sizes, before, t) < _RETURNED_SHARE * _displacement(hips, sizes, before, jump)
+        return t - jump <= GLITCH_FRAMES and back
+
+    jumps: list[tuple[int, int]] = []  # and the last good frame before each
+    last = None
     for t in seen:
-        if last is not None and far(last, t):
-            if jumps and before is not None and t - jumps[-1] <= GLITCH_FRAMES and not far(before, t):
-                found[jumps.pop() : t] = False
-            else:
-                before = last
-                jumps.append(t)
+        slip = next((k for k, (jump, before) in enumerate(jumps) if returned(before, jump, t)), None)
+        if slip is not None:
+            found[jumps[slip][0] : t] = False
+            del jumps[slip:]
+        elif last is not None and far(last, t):
+            jumps.append((t, last))
         last = t
-    return set(jumps)
+    return {t for t, _ in jumps}
 
 
 def _displacement(hips: np.ndarray, sizes: np.ndarray, a: int, b: int) -> float:
