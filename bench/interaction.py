@@ -27,7 +27,7 @@ from exoactor.cli import progress_bars
 from exoactor_control.rehearsal.rehearsal import Disturbance, Rehearsal
 from exoactor_core.errors import ExoActorError
 from exoactor_core.interaction import Interaction
-from exoactor_core.motion import HumanMotion, RobotMotion
+from exoactor_core.motion import RobotMotion
 from exoactor_core.scene import Scene, everyday, joined, perturbed
 from exoactor_core.stages import GenerateRequest, load_backend
 
@@ -199,11 +199,12 @@ def rehearsed(motion: RobotMotion, interaction: Interaction | None, really: Scen
 def retargeted(task: Task, request: GenerateRequest, seed: int, video: bool) -> tuple[Motions, Interaction | None]:
     """Robot motions, ours and the baseline's, and the objects at their assumed poses."""
     generation = load_backend("generate", "mannequin", seed=seed)(request)
-    human: HumanMotion | None = generation.truth
+    human, interaction = generation.truth, generation.interaction
     if video:
-        human = load_backend("estimate", "mediapipe")(generation.video).motion
+        estimate = load_backend("estimate", "mediapipe")(generation.video)
+        human = estimate.motion
+        interaction = interaction and interaction.within(*estimate.metrics["motion_s"])
     assert human is not None  # the mannequin provides it
-    interaction = generation.interaction
     if task.moved and interaction is not None:
         interaction = replace(interaction, scene=elsewhere(interaction.scene, np.random.default_rng(seed)))
     retarget = load_backend("retarget", "trajectory_ik")

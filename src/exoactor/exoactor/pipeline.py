@@ -219,7 +219,10 @@ class Pipeline:
         from exoactor_core.interaction import Interaction  # imports SciPy, which the command line's help does without
 
         stages, folder, interaction = self._stages, self._folder, generation.interaction
-        human = self._stage("estimate", stages.estimate, folder.save_estimate, generation.video).motion
+        estimate = self._stage("estimate", stages.estimate, folder.save_estimate, generation.video)
+        human = estimate.motion
+        if interaction is not None:
+            interaction = interaction.within(*estimate.metrics.get("motion_s", (0.0, generation.video.duration)))
         retargeted = self._stage("retarget", stages.retarget, folder.save_robot, human, interaction or Interaction())
         context = MotionContext(human, interaction)
         rehearsal = self._stage("rehearse", stages.rehearse, folder.save_rehearsal, retargeted.motion, context)

@@ -1,6 +1,7 @@
 """The pipeline and the command line, with stand-in stages: the real ones have tests of their own."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from exoactor import cli, inputs
 from exoactor.console import print_metrics, print_report, report_lines
 from exoactor.pipeline import InProcessStages, Pipeline, Report, Task
 from exoactor.run_folder import RunFolder
+from exoactor_core.contacts import Contact
 from exoactor_core.errors import BadInput, Refused, TrackingFailed
+from exoactor_core.interaction import Interaction
 from exoactor_core.motion import HumanMotion, RobotMotion
 from exoactor_core.stages import (
     Estimate,
@@ -144,6 +147,18 @@ def test_what_fails_in_rehearsal_is_tried_again_with_another_video(tmp_path):
     assert "failed before in rehearse     The G1 did not do it: it fell." in shown
     assert "warning                       There is a risk: 1 of 5 failed." in shown
     assert "video                         there is no shelf" in shown
+
+
+def test_a_motion_that_ends_before_the_task_does_is_not_rehearsed(tmp_path):
+    contact = Contact(body="left_hand", object="box", kind="grasp", start=1.0, end=9.0)
+    outputs = stage_outputs()
+    outputs["generate"] = replace(outputs["generate"], interaction=Interaction(contacts=(contact,)))
+    outputs["estimate"] = replace(outputs["estimate"], metrics={"motion_s": [0.0, 6.0]})
+    folder = RunFolder.create("carry the box", tmp_path)
+    with pytest.raises(Refused, match=r"covers 0.0 s to 6.0 s of the video only, but the left hand has to hold"):
+        run("carry the box", loader(outputs), folder)
+    assert json.loads((folder.path / "report.json").read_text())["failed_stage"] == "estimate"
+    assert "robot_motion.npz" not in files(folder)
 
 
 def test_tries_end(tmp_path):
