@@ -223,6 +223,24 @@ def test_objects_that_are_elsewhere_are_rehearsed_and_their_failing_is_told(monk
     json.dumps(metrics)
 
 
+@pytest.mark.parametrize(("alternative", "taken"), [((0.0, 3.0), True), ((3.0, 3.0), False)])
+def test_the_alternative_policy_is_taken_if_it_has_the_lower_risk(monkeypatch, alternative, taken):
+    import exoactor_control.rehearsal.rehearsal as module
+
+    elsewhere = iter([3.0, 3.0, *alternative])
+
+    def moved(scene, rng):
+        x = next(elsewhere)
+        return joined([scene["stand"], scene["box"].at(np.r_[x or AHEAD, 0.0, 0.0 if x else TOP, 1.0, 0.0, 0.0, 0.0])])
+
+    monkeypatch.setattr(module, "perturbed", moved)
+    stays = Check(kind="on", object="box", target="stand")
+    tracking = Rehearsal(variations=2)(standing_motion(0.5), interaction=Interaction(box_on_a_stand(), checks=(stays,)))
+    assert (tracking.corrected is not None and tracking.corrected.alternative_policy) == taken
+    assert tracking.metrics["perturbed"]["failed"] == (1 if taken else 2)
+    assert any("1 of 2 rehearsals" in note and "instead of 2" in note for note in tracking.metrics["notes"]) == taken
+
+
 def test_perturbed_objects_are_near_and_alike():
     scene = box_on_a_stand()
     drawn = [perturbed(scene, np.random.default_rng(k)) for k in range(50)]

@@ -38,7 +38,6 @@ _BENT = 0.02  # rad of a knee from which its foot is in the air
 _NEAR_STANDING, _FACING_STANDING = 0.15, 0.3  # m, rad: nearer than this the robot stays
 _STANDING_SPEED, _STANDING_JOINT_SPEED = 0.08, 0.3  # m/s of the pelvis, rad/s of the legs below which a motion stands
 _SAME_BEND = 0.3  # rad between the knees when standing on both feet
-_WALKING_SPEED = 0.4  # m/s from which there is no lean against a load: the steps balance it
 _WAIST_PITCH = JOINT_NAMES.index("waist_pitch_joint")
 _WAIST_GAIN, _MAX_WAIST_OFFSET = 1.5, 0.12
 # 1/s and rad: trackers bend the waist by up to 0.2 rad more than the motion with outstretched arms, and even more with
@@ -192,8 +191,7 @@ class TrajectoryTracker:
         if loads:
             self._arms.update(state)
         if loads and position_gain:
-            standing = 1.0 - min(float(np.linalg.norm(frame.lin_vel_xy)) / _WALKING_SPEED, 1.0)
-            lean = lean + standing * self._arms.lean(loads)
+            lean = lean + self._arms.lean(loads)
         commanded = replace(
             frame,
             lin_vel_xy=turn(yaw_error, frame.lin_vel_xy) + velocity,

@@ -12,7 +12,7 @@ from annotated_types import Interval, Unit
 from exoactor_control.controller.options import TrackingOptions
 from exoactor_control.controller.state_machine import Controller
 from exoactor_control.metrics import STANDS_AFTER, contact_errors, final_error, judged, odometry_error
-from exoactor_control.policy.policy import load_policy
+from exoactor_control.policy.policy import Policy, load_policy
 from exoactor_control.reference.take_off import take_off_correction
 from exoactor_control.reference.trajectory import POLICY_RATE, lowered, only_lowers, prepare, sampled_correction
 from exoactor_control.rehearsal.gate import MAX_STRAY, Load, farthest, judge, strayed
@@ -170,17 +170,15 @@ class Rehearsal(Tracker):
         tries = 0 if _outcome(done).near else self.options.correction_tries
         if tries and self.policy is not None and correctable(self.policy):
             done = max(done, self._correct(given, tries, conditions), key=_outcome)
-        if interaction is not None and done.metrics.get("task_success") and not done.metrics["refused"]:
-            found = self._vary(done.corrected or motion, conditions)
-            done = replace(done, metrics=done.metrics | found)
+        if _is_done(done):
+            done = self._varied(done, motion, conditions)
         return done
 
     def _rehearse_alternatives(self, motion: RobotMotion, conditions: _Conditions) -> Tracking:
         """Rehearse a motion; if it fails, also with the alternative policy and an open outer loop; return the best."""
         done = self._rehearse(motion, conditions)
-        alternative = None if self.policy is None else self.policy.alternative
-        may_change = motion.correction is None and not motion.alternative_policy  # a correction is valid for one policy
-        if self.policy is not None and alternative is not None and may_change and not _outcome(done).keeps:
+        alternative = self._alternative_for(motion)
+        if self.policy is not None and alternative is not None and not _outcome(done).keeps:
             note = f"The policy {alternative.name} tracks it, which does better than {self.policy.name}"
             done = self._better(done, replace(motion, alternative_policy=True), note, conditions)
         if self._may_open_loop and not done.metrics["success"] and not motion.open_loop:
@@ -188,6 +186,11 @@ class Rehearsal(Tracker):
             other = replace(done.corrected or motion, open_loop=True)
             done = self._better(done, other, note, conditions)
         return done
+
+    def _alternative_for(self, motion: RobotMotion) -> Policy | None:
+        """The policy's alternative; None: there is none, or the motion is tied to one policy."""
+        fixed = motion.alternative_policy or motion.correction is not None
+        return None if self.policy is None or fixed else self.policy.alternative
 
     def _better(self, done: Tracking, other: RobotMotion, note: str, conditions: _Conditions) -> Tracking:
         """Also rehearse another motion; return the better rehearsal."""
@@ -208,6 +211,30 @@ class Rehearsal(Tracker):
             if not _outcome(done[-1]).near:
                 done.append(self._rehearse_corrected(motion, conditions))
         return max(done, key=_outcome)
+
+    def _varied(self, done: Tracking, motion: RobotMotion, conditions: _Conditions) -> Tracking:
+        """Also rehearse a successful task with perturbed objects; at a risk, with the alternative policy as well.
+
+        ``motion`` is what was carried out, unless ``done.corrected`` was. Returns the rehearsal with the lower risk.
+        """
+        motion = done.corrected or motion
+        done = replace(done, metrics=done.metrics | self._vary(motion, conditions))
+        alternative = self._alternative_for(motion)
+        if not done.metrics["risk"] or alternative is None:
+            return done
+        other = replace(motion, alternative_policy=True)
+        again = self._rehearse_corrected(other, conditions)
+        if not _is_done(again):
+            return done
+        again = replace(again, metrics=again.metrics | self._vary(other, conditions))
+        before, after = (each.metrics["perturbed"]["failed"] for each in (done, again))
+        if after >= before:
+            return done
+        again.metrics["notes"].append(
+            f"The policy {alternative.name} tracks it, which fails in {after} of {self.options.variations} rehearsals "
+            f"with perturbed objects instead of {before}."
+        )
+        return again
 
     def _vary(self, motion: RobotMotion, conditions: _Conditions) -> Metrics:
         """Rehearse a successful motion with perturbed objects."""
@@ -465,6 +492,11 @@ def _outcome(tracking: Tracking) -> _Outcome:
         jumps = min(m["jump"]["done"]["height"] / commanded_height, _JUMPS)
     allowed = not m.get("refused")
     return _Outcome(m.get("task_success", True), m["success"], commanded, near, not m["fell"], allowed, jumps)
+
+
+def _is_done(tracking: Tracking) -> bool:
+    """Whether a task with checks succeeded, and its motion may go to the robot."""
+    return bool(tracking.metrics.get("task_success")) and not tracking.metrics["refused"]
 
 
 def _failure(tracking: Tracking) -> str:
