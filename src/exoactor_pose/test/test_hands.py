@@ -132,6 +132,7 @@ def test_sharpened_knuckles():
 
 def test_region_around_a_hand():
     body = np.zeros((33, 3))
+    body[:, 2] = 1.0
     for name, place in (
         ("elbow", (100, 200)),
         ("wrist", (100, 140)),
@@ -147,7 +148,10 @@ def test_region_around_a_hand():
     assert turn == pytest.approx(0)  # fingers up
     body[LANDMARK_NAMES.index("left_index"), :2] = body[LANDMARK_NAMES.index("left_pinky"), :2] = (101, 140)
     assert hand_region(body, 0)[2] > 50  # it points at the camera: still as large as a hand
-    assert hand_region(0.1 * body, 0) is None
+    assert hand_region(body * [0.1, 0.1, 1.0], 0) is None
+    body[LANDMARK_NAMES.index("left_wrist"), 2] = 0.1
+    assert hand_region(body, 0) is None, "it is hidden"
+    assert hand_region(body, 1) is not None
 
 
 def test_no_hand_is_found_where_there_is_none():

@@ -209,8 +209,12 @@ class MediapipeDetector:
         if clear or once or not heavy:
             placed = first(frame, _person(track).region[0])
         if once and (placed is None or _disagree(placed[1], track)):
-            track = self._closer(frame, track) or (track if placed is None else replace(track, value=placed[1]))
-            placed = first(frame, _person(track).region[0])
+            closer = self._closer(frame, track)
+            if closer is None and placed is not None:
+                closer = replace(track, value=placed[1])
+            if closer is not None:  # otherwise the region would be the same again
+                track = closer
+                placed = first(frame, _person(track).region[0])
         if heavy and (placed is None or (track.looks > 1 and _unsure(placed[0], track, frames))):
             placed = heavy[0](frame, _person(track).region[0])
             across = None if placed is None else _across(placed[0])

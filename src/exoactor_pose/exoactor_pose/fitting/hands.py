@@ -28,6 +28,8 @@ _REGION_SCALE = 4.0
 """Side of the square relative to the distance from the wrist to the knuckles."""
 _MIN_REGION_PX = 20.0
 """px: a smaller square shows no fingers."""
+_MIN_WRIST_VISIBILITY = 0.2
+"""Visibility of the wrist, in [0, 1], below which a hand is hidden: what the model finds there is seldom this hand."""
 _MIN_LENGTH_RATIO = 0.25
 """Minimum distance from the wrist to the knuckles relative to the length of the forearm, or to half the shoulder width
 if that is larger: a hand that points at the camera is larger than it looks."""
@@ -88,10 +90,12 @@ def _side_confidence(handedness: Any, side: int) -> float:
 
 
 def hand_region(body: np.ndarray, side: int) -> np.ndarray | None:
-    """Square around a hand: x, y of its centre and its side in px, its rotation in rad; None: too small.
+    """Square around a hand: x, y of its centre and its side in px, its rotation in rad; None: too small, or hidden.
 
     ``body`` (33, 3) are the body's landmarks: x px, y px, visibility; ``side`` is 0 left, 1 right.
     """
+    if body[_POINTS[side][0], 2] < _MIN_WRIST_VISIBILITY:
+        return None
     wrist, index, pinky, elbow = body[_POINTS[side], :2]
     across = (2 * index + pinky) / 3 - wrist
     shoulders = body[_SHOULDERS[0], :2] - body[_SHOULDERS[1], :2]
