@@ -58,7 +58,7 @@ class VideoOptions(BaseOptions):
     max_seconds: Annotated[float, Interval(ge=0.1, le=86400.0), Unit("s")] = 120.0
     """Maximum length of the video."""
     streaming: bool = False
-    """Output the motion in segments, each within two seconds of video, while the rest is still being read. Segments are
+    """Output the motion in segments, each within 2.1 s of video, while the rest is still being read. Segments are
     final, so the motion is a little less accurate. The video may be of any length; it ends at the first cut or when the
     person has gone."""
     moving_camera: bool = True

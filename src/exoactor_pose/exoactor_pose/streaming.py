@@ -39,8 +39,9 @@ OVERLAP_SECONDS = 0.5
 """s of settled motion from which the fit continues."""
 HAND_HISTORY_SECONDS = 2.5
 """s of landmarks before a segment from which hidden hands are inferred."""
-MAX_FRAMES_TOGETHER = 2
-"""Maximum number of frames per call of the detector: each delays the ones before."""
+MAX_FRAMES_TOGETHER = 4
+"""Maximum number of frames per call of the detector: each delays the ones before, but of fewer frames the models
+have to look at a larger share, which delays all."""
 CLOSED = "The stream is closed."
 
 

@@ -115,7 +115,7 @@ def steps(body, motion):
     return np.linalg.norm(np.diff(joints, n=2, axis=0), axis=-1).max(axis=1) * FPS
 
 
-@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("batch", [1, 2, 4])
 def test_segments_are_continuous_and_near_the_whole_fit(body, batch):
     truth = sidling(body, 150)
     detector = Told(body, truth, batch=batch)
