@@ -168,8 +168,9 @@ def _jumps(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, fps: float) 
 
     def returned(before: int, jump: int, t: int) -> bool:
         """Whether the person at ``t`` is back where it was ``before`` a jump shortly ago."""
-        back = _displacement(hips, sizes, before, t) < _RETURNED_SHARE * _displacement(hips, sizes, before, jump)
-        return t - jump <= GLITCH_FRAMES and back
+        if t - jump > GLITCH_FRAMES:
+            return False
+        return _displacement(hips, sizes, before, t) < _RETURNED_SHARE * _displacement(hips, sizes, before, jump)
 
     jumps: list[tuple[int, int]] = []  # and the last good frame before each
     last = None
