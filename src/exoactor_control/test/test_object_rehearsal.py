@@ -202,20 +202,22 @@ def test_fists_do_not_pick_a_bottle():
     assert not tracking.metrics["task_success"]
 
 
-def test_objects_that_are_elsewhere_are_rehearsed_and_their_failing_is_told(monkeypatch):
-    import exoactor_control.rehearsal.rehearsal as module
-
-    elsewhere = iter([0.0, 0.0, 0.0, 3.0])
+def rehearsed_elsewhere(monkeypatch, *aheads, **options):
+    """Rehearse with the box on its stand; perturbed, it is on the floor so many m ahead in turn; 0: on the stand."""
+    places = iter(aheads)
 
     def moved(scene, rng):
-        x, z = (AHEAD, TOP) if not (ahead := next(elsewhere)) else (ahead, 0.0)
+        ahead = next(places)
+        x, z = (ahead, 0.0) if ahead else (AHEAD, TOP)
         return joined([scene["stand"], scene["box"].at(np.r_[x, 0.0, z, 1.0, 0.0, 0.0, 0.0])])
 
-    monkeypatch.setattr(module, "perturbed", moved)
+    monkeypatch.setattr("exoactor_control.rehearsal.rehearsal.perturbed", moved)
     stays = Check(kind="on", object="box", target="stand")
-    metrics = Rehearsal(policy="pd", variations=4)(
-        standing_motion(0.5), interaction=Interaction(box_on_a_stand(), checks=(stays,))
-    ).metrics
+    return Rehearsal(**options)(standing_motion(0.5), interaction=Interaction(box_on_a_stand(), checks=(stays,)))
+
+
+def test_objects_that_are_elsewhere_are_rehearsed_and_their_failing_is_told(monkeypatch):
+    metrics = rehearsed_elsewhere(monkeypatch, 0.0, 0.0, 0.0, 3.0, policy="pd", variations=4).metrics
     assert not metrics["refused"]
     assert metrics["perturbed"]["rehearsals"] == 4
     assert metrics["perturbed"]["failed"] == 1
@@ -225,17 +227,7 @@ def test_objects_that_are_elsewhere_are_rehearsed_and_their_failing_is_told(monk
 
 @pytest.mark.parametrize(("alternative", "taken"), [((0.0, 3.0), True), ((3.0, 3.0), False)])
 def test_the_alternative_policy_is_taken_if_it_has_the_lower_risk(monkeypatch, alternative, taken):
-    import exoactor_control.rehearsal.rehearsal as module
-
-    elsewhere = iter([3.0, 3.0, *alternative])
-
-    def moved(scene, rng):
-        x = next(elsewhere)
-        return joined([scene["stand"], scene["box"].at(np.r_[x or AHEAD, 0.0, 0.0 if x else TOP, 1.0, 0.0, 0.0, 0.0])])
-
-    monkeypatch.setattr(module, "perturbed", moved)
-    stays = Check(kind="on", object="box", target="stand")
-    tracking = Rehearsal(variations=2)(standing_motion(0.5), interaction=Interaction(box_on_a_stand(), checks=(stays,)))
+    tracking = rehearsed_elsewhere(monkeypatch, 3.0, 3.0, *alternative, variations=2)
     assert (tracking.corrected is not None and tracking.corrected.alternative_policy) == taken
     assert tracking.metrics["perturbed"]["failed"] == (1 if taken else 2)
     assert any("1 of 2 rehearsals" in note and "instead of 2" in note for note in tracking.metrics["notes"]) == taken

@@ -40,8 +40,8 @@ OVERLAP_SECONDS = 0.5
 HAND_HISTORY_SECONDS = 2.5
 """s of landmarks before a segment from which hidden hands are inferred."""
 MAX_FRAMES_TOGETHER = 4
-"""Maximum number of frames per call of the detector: each delays the ones before, but of fewer frames the models
-have to look at a larger share, which delays all."""
+"""Maximum number of frames per call of the detector: more delay the first of them, but with fewer the models run on a
+larger share of the frames, which delays all."""
 CLOSED = "The stream is closed."
 
 
