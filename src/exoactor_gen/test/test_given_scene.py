@@ -351,6 +351,15 @@ def test_objects_are_told_apart_by_where_they_stand(task, which):
     assert parse(task, TWO_CUPS)[0].object == which
 
 
+def test_drawers_are_told_apart_by_their_heights():
+    drawers = joined([everyday("drawer", f"drawer_{k}", pos=(1.0, 0.0, z)) for k, z in ((1, 0.7), (2, 0.4), (3, 0.1))])
+    for rank, which in (("top", "drawer_1"), ("upper", "drawer_1"), ("bottom", "drawer_3"), ("lowest", "drawer_3")):
+        assert parse(f"open the {rank} drawer", drawers)[0].object == which
+    level = joined([everyday("drawer", f"{side}_drawer", pos=(1.0, y, 0.5)) for side, y in (("a", 0.5), ("b", -0.5))])
+    with pytest.raises(BadInput, match=r"Which drawer\? The a_drawer and the b_drawer are about as high: name one"):
+        parse("open the top drawer", level)
+
+
 def test_which_of_two_that_stand_as_near_is_asked_for():
     chairs = joined([everyday("chair", f"{side}_chair", pos=(1.5, y, 0.0)) for side, y in (("a", 1.0), ("b", -1.0))])
     with pytest.raises(BadInput, match=r"Which chair\? The a_chair and the b_chair are about as near: name one"):

@@ -34,6 +34,49 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ),
     ("raise your left arm and wave with your right", [do("raise", side="left"), do("wave", side="right")]),
     ("raise your left arm and clap", [do("raise", side="left"), do("clap")]),
+    (
+        "raise your left arm, then walk while waving",
+        [do("raise", side="left"), do("walk", meanwhile="wave with your left hand")],
+    ),
+    # something is brought to where the task began, and held out
+    *(
+        (text, [do("pick up", object="cup"), do("walk", object="start"), do("hold", object="cup")])
+        for text in ("bring me the cup", "get me the cup", "bring the cup to me", "fetch the cup, then hold it out")
+    ),
+    # done beside something
+    ("crouch down behind the box", [do("walk", object="box", direction="around"), do("squat", direction="down")]),
+    ("walk around the box and crouch behind it", [do("walk", object="box", direction="around"), do("squat")]),
+    ("wave next to the table", [do("walk", object="table"), do("wave")]),
+    ("do three squats in front of the wall", [do("walk", object="wall"), do("squat", count=3)]),
+    (
+        "take the ball lying next to the chair",
+        [do("walk", object="chair"), do("pick up", object="ball", direction="up")],
+    ),
+    ("kick the ball beside the table", [do("walk", object="table"), do("kick", object="ball")]),
+    (
+        "pick up the bottle standing on the table and place it on the shelf",
+        [do("pick up", object="bottle", at="table", direction="up"), do("place", object="bottle", at="shelf")],
+    ),
+    ("turn your back to the table", [do("turn", object="table"), TURN]),
+    ("stand with your back to the wall", [do("turn", object="wall"), TURN]),
+    ("hold the box in front of your body for 3 seconds", [do("hold", object="box", seconds=3.0)]),
+    # who is waved at, and how
+    ("greet the visitors happily", [do("wave")]),
+    ("cheer loudly", [do("cheer")]),
+    # oblique walks
+    (
+        "walk in a zigzag for 4.5 metres",
+        [
+            do("turn", direction="left", angle=45.0),
+            *(
+                step
+                for way in ("right", "left")
+                for step in (do("walk", direction="forward", distance=1.5), do("turn", direction=way, angle=90.0))
+            ),
+            do("walk", direction="forward", distance=1.5),
+            do("turn", direction="right", angle=45.0),
+        ],
+    ),
     # amounts: decimals, words, units
     ("wave for 1,5 seconds", [do("wave", seconds=1.5)]),
     ("wave for 1.5 seconds", [do("wave", seconds=1.5)]),
@@ -899,7 +942,6 @@ REFUSED: list[tuple[str, str]] = [
     ("lift the box overhead", "overhead"),
     ("take two big steps", "big"),
     ("walk with small steps", "small"),
-    ("bring me the bottle", "me"),
     ("push the box back", "backward"),
     ("pull the box", "pull"),
     ("nod no", "no"),
@@ -907,7 +949,6 @@ REFUSED: list[tuple[str, str]] = [
     ("wave at the door", "'wave' takes no object ('door'):"),
     ("push the box with both feet", "both feet"),
     ("drop the ball", "'drop'"),
-    ("bring me the cup", "'hand me the bottle'"),
     ("cross the street", "street"),
     ("sidestep", "direction"),
     ("lift your left leg to the side", "side"),
@@ -915,8 +956,6 @@ REFUSED: list[tuple[str, str]] = [
     ("put your hands on your hips and hold them there", "them"),
     ("run forward", "run"),
     ("pick up the cup that is next to the bottle", "'that is next to the bottle' with 'pick up'"),
-    ("turn your back to the table", "'to the table' with 'turn your back'"),
-    ("get me the cup", "say 'hand me the bottle'"),
     ("walk to the door with it", "'with it' with 'walk'"),
     ("walk to the table while carrying the box to the chair", "carrying the box to the chair"),
     ("while walking", "walking"),

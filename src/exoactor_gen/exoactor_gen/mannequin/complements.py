@@ -56,8 +56,9 @@ _SAID_ANYWAY = frozenset(
      ("broom", "sweep"), ("out", "reach"), ("moment", "stand"), ("there", "stand"),
      *(("slight", kind) for kind in ("nod", "wave", "dance")), ("deep", "squat"), ("fully", "jump"),
      *(("fully", kind) for kind in ("raise", "reach", "squat", "sit", "rise", "close", "lower", "stand")),
-     *((sort, kind) for sort in ("everyone", "manner") for kind in _TO_PEOPLE), ("manner", "place"), ("manner", "sit"),
-     ("manner", "knock"),
+     *((sort, kind) for sort in ("everyone", "manner") for kind in _TO_PEOPLE),
+     *(("manner", kind) for kind in ("place", "sit", "knock", "dance")),
+     *(("before the body", kind) for kind in ("pick up", "hold", "carry", "clap", "cross arms")),
      ("together", "clap"), ("in place", "hop"), *(("upright", kind) for kind in ("pick up", "hold", "carry")),
      *(("unspilt", kind) for kind in HANDLED),
      *(("in turn", kind) for kind in (*HANDLED, "touch", "look", "point")))

@@ -68,6 +68,8 @@ _WHICH = (
     r"|(?:standing|lying|sitting) )"
 )
 """What a relative clause begins with, which says where an object is: 'the cup that is on the table'."""
+_THERE_IS = r"(?:on|in|inside|next to|beside|near)"
+"""What goes on after it."""
 
 
 _NAMED, _COLOURED, _SEVERAL = "<named>", "<coloured>", "<nouns>"
@@ -118,6 +120,7 @@ _PATTERNS = (
     (START, r"(?:back )?to (?:(?:the|your|its|his|her) "
             r"(?:start|(?:starting|initial|original) (?:point|position|place|spot)|beginning|origin)"
             r"|where (?:you|it|he|she|they) (?:started|began|came from))\b"),
+    ("zigzag", r"(?:in )?an? zig ?zag\b"),
     ("polygon", rf"(?:in )?an? (?:(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}) )?(?P<polygon>{_either(POLYGONS)})\b"),
     ("gap", rf"leaving (?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT})(?!\w)"),
     ("in place", r"(?:in place|on the spot)\b"),
@@ -128,7 +131,9 @@ _PATTERNS = (
                r"|one) (?:full |whole )?circle"
                r"|all(?: the way)?)(?= (?:around|round)\b)"),
     ("everyone", r"(?:(?:to|at) )?(?:everyone|everybody|someone|somebody|(?:the )?people"
-                 r"|the (?:audience|camera|crowd|person|viewers?)|me|us)\b"),
+                 r"|(?:the|my|our|your) (?:audience|camera|crowd|person|viewers?|visitors?|guests?|friends?|kids"
+                 r"|children|students|team|neighbou?rs?)|me|us)\b"),
+    ("before the body", rf"in front of {DETERMINER}(?:body|belly|stomach|waist)\b"),
     ("deed", rf"(?:(?:takes?|does|do|makes?|performs?"
              rf"|gives?|by) )?(?:(?P<number>{_QUANTITY}) (?:(?P<pace>slow|quick|fast) "
              rf"|(?P<slight>little|small|slight|short) |(?P<deep>deep|low) )?"
@@ -142,7 +147,8 @@ _PATTERNS = (
                rf"|(?P<word>{_either(TIMES)})\b"),
     ("number", rf"(?P<for>for )?(?P<number>{_FIGURE})(?!\w| of\b)(?! {_either(BODY_PARTS)}\b)"),
     ("moment", r"(?:for )?(?:a (?:short |little |brief )?(?:moment|while)|some time)\b|briefly\b"),
-    ("manner", r"(?:politely|nicely|properly|in a (?:friendly|polite) (?:way|manner))\b"),
+    ("manner", r"(?:politely|nicely|properly|happily|cheerfully|joyfully|enthusiastically|proudly|loudly"
+               r"|in a (?:friendly|polite) (?:way|manner))\b"),
     ("pace", rf"{_either(PACE)}\b"),
     ("deep", r"(?:deeply|deep|low(?! shel))\b"),
     ("slight", r"(?:a (?:little |tiny )?bit|a (?:short|small|little) (?:distance|way)|a little|slightly"
@@ -169,7 +175,7 @@ _PATTERNS = (
                   rf"| (?:(?:the )?two |both |all )?(?:the )?{_COLOR}{_SEVERAL}\b)"
                   rf"|(?:straight |out )?in front(?: of (?:you|yourself))?\b(?! of\b)"
                   rf"|(?P<straight>in a straight line\b|straight\b(?! to\b))"),
-    ("object", rf"(?P<which>{_WHICH}(?=(?:on|in|inside|next to|beside|near)\b))?"
+    ("object", rf"(?P<which>{_WHICH}(?={_THERE_IS}\b))?"
               rf"(?:(?:(?:all the way )?(?:back|up|over|straight|right|closer|all the way|near) )?(?P<to>to|towards?) "
               rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
               rf"|(?P<behind>behind|(?:to|on) the (?:other|far|opposite) side of) "
@@ -179,7 +185,7 @@ _PATTERNS = (
               rf"(?:(?P<tint>{_either(COLORS)}) )?(?P<several>{_SEVERAL})"
               rf"|(?:one|any|either) of (?:the )?(?:two )?(?P<any>{_SEVERAL})"
               rf"|(?P<other>(?:the (?:other|second)|another) (?={_COLOURED}\b))?"
-              rf"(?:any |some |either )?{DETERMINER}(?:nearest |closest )?"
+              rf"(?:any |some |either )?{DETERMINER}(?:nearest |closest |(?:top|upper|bottom|lower) (?=drawer\b))?"
               rf"(?:(?P<size>{_either(SIZE)}) (?={_COLOR}{_SIZED}\b))?"
               rf"(?:(?P<color>{_either(COLORS)}) (?={_COLOURED}\b))?"
               rf"(?P<object>{_NAMED})|(?:the )?(?P<one>{_either((*COLORS, *SIZE))}) one"
@@ -286,9 +292,11 @@ def _meanwhile(found: re.Match[str]) -> str:
     return found[0] if re.fullmatch(_NOT_MEANWHILE, found["before"]) else f"{found['before']} while {found['during']}"
 
 
+_NOUN = _either((*OBJECTS, *SYNONYM))
 _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(?<=[a-z])-(?=[a-z])|(?<=\d)-(?=[a-z])", " "),  # 'forty-five', '90-degree'
     (r"\bthat's ", "that is "),
+    (rf"\b((?:the|an?|your|my) {_COLOR}{_NOUN}) (?:standing|lying|sitting|placed) (?={_THERE_IS}\b)", r"\1 that is "),
     (r"\bur\b", "your"),
     (r"\bu\b(?! turn)", "you"),
     (r"\b(you|they|it)'(re|s|ve) ", lambda m: f"{m[1]} {dict(re='are', s='is', ve='have')[m[2]]} "),
@@ -317,6 +325,16 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         lambda m: f"{m[3]} {m[1]}" + {"gentle": "gently", "quick": "quickly", "slow": "slowly"}.get(m[2] or "", ""),
     ),
     (rf"\bthrough{_END}", "through it"),
+    (
+        r"\b(?:bring|fetch|get)(?:s|ing)? (?:me|us) ((?:the|an?|that|this|your|my) [^,.;!?]+?)"
+        r"(?= and\b| then\b| ?[,.;!?]|$)",
+        r"fetch \1, then hold it out",
+    ),
+    (
+        r"\b(?:bring|fetch|get)(?:s|ing)? ((?:the|an?|that|this|your|my) (?:\w+ ){1,3}?)(?:over )?to (?:me|us)\b",
+        r"fetch \1, then hold it out",
+    ),
+    (r"\b(?:stand|face)(?:s|ing)? with your back (?=to(?:wards?)? )", "turn your back "),
     (rf"\b(?:hand|give|pass) {_WHAT}(?:over )?to (?:me|us|him|her)\b", r"hold out \1"),
     (rf"\b((?:put|place|drop) {_WHAT}in){_END}", r"\1to it"),
     (rf"\b((?:wip|scrub|rub)(?:e|es|s|ing)? {_WHAT})(?:clean|down|off)\b(?! the\b)", r"\1"),
@@ -389,7 +407,7 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r":(?!\d)", ","),
     (r"\b(?:each|every one) of the\b", "all the"),
     (
-        rf"\b(?:each|every) (?:of the )?({_COLOR})({_either((*OBJECTS, *SYNONYM))})\b",
+        rf"\b(?:each|every) (?:of the )?({_COLOR})({_NOUN})\b",
         lambda m: f"all the {m[1]}{plural(m[2])}",
     ),
     (r"\b(?:them both|both of them|all of them|them all)\b(?! (?:up|down|again)\b)", "them"),

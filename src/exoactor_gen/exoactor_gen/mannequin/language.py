@@ -76,6 +76,8 @@ _TAKES_AND_PUTS = ("walk", "raise", "take", "carry", "place", "pick up")
 """Kinds of verbs that move an object from one place to another: move, lift, take, bring, put, get."""
 _STRUCK = {"knock": ("door",), "kick": ("ball", "box"), "punch": ("bag",), "push": ("box", "ball", "chair", "stool")}
 """Kinds that can be mimed, and the categories that they are done to by who has walked there."""
+_FOUND_BESIDE = ("pick up", "take", "raise", "touch", "kick", "push")
+"""Kinds of verbs whose object may be imagined beside something else: 'take the ball next to the chair'."""
 _ELLIPTICAL = {"walk": "to", "turn": "to", "look": "at", "point": "at"}
 """The word that is left out before a second object."""
 
@@ -129,11 +131,13 @@ def read(instruction: str, scene: Scene | None = None) -> Reading:
 def _with_raised_arms(movements: Sequence[Movement]) -> tuple[Movement, ...]:
     """Gestures of one arm after its raising, with that arm unless one is named: 'raise your left arm and wave'."""
     out = list(movements)
-    for k, (before, gesture) in enumerate(pairwise(movements), 1):
+    for k, (before, movement) in enumerate(pairwise(movements), 1):
+        gesture = gesture_of(movement.meanwhile) if movement.meanwhile and movement.kind != "sit" else movement
         raised = before.kind == "raise" and before.object is None and before.side in SIDES
         open_side = gesture.kind != "raise" and gesture.object is None and gesture.side is None
         if raised and open_side and len(arms_used(gesture)) == 1:
-            out[k] = replace(gesture, side=before.side)
+            sided = replace(gesture, side=before.side)
+            out[k] = sided if gesture is movement else replace(movement, meanwhile=instruction_of(sided))
     return tuple(out)
 
 
@@ -231,6 +235,7 @@ def _seated(movements: Sequence[Movement]) -> list[Movement]:
     return out
 
 
+_ZIGZAG_LEGS = 3
 _DEGREES = ("slight", "fully", "deep", "level")
 
 
@@ -441,6 +446,9 @@ class _Reader:
         if kind == "walk" and any(p.sort == "figure eight" for p in details):
             self._figure_eight(verb, [p for p in details if p.sort != "figure eight"])
             return True
+        if kind == "walk" and any(p.sort == "zigzag" for p in details):
+            self._zigzag(verb, [p for p in details if p.sort != "zigzag"])
+            return True
         return False
 
     def _beside_the_person(self, kind: str, verb: Phrase, details: list[Phrase]) -> list[Phrase]:
@@ -527,6 +535,18 @@ class _Reader:
         for side in (first, "right" if first == "left" else "left"):
             self.movements.append(replace(walk, direction="around", angle=360.0, side=side))
 
+    def _zigzag(self, verb: Phrase, details: list[Phrase]) -> None:
+        """Read 'walk in a zigzag': obliquely to the left, the right and the left, 1 m where nothing is said."""
+        walk = filled(self.refs, Movement("walk"), details, verb)
+        if walk != Movement("walk", direction=walk.direction, distance=walk.distance, pace=walk.pace):
+            raise BadInput(f"'{verb.text} in a zigzag' takes a distance and a pace alone.")
+        if walk.direction not in (None, "forward"):
+            raise BadInput(f"'{verb.text} in a zigzag' goes forward only, not '{walk.direction}'.")
+        leg = replace(walk, direction="forward", distance=round((walk.distance or 3.0) / _ZIGZAG_LEGS, 2))
+        turns = [Movement("turn", direction=SIDES[k % 2], angle=90.0, pace=walk.pace) for k in range(_ZIGZAG_LEGS + 1)]
+        turns[0], turns[-1] = (replace(turn, angle=45.0) for turn in (turns[0], turns[-1]))
+        self.movements += [*(m for turn in turns[:-1] for m in (turn, leg)), turns[-1]]
+
     def _is_taken_first(self, kind: str, moved: list[Phrase], source: Phrase) -> bool:
         """Whether something is taken from somewhere in a step of its own: 'bring the cup from it to the box'."""
         if not moved or not is_bare(moved[0]):
@@ -553,15 +573,33 @@ class _Reader:
         if left and (backs or kind in ("walk", "turn", "face")):
             backward = any(DIRECTION.get(p.said.get("way", "")) == "backward" for p in details)
             details = [*(p for p in details if p is not left), *self._away_from(kind, left, verb, backward)]
-        behind = next((p for p in details if "behind" in p.said), None)
-        past = [m.object for m in self.movements[-1:] if m.kind == "walk" and m.direction == "around" and not m.angle]
-        if kind == "stand" and behind and past == [object_of(self.refs, Movement("walk"), behind, verb).object]:
-            details = [p for p in details if p is not behind]  # one is there already
-        if kind == "stand" and (near := next((p for p in details if is_nearby(p)), None)):
+        return self._at_its_place(kind, verb, details)
+
+    def _at_its_place(self, kind: str, verb: Phrase, details: list[Phrase]) -> list[Phrase]:
+        """Go to what a movement is done at, or turn to it: 'wave next to the table', 'turn your back to the door'."""
+        near = self._neighbour(kind, verb, details)
+        if near is None:
+            return details
+        last = self.movements[-1] if self.movements else Movement("stand")
+        past = last.object if last.kind == "walk" and last.direction == "around" and not last.angle else None
+        if kind == "turn back":
+            self.movements.append(object_of(self.refs, Movement("turn"), near, verb))
+        elif "behind" not in near.said or past != object_of(self.refs, Movement("walk"), near, verb).object:
             there = near if "beside" in near.said else replace(near, said={**near.said, "next": "at"})
             self.movements.append(object_of(self.refs, Movement("walk"), there, verb))
-            details = [p for p in details if p is not near]
-        return details
+        return [p for p in details if p is not near]
+
+    def _neighbour(self, kind: str, verb: Phrase, details: list[Phrase]) -> Phrase | None:
+        """What a movement is done at, or what is imagined beside its object; None: nothing of the kind is said."""
+        objects = [p for p in details if p.sort == "object"]
+        if kind == "turn back" and verb.text.startswith("turn your back"):
+            return next((p for p in objects if "to" in p.said), None)
+        if kind in _FOUND_BESIDE and self.refs.scene is None and any(map(is_bare, objects)):
+            beside = next((p for p in objects if "next" in p.said and "object" in p.said), None)
+            name = self.refs.called(beside.said["object"], beside.said, Movement("walk")) if beside else ""
+            return None if category_of(name) in LOOSE else beside
+        in_place = kind in KINDS and "object" not in KINDS[kind].takes and kind not in ("step", "rise", "lower")
+        return next((p for p in objects if is_nearby(p, kind)), None) if in_place else None
 
     def _away_from(self, kind: str, left: Phrase, verb: Phrase, backward: bool) -> list[Phrase]:
         """Face what is gone or turned away from, and say which way that is: back, or around."""

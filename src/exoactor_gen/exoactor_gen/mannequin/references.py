@@ -25,6 +25,7 @@ _MIN_DIFFERENCE = 0.05  # m by which one must be nearer, or further to a side
 _MIN_RATIO = 1.1
 """By which one must be larger than another one."""
 _NEAREST, _FARTHEST, _LEFTMOST = ("nearest", "closest"), ("farthest", "furthest"), ("leftmost", "left")
+_HIGHEST, _LOWEST = ("top", "upper", "highest"), ("bottom", "lower", "lowest")
 _SMALLEST = {*(word for word, size in SIZE.items() if size == "small"), "smaller", "smallest"}
 _BIGGEST = {*(word for word, size in SIZE.items() if size == "big"), "bigger", "biggest", "larger", "largest"}
 _GOES_ON = rf"(?= (?:{'|'.join(f'{ON} {TOWARDS} in into inside off from next beside'.split())})\b)"
@@ -54,7 +55,8 @@ def with_object_ids(text: str, scene: Scene) -> str:
         sorted({*kinds, *(word for word, kind in SYNONYM.items() if kind in kinds)}, key=len, reverse=True)
     )
     sizes = "|".join(sorted({*_SMALLEST, *_BIGGEST}, key=len, reverse=True))
-    ranks = f"{sizes}|nearest|closest|farthest|furthest|leftmost|rightmost|left(?! hand)|right(?! hand)"
+    ranks = f"{sizes}|{'|'.join((*_NEAREST, *_FARTHEST))}|leftmost|rightmost|left(?! hand)|right(?! hand)"
+    ranks += f"|(?<=the )(?:{'|'.join((*_HIGHEST, *_LOWEST))})"  # 'lower' alone is a verb
     rank = rf"\b(?:the )?(?P<rank>{ranks}) (?P<name>{named})\b"
     side = (
         rf"\b(?:the )?(?P<name>{named})(?: that is| which is)? (?:on|to) (?:the|your) (?P<rank>left|right)\b"
@@ -79,7 +81,7 @@ def with_object_ids(text: str, scene: Scene) -> str:
 
 
 def _first(alike: list[SceneObject], rank: str, name: str) -> SceneObject:
-    """The one that is nearest to the start, or furthest to a side of who stands there, or smallest or biggest."""
+    """The one that is nearest to the start, furthest to a side of who stands there, highest, lowest, smallest ..."""
     sized = rank in _SMALLEST | _BIGGEST
 
     def order(obj: SceneObject) -> float:
@@ -88,12 +90,16 @@ def _first(alike: list[SceneObject], rank: str, name: str) -> SceneObject:
             return float(np.log(np.prod(high - low)) / np.log(_MIN_RATIO)) * (1.0 if rank in _SMALLEST else -1.0)
         if rank in (*_NEAREST, *_FARTHEST):
             return float(np.linalg.norm(obj.pos[:2])) * (1.0 if rank in _NEAREST else -1.0)
+        if rank in (*_HIGHEST, *_LOWEST):
+            return float(obj.extent[0, 2]) * (1.0 if rank in _LOWEST else -1.0)
         return -obj.pos[1] if rank in _LEFTMOST else obj.pos[1]
 
     one, other = sorted(alike, key=order)[:2]
     if order(other) - order(one) < (1.0 if sized else _MIN_DIFFERENCE):
         side = f"far to the {'left' if rank in _LEFTMOST else 'right'}"
-        where = "large" if sized else "near" if rank in _NEAREST else "far" if rank in _FARTHEST else side
+        ranked = {**dict.fromkeys(_NEAREST, "near"), **dict.fromkeys(_FARTHEST, "far")}
+        ranked |= dict.fromkeys((*_HIGHEST, *_LOWEST), "high")
+        where = "large" if sized else ranked.get(rank, side)
         raise BadInput(f"Which {name}? The {one.id} and the {other.id} are about as {where}: name one of them.")
     return one
 

@@ -187,7 +187,7 @@ _SYNONYMS = {
     "cone": "traffic cone, pylon",
     "door": "doorway",
     "shelf": "bookshelf, bookcase, rack, low shelf",
-    "drawer": "drawer of the cabinet, top drawer, cabinet drawer, kitchen drawer",
+    "drawer": "drawer of the cabinet, cabinet drawer, kitchen drawer",
     "floor": "ground",
 }
 SYNONYM = {name: kind for kind, names in _SYNONYMS.items() for name in names.split(", ")}
@@ -247,7 +247,7 @@ _NOT_DONE = {
     "diagonally": "say 'turn left 45 degrees, then walk forward'",
     "tilt": "say 'look up' or 'look down'",
     "big large huge small little tiny bigger smaller biggest smallest": "said of what hands carry: 'the small box'",
-    "tall short heavy light": "objects are not distinguished by height or weight: say the colour, as in 'the red box'",
+    "tall short heavy": "objects are not distinguished by height or weight: say the colour, as in 'the red box'",
     "nearest closest leftmost rightmost": "where no scene is given, by colour: 'walk to the red box'",
     "big_step big_steps large_step large_steps long_step long_steps giant_step giant_steps": "say how far: 'walk 80 cm "
     "in two steps'",
