@@ -18,6 +18,7 @@ MAX_DESCRIPTION = 240
 """Maximum number of characters in the description of an action."""
 Side = Literal["left", "right", "both"]
 Direction = Literal["forward", "backward", "left", "right", "up", "down", "side", "around", "over", "under", "between"]
+Part = Literal["left", "right", "middle"]
 
 
 class Action(FrozenModel):
@@ -40,6 +41,9 @@ class Action(FrozenModel):
     )
     angle: float | None = Field(default=None, gt=0.0, lt=1000.0, description="Degrees, of a turn or a bow.")
     count: int | None = Field(default=None, ge=1, lt=100, description="How often, or how many steps.")
+    part: Part | None = Field(
+        default=None, description="Which part of the support it is put on or taken from, as the person sees it."
+    )
     meanwhile: str | None = Field(
         default=None,
         max_length=120,
@@ -59,7 +63,7 @@ class Action(FrozenModel):
     def _of_one_mind(self) -> Action:
         """Video models read the description and the mannequin the other fields: an edit of only one would be lost."""
         text = self.description.lower()
-        sides = {"left", "right"} & set(re.findall(r"[a-z]+", text)) - {self.direction}
+        sides = {"left", "right"} & set(re.findall(r"[a-z]+", text)) - {self.direction, self.part}
         if self.side in ("left", "right") and sides and self.side not in sides:
             raise ValueError(f"the description says {sides.pop()}, but side is {self.side}: change both")
         for name, unit in (("distance", r"m\b|met(?:re|er)s?"), ("angle", "degrees?"), ("count", "times|steps?")):

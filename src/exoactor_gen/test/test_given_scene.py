@@ -583,3 +583,12 @@ def test_the_rim_of_what_things_are_put_into_is_within_reach(into):
     rim = low[into].extent[1, 2]
     assert rim == pytest.approx(0.86, abs=0.01)
     assert Choreography.of_instruction(f"walk to the {into}").scene[into].pos[2] == pytest.approx(0.0)
+
+
+def test_a_part_of_a_support_is_said_of_what_stands_there():
+    scene = joined([everyday("table", pos=(1.0, 0.0, 0.0), yaw=np.pi), everyday("cup", pos=(0.8, 0.3, 0.74))])
+    Choreography.of_instruction("pick up the cup from the left side of the table", SIZE, scene)
+    with pytest.raises(BadInput, match="The cup is not on the right side of the table, seen from before it"):
+        Choreography.of_instruction("pick up the cup from the right side of the table", SIZE, scene)
+    made = Choreography.of_instruction("put the cup on the right side of the table", SIZE, scene)
+    assert -0.4 < made.score.objects["cup"].pose[1] < -0.2

@@ -143,6 +143,7 @@ def test_schema_is_in_the_subset_of_structured_output():
         "gap",
         "angle",
         "count",
+        "part",
         "meanwhile",
         "objects",
     }

@@ -289,6 +289,27 @@ def test_what_is_put_beside_something_stands_on_the_same_surface_clear_of_it(way
     assert {("on", "bottle", "table"), ("at", "bottle", "cup"), ("stands", "cup", "")} <= checks
 
 
+@pytest.mark.parametrize("hand", ["left", "right"])
+@pytest.mark.parametrize("part", ["left", "right", "middle"])
+def test_what_is_put_on_a_part_of_the_table_ends_there_and_is_taken_from_there(part, hand):
+    where = "in the middle of the table" if part == "middle" else f"on the {part} side of the table"
+    made = Choreography.of_instruction(f"put the bottle {where} with your {hand} hand", 0.75)
+    bottle, table = made.score.objects["bottle"], made.score.objects["table"]
+
+    def aside(obj):
+        yaw = made.score.pose[2]
+        return (obj.pose[:2] - table.pose[:2]) @ [-np.sin(yaw), np.cos(yaw)]
+
+    low, high = {"left": (0.2, 0.4), "right": (-0.4, -0.2), "middle": (-0.05, 0.05)}[part]
+    assert low < aside(bottle) < high
+    assert table.distance(bottle.pose) == 0.0
+    (at,) = (c for c in made.interaction.checks if c.kind == "at")
+    np.testing.assert_allclose(at.place, bottle.pose[:2])
+    made = Choreography.of_instruction(f"take the bottle {where.replace('on', 'from', 1).replace('in', 'from', 1)}")
+    bottle, table = made.score.objects["bottle"], made.score.objects["table"]
+    assert low < bottle.start[1] - table.start[1] < high
+
+
 def test_two_things_are_put_into_one_basket_beside_each_other():
     made = Choreography.of_instruction("put the cup into the basket and the bottle into the basket")
     cup, bottle, basket = (made.score.objects[name].pose[:2] for name in ("cup", "bottle", "basket"))

@@ -38,6 +38,23 @@ MEANT: list[tuple[str, list[Movement]]] = [
         "raise your left arm, then walk while waving",
         [do("raise", side="left"), do("walk", meanwhile="wave with your left hand")],
     ),
+    # parts of what something is put on, or taken from
+    ("put the cup on the left side of the table", [do("place", object="cup", at="table", part="left")]),
+    ("place the bottle on the right edge of the table", [do("place", object="bottle", at="table", part="right")]),
+    ("put the box in the middle of the shelf", [do("place", object="box", at="shelf", part="middle")]),
+    ("put the cup at the edge of the table", [do("place", object="cup", at="table")]),
+    ("put the cup on the left side of the bottle", [do("place", object="cup", at="bottle", direction="left")]),
+    (
+        "pick up the cup from the left half of the table",
+        [do("pick up", object="cup", at="table", part="left", direction="up")],
+    ),
+    ("walk to the left side of the table", [do("walk", object="table", side="left")]),
+    ("wave on the left side of the table", [do("walk", object="table", side="left"), do("wave")]),
+    # the hand that puts something down is the one that takes it
+    (
+        "take the cup and put it on the table with your left hand",
+        [do("pick up", object="cup", side="left", direction="up"), do("place", object="cup", at="table", side="left")],
+    ),
     # something is brought to where the task began, and held out
     *(
         (text, [do("pick up", object="cup"), do("walk", object="start"), do("hold", object="cup")])
@@ -976,6 +993,9 @@ REFUSED: list[tuple[str, str]] = [
     ("lift the box to shoulder height", "'to shoulder height'"),
     ("squat down half a metre", "up to 0.3"),
     ("raise your arm sideways 150 degrees", "up to 120"),
+    ("put the ball on the left side of the basket", "'on the left side of the basket' with 'put'"),
+    ("touch the left side of the table", "'of the table'"),
+    ("take the cup with your right hand and put it down with your left", "held with the right hand, not the left"),
     ("lunge deeply", "'deeply'"),
     ("take out the cup", "'take the cup out of the basket'"),
     ("put the cup on the table next to the chair", "'next to the chair'"),

@@ -6,7 +6,7 @@ import re
 
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.language import gestures_of
-from exoactor_gen.mannequin.movement import KINDS, START, Movement, category_of, check, settled
+from exoactor_gen.mannequin.movement import KINDS, PART_NAMES, START, Movement, category_of, check, settled
 from exoactor_gen.mannequin.objects import usual_side
 from exoactor_gen.plan import MAX_DESCRIPTION, Action, Plan
 
@@ -88,7 +88,7 @@ _AT = {
     **dict.fromkeys(("touch", "hold", "look"), " on the "),
 }
 _BESIDE = {"left": " to the left of the ", "right": " to the right of the ", "side": " next to the "}
-_DETAILS = ("side", "direction", "distance", "gap", "angle", "count", "meanwhile")
+_DETAILS = ("side", "direction", "distance", "gap", "angle", "count", "part", "meanwhile")
 """What actions and movements have in common."""
 _NO_OBJECT = {
     "sit": " as if on a chair",
@@ -131,6 +131,7 @@ def describe(movement: Movement) -> str:
     within = category_of(place) in ("basket", "bin", "drawer")
     beside = _BESIDE.get(movement.direction or "") if kind == "place" else None
     at = beside + place if beside else _AT.get(kind, " in the " if within else " on the ") + place if place else ""
+    at = at.replace(" the ", f" {PART_NAMES[movement.part]} of the ", 1) if movement.part else at
     if kind == "walk" and movement.object:
         way, obj = None, _walked_to(movement, name)
         if movement.direction == "between":

@@ -18,11 +18,12 @@ from exoactor_gen.mannequin.handling import (
     taking_hands,
 )
 from exoactor_gen.mannequin.locomotion import approach, gap_to, is_clear, step_away, walk_along
-from exoactor_gen.mannequin.movement import BESIDE, Movement, category_of
+from exoactor_gen.mannequin.movement import BESIDE, PART_NAMES, Movement, category_of
 from exoactor_gen.mannequin.objects import LOOSE, MAX_CARRIED, ONE_HANDED, PALM_DEPTH, Held, RoomObject
 from exoactor_gen.mannequin.placement import (
     WALK_DISTANCE,
     is_known,
+    is_on_part,
     object_named,
     shown,
     spot_beside,
@@ -33,6 +34,8 @@ from exoactor_gen.mannequin.score import USUAL_STEP, Score, sign
 
 FAR_ASIDE = 0.5
 """m to the side from which an object is put down only after a side step."""
+HAND_ASIDE = 0.19
+"""m from the middle of the person to a hand that reaches straight ahead."""
 PELVIS_HEIGHT = 0.93
 """m, when standing."""
 MIN_LIFT, MAX_CARRY_HEIGHT = 0.12, 0.36
@@ -69,11 +72,16 @@ def pick_up(score: Score, movement: Movement) -> None:
             f"{movement.name.replace('_', ' ')} out of the {inside.name}' a task of its own."
         )
     sides = taking_hands(score, movement)
-    obj = object_named(score, movement.name, gap_to(score, movement.name), movement.at, side=sides[0])
+    away, part = gap_to(score, movement.name), movement.part
+    obj = object_named(score, movement.name, away, movement.at, side=sides[0], part=part)
     for _ in range(movement.count or 1):
         if movement.object in score.held.values():
             place(score, Movement("place", object=movement.object, at="floor"))
         approach(score, obj, movement.pace)
+        if part and inside and not is_on_part(score, inside, obj, part):
+            raise BadInput(f"The {obj.name} is not on {PART_NAMES[part]} of the {inside.name}, seen from before it.")
+        if part:
+            _step_before(score, obj.pose, sides, movement.pace)
         yaw, begin = score.pose[2], score.now
         points = {side: obj.pose[:3] + grasp_offset(obj, side, yaw) for side in sides}
         height = float(points[sides[0]][2])
@@ -122,8 +130,12 @@ def place(score: Score, movement: Movement) -> None:
             raise BadInput(f"The {name} cannot be put on itself.")
         support = _support(score, movement.at)
         approach(score, support, movement.pace)
-        spot = spot_beside(score, support, obj, beside) if beside else spot_on(score, support, obj, sides[0])
-        _step_aside(score, spot, movement.pace)
+        on = spot_on(score, support, obj, sides[0], movement.part) if not beside else None
+        spot = spot_beside(score, support, obj, beside) if on is None else on
+        if movement.part:
+            _step_before(score, spot, sides, movement.pace)
+        else:
+            _step_aside(score, spot, movement.pace)
     yaw, begin = score.pose[2], score.now
     height = spot[2] + grip_height(obj)
     end = begin + bend_seconds(score, height, movement.pace)
@@ -149,6 +161,14 @@ def _step_aside(score: Score, spot: np.ndarray, pace: float) -> None:
     left = float((spot[:2] - score.pose[:2]) @ (score.ahead(0.0, 1.0) - score.pose[:2]))
     if abs(left) > FAR_ASIDE:
         score.walk_distance("left" if left > 0.0 else "right", abs(left), pace)
+
+
+def _step_before(score: Score, spot: np.ndarray, sides: tuple[str, ...], pace: float) -> None:
+    """Step to the side until a target is before the hands that reach for it."""
+    natural = HAND_ASIDE * sign(sides[0]) if len(sides) == 1 else 0.0
+    aside = float((spot[:2] - score.pose[:2]) @ (score.ahead(0.0, 1.0) - score.pose[:2])) - natural
+    if abs(aside) > HAND_ASIDE:
+        score.walk_distance("left" if aside > 0.0 else "right", abs(aside), pace)
 
 
 def _support(score: Score, name: str) -> RoomObject:

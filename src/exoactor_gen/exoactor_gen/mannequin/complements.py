@@ -305,7 +305,10 @@ def object_of(refs: References, movement: Movement, phrase: Phrase, verb: Phrase
 def _before(movement: Movement, phrase: Phrase, verb: Phrase) -> tuple[Movement, str]:
     """The word before an object, '-' where there is none, and the movement with the side of it that is said."""
     kind, said = movement.kind, phrase.said
-    beside = said.get("beside") or ("side" if "next" in said else "")
+    part = said.get("part", "")
+    if part and kind in ("place", "pick up"):
+        return with_detail(movement, "part", part, phrase), said["preposition"]
+    beside = said.get("beside") or ("side" if "next" in said else part if part in SIDES and kind == "walk" else "")
     if beside and kind == "place" and "side of" in phrase.text:  # on it, or beside it
         raise unfit(verb.text, phrase)
     if "behind" in said and kind != "walk":
@@ -358,6 +361,10 @@ def _passed(movement: Movement, phrase: Phrase, verb: Phrase, before: str) -> tu
 def _put_at(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, name: str, before: str) -> Movement:
     """Read where something is put: on, into or beside an object, which may stand on another one."""
     beside = {"beside", "next"} & set(phrase.said)
+    if "part" in phrase.said and not refs.like(name).get("supports", True):
+        if movement.part == "middle" or refs.contains(name):
+            raise unfit(verb.text, phrase)
+        movement, beside = replace(movement, part=None, direction=movement.part), {"beside"}
     if before == "at" and category_of(name) != "table":  # 'at the table' is on it
         movement, before = with_detail(movement, "direction", "side", phrase), "on"
     if before in ("in", "into", "inside") and not refs.contains(name):

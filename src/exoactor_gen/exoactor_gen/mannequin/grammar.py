@@ -68,6 +68,7 @@ _WHICH = (
     r"|(?:standing|lying|sitting) )"
 )
 """What a relative clause begins with, which says where an object is: 'the cup that is on the table'."""
+_PART = r"(?:side|half|end|edge|part)"
 _THERE_IS = r"(?:on|in|inside|next to|beside|near)"
 """What goes on after it."""
 
@@ -169,7 +170,7 @@ _PATTERNS = (
     ("with it", r"with (?:it|them)\b"),
     ("broom", rf"(?:with|using) {DETERMINER}(?:broom|mop)\b"),
     ("direction", rf"(?:straight |out |back )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front"
-                  rf"|sides?)(?: hand)?(?: side)?\b(?!(?: hand)?(?: side)? of\b)"
+                  rf"|sides?)(?: hand)?(?: side)?\b(?!(?: hand)?(?: {_PART})? of\b)"
                   rf"|(?:straight )?(?P<way>{_either(DIRECTION)})\b"
                   rf"(?! to\b| towards?\b| it\b| of\b| {DETERMINER}{_COLOR}{_NAMED}\b"
                   rf"| (?:(?:the )?two |both |all )?(?:the )?{_COLOR}{_SEVERAL}\b)"
@@ -177,6 +178,8 @@ _PATTERNS = (
                   rf"|(?P<straight>in a straight line\b|straight\b(?! to\b))"),
     ("object", rf"(?P<which>{_WHICH}(?={_THERE_IS}\b))?"
               rf"(?:(?:(?:all the way )?(?:back|up|over|straight|right|closer|all the way|near) )?(?P<to>to|towards?) "
+              rf"|(?P<within>on|onto|at|in|from|off) the (?:(?P<part>left|right)(?: hand)? {_PART}"
+              rf"|(?P<middle>middle|cent(?:re|er))|(?:front |near |nearest )?edge) of "
               rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
               rf"|(?P<behind>behind|(?:to|on) the (?:other|far|opposite) side of) "
               rf"|(?P<next>next to|beside|alongside|near|close to|by) "
@@ -554,6 +557,9 @@ def phrases_of(text: str, objects: frozenset[str] = frozenset()) -> Iterator[Phr
         for sort, pattern in grammar.items():
             if (found := pattern.match(text, at)) and (opening or sort != "opening"):
                 said = {name: value for name, value in found.groupdict().items() if value}
+                if within := said.pop("within", ""):  # 'on the left side of', 'in the middle of', 'at the edge of'
+                    part = {"part": "middle"} if said.pop("middle", "") else {}
+                    said |= {"preposition": "on" if within in ("at", "in") else within, **part}
                 yield Phrase(sort, found[0].strip(), said)
                 break
         else:

@@ -23,6 +23,7 @@ from exoactor_gen.mannequin.grammar import Clause, Phrase, normalised, phrases_o
 from exoactor_gen.mannequin.movement import (
     BESIDE,
     GESTURES_MEANWHILE,
+    HANDLED,
     KINDS,
     KNOWN,
     MOVES_FEET,
@@ -585,7 +586,7 @@ class _Reader:
         if kind == "turn back":
             self.movements.append(object_of(self.refs, Movement("turn"), near, verb))
         elif "behind" not in near.said or past != object_of(self.refs, Movement("walk"), near, verb).object:
-            there = near if "beside" in near.said else replace(near, said={**near.said, "next": "at"})
+            there = near if {"beside", "part"} & set(near.said) else replace(near, said={**near.said, "next": "at"})
             self.movements.append(object_of(self.refs, Movement("walk"), there, verb))
         return [p for p in details if p is not near]
 
@@ -614,6 +615,8 @@ class _Reader:
 
     def _add(self, movement: Movement) -> None:
         """Append a movement; what the hands have taken already is not taken again: 'grab the box and lift it up'."""
+        if movement.kind in ("place", "carry") and movement.side:
+            self._hold_with(movement)
         last = self.movements[-1] if self.movements else movement
         held = movement.kind == "pick up" and movement.object and not movement.at and self.refs.holds(movement.name)
         if not held or movement.side or movement.count:
@@ -622,6 +625,19 @@ class _Reader:
             self.movements[-1] = replace(last, pace=last.pace * movement.pace)
         else:
             self.movements.append(Movement("hold", object=movement.object))
+
+    def _hold_with(self, movement: Movement) -> None:
+        """Take an object with the hand that is named later: 'take the cup and put it down with your left hand'."""
+        taken = [k for k, m in enumerate(self.movements) if m.kind in HANDLED and m.object == movement.object]
+        if not taken or not self.refs.holds(movement.name):
+            return
+        last = self.movements[taken[-1]]
+        if last.side not in (None, movement.side):
+            raise BadInput(f"The {movement.name} is held with the {last.side} hand, not the {movement.side}: say one.")
+        for k in reversed(taken):
+            if self.movements[k].kind == "place":
+                break
+            self.movements[k] = replace(self.movements[k], side=movement.side)
 
     def _with_goal(self, movement: Movement) -> Movement:
         """The movement, done to, or on, what was walked to where it is not said: 'walk to the door and knock'."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from exoactor_core.errors import BadInput
 from exoactor_core.everyday import COLORS, EVERYDAY
-from exoactor_gen.plan import Direction, Side
+from exoactor_gen.plan import Direction, Part, Side
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ class Movement:
     """What it is done to, such as 'ball'. Those in `SHOWN` stand in the room, others are mimed."""
     at: str | None = None
     """What the object is put on or into, taken from, or carried to; 'floor' too. Of a walk between: the other one."""
+    part: Part | None = None
+    """Which part of ``at`` the object is put on or taken from, as the person before it sees it."""
     meanwhile: str | None = None
     """A gesture at the same time, as an instruction; of who sits, one or several after each other."""
 
@@ -106,10 +108,10 @@ KINDS: dict[str, Kind] = {
     "nudge": _kind("forward left right", "side count distance object"),
     "open": _kind("forward", "side object"),
     "close": _kind("", "side object"),
-    "pick up": _kind("up", "side count object at", "both"),
+    "pick up": _kind("up", "side count object at part", "both"),
     "touch": _kind("", "side count seconds object at"),
     "hold": _kind("up", "side seconds object at", "both"),
-    "place": _kind("up down left right side", "side object at"),
+    "place": _kind("up down left right side", "side object at part"),
     "carry": _kind("forward", "side distance object at", "both"),
     "sweep": _kind("", "side count seconds object at"),
     "wipe": _kind("", "side count seconds object"),
@@ -162,6 +164,8 @@ SIZES = {"small": 0.8, "big": 1.25}
 """Sizes that what hands carry may be said to have, as shares of the usual one."""
 BESIDE = ("left", "right", "side")
 """Directions of what is put beside an object rather than on it: to its left or right, or either."""
+PART_NAMES: dict[Part, str] = {"left": "the left side", "right": "the right side", "middle": "the middle"}
+"""What the parts of a support are called."""
 _SEATS = ("chair", "stool")
 
 
@@ -256,10 +260,10 @@ def _faults(m: Movement) -> Iterator[str]:
         yield f"The mannequin cannot {kind} '{m.direction}'{can}."
     if m.gap and not (kind == "walk" and m.object not in (None, START) and not (m.direction or m.side or m.distance)):
         yield f"'{kind}' leaves no distance ({m.gap:g}): say for example 'walk to the table and stop 1 m before it'."
-    for name in ("side", "distance", "angle", "count", "seconds", "object", "at"):
+    for name in ("side", "distance", "angle", "count", "seconds", "object", "at", "part"):
         if name not in takes and (shown := _shown(m, name)):
             shown = f"'{shown}'" if isinstance(getattr(m, name), str) else shown
-            what = "object to do it at" if name == "at" else name
+            what = {"at": "object to do it at", "part": "part of an object"}.get(name, name)
             yield f"'{kind}' takes no {what} ({shown}): it takes {', '.join(sorted(takes)) or 'no details'}."
     yield from _lacking(m)
     for applies, what, *names in (
@@ -309,6 +313,8 @@ def _lacking(m: Movement) -> Iterator[str]:
         yield f"'{kind}' needs an object: say for example '{kind} the box'."
     if kind == "place" and m.direction in BESIDE and m.at in (None, "floor"):
         yield "It is not said what something is put beside: say for example 'next to the cup'."
+    if m.part and m.at in (None, "floor"):
+        yield f"It is not said what '{m.part}' is a part of: say for example 'on the {m.part} side of the table'."
     if m.direction == "between" and not (m.object and m.at):
         yield "'walk between' needs two objects: say for example 'walk between the two chairs'."
     if kind == "walk" and m.angle and (m.direction != "around" or m.angle != 360.0):

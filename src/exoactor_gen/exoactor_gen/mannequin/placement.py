@@ -14,9 +14,10 @@ import numpy as np
 
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to
-from exoactor_gen.mannequin.movement import SHOWN, can_be_shown, category_of
+from exoactor_gen.mannequin.movement import PART_NAMES, SHOWN, can_be_shown, category_of
 from exoactor_gen.mannequin.objects import BROOM, LOOSE, ONE_HANDED, RoomObject
 from exoactor_gen.mannequin.score import Score, heading_vector, sign
+from exoactor_gen.plan import Part
 
 BESIDE_GAP = 0.10
 """m between objects beside each other, enough for a hand."""
@@ -24,6 +25,8 @@ WALK_DISTANCE = 1.2
 """m to an object that is walked to."""
 TURNING_ROOM = 0.6
 """m, minimum distance of objects that are not straight ahead: the person turns to them, with objects in the hands."""
+MIDDLE_REACH = 0.10
+"""m beyond the nearest place on a support up to which something is put in its middle."""
 RIM_HEIGHT = 0.86
 """m from the floor to the top of containers, for arms that do not reach lower: they stand on a stand."""
 
@@ -54,11 +57,12 @@ def object_named(
     back: float = 0.0,
     side: str | None = None,
     size: tuple[float, ...] | None = None,
+    part: Part | None = None,
 ) -> RoomObject:
     """An object by name; the edge of a new one is ``away`` m from the person, ``aside`` degrees to the left.
 
     It has its usual size, or that of (3,) m. ``on`` another object, it is ``back`` m farther from the edge than
-    necessary, in front of the hand of a side.
+    necessary, in front of the hand of a side, or on the ``part`` that is said.
     """
     if name in score.objects:
         return score.objects[name]
@@ -86,7 +90,7 @@ def object_named(
         there = away if on_stand else max(away + gap_to(score, on) - gap_to(score, name), gap_to(score, on))
         under = object_named(score, on, there, aside=aside, size=size)
         approach(score, under, 1.0)
-        spot = spot_on(score, under, new, side)
+        spot = spot_on(score, under, new, side, part)
         spot[:2] += score.ahead(back) - score.pose[:2]
         score.objects[name] = new.at(np.array([*spot, score.pose[2]]))
         return score.objects[name]
@@ -125,8 +129,10 @@ def is_free(score: Score, new: RoomObject) -> bool:
     )
 
 
-def spot_on(score: Score, support: RoomObject, obj: RoomObject, side: str | None) -> np.ndarray:
-    """(3,) position on a table or in a container at which the person stands; small objects aside."""
+def spot_on(
+    score: Score, support: RoomObject, obj: RoomObject, side: str | None, part: Part | None = None
+) -> np.ndarray:
+    """(3,) position on a table or in a container at which the person stands; small objects aside, or on a part."""
     depth = obj.size[0]
     distance = float(np.linalg.norm(support.pose[:2] - score.pose[:2]))
     if support.item.contains:
@@ -144,16 +150,40 @@ def spot_on(score: Score, support: RoomObject, obj: RoomObject, side: str | None
     if not support.item.supports and support.kind != "box":
         raise BadInput(f"The {obj.name} cannot be put on the {support.name}.")
     edge = gap_to(score, "table") if support.kind == "table" else distance - depth / 2
+    away = edge + 0.04 + depth / 2.0
     lefts: tuple[float, ...] = (0.28 * score.scale, 0.0) if support.kind == "table" and obj.one_handed else (0.0,)
     if not score.imagines:
         lefts += (0.15, -0.15, 0.3, -0.3, 0.45, -0.45)
+    if part:
+        away, lefts = _part_of(score, support, away, part)
     for left in lefts:
-        spot = score.ahead(edge + 0.04 + depth / 2.0, left * sign(side or "right"))
+        spot = score.ahead(away, left if part else left * sign(side or "right"))
         if (score.imagines or support.distance(spot) == 0.0) and all(
             near.distance(spot) > 0.02 + max(obj.size[:2]) / 2.0 for near in objects_on(score, support, obj)
         ):
             return np.array([*spot, support.size[2] + support.pose[2]])
-    raise BadInput(f"There is no room left on the {support.name} for the {obj.name}.")
+    where = f"{PART_NAMES[part]} of " if part else ""
+    raise BadInput(f"There is no room left on {where}the {support.name} for the {obj.name}.")
+
+
+def _part_of(score: Score, support: RoomObject, near: float, part: Part) -> tuple[float, tuple[float, ...]]:
+    """Distances ahead and to the left, m, of places on a part of a support, of which ``near`` is the nearest."""
+    yaw = score.pose[2]
+    ahead, across = np.array([[math.cos(yaw), math.sin(yaw)], [-math.sin(yaw), math.cos(yaw)]])
+    middle = support.pose[:2] - score.pose[:2]
+    if part == "middle":
+        farthest = near + MIDDLE_REACH
+        return max(near, min(float(middle @ ahead), farthest)), (float(middle @ across),)
+    half = support.extent(yaw + math.pi / 2.0) * sign(part)
+    return near, tuple(float(middle @ across) + share * half for share in (0.5, 0.65, 0.35))
+
+
+def is_on_part(score: Score, support: RoomObject, obj: RoomObject, part: Part) -> bool:
+    """Whether an object is on a part of its support, as the person before it sees it: its left, right or middle."""
+    yaw = score.pose[2]
+    aside = float((obj.pose[:2] - support.pose[:2]) @ (-math.sin(yaw), math.cos(yaw)))
+    third = support.extent(yaw + math.pi / 2.0) / 3.0
+    return abs(aside) <= third if part == "middle" else aside * sign(part) > 0.0
 
 
 def spot_beside(score: Score, neighbour: RoomObject, obj: RoomObject, way: str) -> np.ndarray:

@@ -23,6 +23,8 @@ from exoactor_gen.plan import Plan
 
 BESIDE_DISTANCE = 0.20
 """m, maximum distance between objects beside each other."""
+PART_TOLERANCE = 0.15
+"""m by which an object may be off its place on a part of a support."""
 GAP_TOLERANCE = 0.25
 """m by which the distance left to a goal may exceed the instructed one."""
 PUSH_TOLERANCE = 0.25
@@ -59,7 +61,7 @@ def checks_of(
             continue
         name = obj.item.id
         if kind in ("pick up", "hold", "carry"):
-            for what in ("placed", "beside", "set down", "stands"):
+            for what in ("placed", "beside", "part", "set down", "stands"):
                 checks.pop((what, name), None)
         if kind in ("push", "nudge", "kick") and ("near",) in checks and checks["near",].object == name:
             del checks["near",]  # it is moved away
@@ -141,6 +143,9 @@ def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> 
         checks["placed", name] = Check(
             kind="in" if inside else "on", object=name, target=target.item.id if target else ""
         )
+        if movement.part and obj.events:
+            x, y = obj.pose[:2]
+            checks["part", name] = Check(kind="at", object=name, place=(float(x), float(y)), tolerance=PART_TOLERANCE)
         if not inside:
             checks |= _set_down(obj)
         elif movement.direction == "up":

@@ -185,7 +185,7 @@ def _opened_by_part(kind: str, details: list[Phrase]) -> Movement | None:
 def is_nearby(phrase: Phrase, kind: str) -> bool:
     """Whether a phrase names an object to go to, where a movement without an object is done."""
     at = kind == "stand" and phrase.said.get("preposition") == "at"
-    return phrase.sort == "object" and bool(at or {"next", "front", "behind", "beside"} & set(phrase.said))
+    return phrase.sort == "object" and bool(at or {"next", "front", "behind", "beside", "part"} & set(phrase.said))
 
 
 def where_it_is(kind: str, phrase: Phrase, before: Phrase) -> str:
