@@ -130,8 +130,10 @@ def place(score: Score, movement: Movement) -> None:
             raise BadInput(f"The {name} cannot be put on itself.")
         support = _support(score, movement.at)
         approach(score, support, movement.pace)
-        on = spot_on(score, support, obj, sides[0], movement.part) if not beside else None
-        spot = spot_beside(score, support, obj, beside) if on is None else on
+        if beside:
+            spot = spot_beside(score, support, obj, beside)
+        else:
+            spot = spot_on(score, support, obj, sides[0], movement.part)
         if movement.part:
             _step_before(score, spot, sides, movement.pace)
         else:

@@ -236,7 +236,6 @@ def _seated(movements: Sequence[Movement]) -> list[Movement]:
     return out
 
 
-_ZIGZAG_LEGS = 3
 _DEGREES = ("slight", "fully", "deep", "level")
 
 
@@ -543,10 +542,10 @@ class _Reader:
             raise BadInput(f"'{verb.text} in a zigzag' takes a distance and a pace alone.")
         if walk.direction not in (None, "forward"):
             raise BadInput(f"'{verb.text} in a zigzag' goes forward only, not '{walk.direction}'.")
-        leg = replace(walk, direction="forward", distance=round((walk.distance or 3.0) / _ZIGZAG_LEGS, 2))
-        turns = [Movement("turn", direction=SIDES[k % 2], angle=90.0, pace=walk.pace) for k in range(_ZIGZAG_LEGS + 1)]
-        turns[0], turns[-1] = (replace(turn, angle=45.0) for turn in (turns[0], turns[-1]))
-        self.movements += [*(m for turn in turns[:-1] for m in (turn, leg)), turns[-1]]
+        leg = replace(walk, direction="forward", distance=round((walk.distance or 3.0) / 3.0, 2))
+        left = Movement("turn", direction="left", angle=90.0, pace=walk.pace)
+        right = replace(left, direction="right")
+        self.movements += [replace(left, angle=45.0), leg, right, leg, left, leg, replace(right, angle=45.0)]
 
     def _is_taken_first(self, kind: str, moved: list[Phrase], source: Phrase) -> bool:
         """Whether something is taken from somewhere in a step of its own: 'bring the cup from it to the box'."""
