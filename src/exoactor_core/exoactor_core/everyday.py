@@ -46,6 +46,12 @@ def _cylinder(x: float, y: float, z: float) -> Shapes:
     return (_shape("cylinder", (x, x, z), (0, 0, z / 2)),)
 
 
+def _button(x: float, y: float, z: float) -> Shapes:
+    """A post with a button on its top."""
+    top = 0.03
+    return (*_box(x, y, z - top), _shape("cylinder", (0.7 * x, 0.7 * x, top), (0, 0, z - top / 2)))
+
+
 def _ball(x: float, y: float, z: float) -> Shapes:
     return (_shape("sphere", (x, x, x), (0, 0, x / 2)),)
 
@@ -195,6 +201,10 @@ EVERYDAY: dict[str, Everyday] = {
     ),
     "bag": Everyday((0.30, 0.30, 1.50), 30.0, 0.7, _cylinder, "a punching bag", movable=False),
     "wall": Everyday((0.10, 2.00, 2.00), 100.0, 0.6, _box, "a partition", movable=False),
+    "button": Everyday(
+        (0.14, 0.14, 0.86), 15.0, 0.6, _button, "a post with an emergency stop, EN ISO 13850: 0.6 to 1.7 m high",
+        movable=False, color=(0.8, 0.1, 0.1),
+    ),
     "mark": Everyday((0.10, 0.10, 0.004), 0.1, 0.6, _box, "a sticker", movable=False, color=(0.9, 0.1, 0.1)),
 }  # fmt: skip
 """By category. Masses and sizes without a standard are typical of a household."""

@@ -55,6 +55,13 @@ MEANT: list[tuple[str, list[Movement]]] = [
         "take the cup and put it on the table with your left hand",
         [do("pick up", object="cup", side="left", direction="up"), do("place", object="cup", at="table", side="left")],
     ),
+    # buttons stand on posts
+    ("push the green button", [do("touch", object="green_button")]),
+    ("hit the emergency stop", [do("touch", object="button")]),
+    (
+        "walk to the switch and press it twice with your left hand",
+        [do("walk", object="button"), do("touch", object="button", side="left", count=2)],
+    ),
     # something is brought to where the task began, and held out
     *(
         (text, [do("pick up", object="cup"), do("walk", object="start"), do("hold", object="cup")])
@@ -934,7 +941,6 @@ REFUSED: list[tuple[str, str]] = [
     # written once the grammar was done
     ("put your hands down", "down"),
     ("lower your arms", "lower"),
-    ("push the green button", "green"),
     ("take the red cup, walk to the blue cup and touch the cup", "Which cup"),
     ("put the ball into the box", "into the box"),
     ("raise your left arm and lower your right arm", "left and right"),

@@ -125,8 +125,8 @@ KNOWN = (
     "knee, sit down and stand up, kick, clap, punch, look, nod, shake the head, push, open, close, touch, pick up, "
     "hold, carry, place, sweep, wipe, stand or wait; objects to walk to, around, between, over, under or through, to "
     "use, to point at and "
-    "to sit on are a table, chair, stool, bottle, cup, basket, bin, box, ball, cone, door, drawer, shelf, wall, bar "
-    "and punching bag"
+    "to sit on are a table, chair, stool, bottle, cup, basket, bin, box, ball, cone, door, drawer, shelf, wall, bar, "
+    "button and punching bag"
 )
 
 FOOT_KINDS = frozenset(("kick", "hop", "nudge", "walk", "step", "march", "lunge", "lift knee"))
@@ -155,7 +155,7 @@ START = "start"
 """Where the person began, as something to walk to."""
 SHOWN = frozenset(
     ("table", "chair", "stool", "bottle", "cup", "basket", "bin", "box", "ball", "bag", "bar", "cone", "door", "drawer",
-     "shelf", "wall")
+     "shelf", "wall", "button")
 )  # fmt: skip
 """What the mannequin can imagine in the room."""
 OTHER = "other"

@@ -68,6 +68,8 @@ def kind_by_details(kind: str, verb: Phrase, details: list[Phrase], source: Phra
     if verb.text.startswith("turn your back") and details:  # 'turn your back to the table'
         raise unfit(verb.text, details[0])
     bare = next((p for p in details if p.sort == "object" and is_bare(p)), None)
+    if bare and kind in ("push", "punch") and SYNONYM.get(name := bare.said.get("object", ""), name) == "button":
+        kind = "touch"  # 'push the button'
     if bare and ((kind == "stand" and verb.text.startswith("stand")) or kind == "return"):
         kind = "place"  # 'stand the bottle on the table', 'return it to the table'
     if kind in ("place", "carry") and limb and any(p.said.get("way") == "down" for p in details):

@@ -59,7 +59,7 @@ _VERBS = {
     "open": "open",
     "close": "close shut",
     "pick up": "pick grab grasp get collect retrieve gather seize snatch remove",
-    "touch": "touch tap pat press poke feel",
+    "touch": "touch tap pat press poke feel ring",
     "hold": "hold keep grip",
     "place": "put place set lay stack deposit position rest leave",
     "carry": "carry bring deliver transport haul transfer",
@@ -171,7 +171,7 @@ HAND_KINDS = _set("wave raise lower reach point clap punch push open close touch
 SIDE_FIRST = _set("wave raise kick punch hop")
 """Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
 
-OBJECTS = SHOWN | _set("object thing something button handle target floor ground")
+OBJECTS = SHOWN | _set("object thing something handle target floor ground")
 _SYNONYMS = {
     "table": "desk, counter, workbench, coffee table, kitchen table, dining table, side table, tabletop, countertop",
     "box": "crate, carton, cardboard box, obstacle, package, parcel, cube, block",
@@ -186,6 +186,8 @@ _SYNONYMS = {
     "ball": "football, soccer ball, basketball",
     "cone": "traffic cone, pylon",
     "door": "doorway",
+    "button": "push button, emergency stop, emergency button, stop button, switch, light switch, bell, doorbell, "
+    "buzzer",
     "shelf": "bookshelf, bookcase, rack, low shelf",
     "drawer": "drawer of the cabinet, cabinet drawer, kitchen drawer",
     "floor": "ground",
