@@ -19,7 +19,8 @@ TASKS = [
     "lean left", "lunge twice", "lunge slowly with your left leg", "stand on one leg", "lift your left knee",
     "dance", "salute",
     "high five with your left hand", "cross your arms", "put your hands on your hips", "put both hands on your head",
-    "shrug", "cheer", "flap your arms", "knock", "shake your head", "punch three times", "punch with both hands",
+    "shrug", "cheer", "flap your arms", "circle your arms", "knock", "shake your head", "punch three times",
+    "punch with both hands",
     "look left, then up", "nod", "push", "pick up the box", "do two jumping jacks", "bend your knees slightly",
     "turn left 90 degrees, then walk one metre, then wave with your left hand and squat",
 ]  # fmt: skip

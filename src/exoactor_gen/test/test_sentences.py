@@ -55,6 +55,12 @@ MEANT: list[tuple[str, list[Movement]]] = [
         "take the cup and put it on the table with your left hand",
         [do("pick up", object="cup", side="left", direction="up"), do("place", object="cup", at="table", side="left")],
     ),
+    # arms go round
+    ("make a big circle with your right arm", [do("circle arms", side="right")]),
+    ("circle your arms five times", [do("circle arms", side="both", count=5)]),
+    ("do ten arm circles", [do("circle arms", count=10)]),
+    ("rotate your left arm slowly", [do("circle arms", side="left", pace=0.75)]),
+    ("walk while moving your arms in circles", [do("walk", meanwhile="circle your arms")]),
     # buttons stand on posts
     ("push the green button", [do("touch", object="green_button")]),
     ("hit the emergency stop", [do("touch", object="button")]),

@@ -47,6 +47,7 @@ _SAY = {
     "shake head": "shakes the head{much}",
     "cheer": "cheers with both arms up{much}",
     "flap": "flaps both arms like wings{much}",
+    "circle arms": "moves {arm} in wide circles{much}",
     "knock": "knocks{object} with {fist}{much}",
     "push": "pushes{object}{at}{way}{much} with {hand}",
     "nudge": "pushes{object}{way}{much} with {foot}",

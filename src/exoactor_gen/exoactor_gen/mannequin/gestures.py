@@ -76,6 +76,7 @@ class Repeated:
 
 _OVERHEAD = (163.0, 6.0, 0.0, 8.0)
 _CLAP_OVERHEAD = Repeated((160.0, 10.0, 20.0, 30.0), ((160.0, -2.0, 29.0, 40.0), (160.0, 10.0, 20.0, 30.0)), 0.3)
+_BESIDE = (18.0, 14.0, 0.0, 8.0)
 REPEATED = {
     "wave": Repeated(
         (8.0, 68.0, -88.0, 92.0), ((8.0, 68.0, -88.0, 68.0), (8.0, 68.0, -88.0, 112.0)), 0.34, seconds=3.0
@@ -84,6 +85,9 @@ REPEATED = {
     "knock": Repeated((62.0, 6.0, 10.0, 88.0), ((68.0, 4.0, 10.0, 58.0), (62.0, 6.0, 10.0, 88.0)), 0.26, curl=78.0),
     "cheer": Repeated(_OVERHEAD, ((128.0, 20.0, 0.0, 62.0), _OVERHEAD), 0.4, curl=78.0),
     "flap": Repeated((0.0, 72.0, 0.0, 20.0), ((0.0, 30.0, 0.0, 20.0), (0.0, 72.0, 0.0, 20.0)), 0.4),
+    "circle arms": Repeated(
+        _BESIDE, ((0.0, 88.0, 0.0, 8.0), (160.0, 12.0, 0.0, 8.0), (90.0, 4.0, 0.0, 8.0), _BESIDE), 0.6, seconds=4.8
+    ),
 }
 """Repetitive gestures of the arms."""
 HELD: dict[str, dict[str, tuple[float, ...]]] = {

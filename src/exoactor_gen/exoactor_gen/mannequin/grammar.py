@@ -457,6 +457,11 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (rf"\b(?:rais|lift)(?:es?|s|ing)? and (?:then )?lower(?:s|ing)? (?={_ARMS}\b)", "raise "),
     (rf"\b(?:keep|hold)(?:s|ing)? {_ARMS} (?:raised|lifted)\b", r"hold \1 up"),
     (rf"\b(?:rais|lift|mov)(?:es?|s|ing)? {_ARMS} up and (?:then )?down\b", r"raise \1 up"),
+    (
+        rf"\b(?:make|do|draw)s? (?:an? )?(?:big |large |wide |full )?circles? with {_ARMS}",
+        r"circle \1",
+    ),
+    (rf"\b((?:mov|swing)(?:e|es|s|ing)? {_ARMS}) in (?:an? )?(?:big |large |wide |full )?circles?\b", r"circle \2"),
     (rf"\bthrow {_ARMS} (?:up )?(?=(?:in the air|up)\b)", r"raise \1 "),
     # what arms do meanwhile
     (

@@ -193,6 +193,7 @@ _SAID = {
     "hands on head": "put {hand} on your head",
     "shake head": "shake your head",
     "cross arms": "cross your arms",
+    "circle arms": "circle {hand}",
     "high five": "give a high five",
 }
 """Gestures whose instruction is not just their name."""

@@ -103,6 +103,7 @@ KINDS: dict[str, Kind] = {
     "shake head": _kind("", "count seconds"),
     "cheer": _kind("up", "count seconds", "both"),
     "flap": _kind("", "count seconds", "both"),
+    "circle arms": _kind("", "side count seconds", "both"),
     "knock": _kind("", "side count seconds object"),
     "push": _kind("forward left right", "side count seconds distance object at", "both"),
     "nudge": _kind("forward left right", "side count distance object"),
@@ -121,12 +122,11 @@ KINDS: dict[str, Kind] = {
 
 KNOWN = (
     "walk, step, march in place, dance, turn, wave, raise, reach, point, salute, high five, knock, cross the arms, "
-    "hands on the hips or the head, shrug, cheer, flap, squat, jump, hop, do jumping jacks, bow, lunge, twist, lift a "
-    "knee, sit down and stand up, kick, clap, punch, look, nod, shake the head, push, open, close, touch, pick up, "
-    "hold, carry, place, sweep, wipe, stand or wait; objects to walk to, around, between, over, under or through, to "
-    "use, to point at and "
-    "to sit on are a table, chair, stool, bottle, cup, basket, bin, box, ball, cone, door, drawer, shelf, wall, bar, "
-    "button and punching bag"
+    "hands on the hips or the head, shrug, cheer, flap, circle the arms, squat, jump, hop, do jumping jacks, bow, "
+    "lunge, twist, lift a knee, sit down and stand up, kick, clap, punch, look, nod, shake the head, push, open, "
+    "close, touch, pick up, hold, carry, place, sweep, wipe, stand or wait; objects to walk to, around, between, over, "
+    "under or through, to use, to point at and to sit on are a table, chair, stool, bottle, cup, basket, bin, box, "
+    "ball, cone, door, drawer, shelf, wall, bar, button and punching bag"
 )
 
 FOOT_KINDS = frozenset(("kick", "hop", "nudge", "walk", "step", "march", "lunge", "lift knee"))
@@ -137,7 +137,7 @@ WITH_GESTURES = MOVES_FEET | {"sit"}
 """What a gesture can be done during: on the way, or on the chair."""
 GESTURES_MEANWHILE = frozenset(
     ("wave", "raise", "point", "clap", "punch", "look", "nod", "shake head", "salute", "high five", "knock", "cheer")
-) | {"cross arms", "hands on hips", "hands on head", "shrug", "flap"}
+) | {"cross arms", "hands on hips", "hands on head", "shrug", "flap", "circle arms"}
 """What moves arms or head alone."""
 ARM_GESTURES = GESTURES_MEANWHILE - {"look", "nod", "shake head"} | {"reach"}
 """What arms show, unless they touch something by it."""
@@ -146,8 +146,8 @@ HANDLED = ("pick up", "hold", "carry", "place")
 ARMS_USED = ARM_GESTURES | {"push", "open", "close", "touch", "sweep", "wipe", "lower", "jumping jack", *HANDLED}
 """What is done with arms, after which they hang or hold something."""
 _REPEATING = frozenset(
-    ("wave", "clap", "nod", "shake head", "knock", "cheer", "flap", "sweep", "wipe", "march", "jumping jack")
-)
+    ("wave", "clap", "nod", "shake head", "knock", "cheer", "sweep", "wipe", "march", "jumping jack")
+) | {"flap", "circle arms"}
 """What goes on for so long, or is done so often."""
 DEEPEST_SQUAT = 0.3
 """m by which a squat lowers the pelvis at most."""

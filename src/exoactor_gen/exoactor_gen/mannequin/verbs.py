@@ -76,6 +76,9 @@ def kind_by_details(kind: str, verb: Phrase, details: list[Phrase], source: Phra
         kind, details = "lower", [p for p in details if p.said.get("way") != "down"]
     if kind == "rise" and limb and limb.said.get("part") in HAND_WORDS:  # 'rise your hand'
         kind = "raise"
+    arms = HAND_WORDS if kind == "circle" else ("arm", "arms") if verb.text.startswith("rotat") else ()
+    if limb and limb.said.get("part") in arms:  # 'rotate your arms'
+        kind = "circle arms"
     if kind == "lower" and bare and any(p.sort == "object" and not is_bare(p) for p in details):
         kind = "place"  # 'lower the box to the floor'
     if kind == "step" and any({"to", "next", "behind"} & set(p.said) or is_around(p) for p in details):

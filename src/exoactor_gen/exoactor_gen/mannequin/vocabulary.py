@@ -113,6 +113,7 @@ _VERB_PHRASES = {
     "about turn, about face, turn your back, turn your back to me, turn your back to us, turn your back on me",
     "wave": "say hello, say hi, say goodbye, say bye, says hello, wave hello, wave goodbye, wave bye",
     "nod": "nod yes, say yes",
+    "circle arms": "arm circles, do arm circles",
     "jumping jack": "jumping jack, jumping jacks, do jumping jacks, star jumps, do star jumps, side straddle hops",
     "shake head": "say no",
     "bow": "bend over, bends over, bending over",
@@ -144,6 +145,7 @@ NOUN_KIND |= {
     "punches": "punch",
     **dict.fromkeys(("high knee", "high knees", "knee lift", "knee lifts", "knee raise", "knee raises"), "lift knee"),
     **dict.fromkeys(("jumping jack", "jumping jacks", "star jump", "star jumps"), "jumping jack"),
+    **dict.fromkeys(("arm circle", "arm circles"), "circle arms"),
     **dict.fromkeys(("pace", "paces"), "step"),
     **dict.fromkeys(("circle", "rotation", "rotations", "spin", "spins", "pirouette", "pirouettes"), "turn"),
 }
@@ -166,7 +168,7 @@ HEAD_WORDS = _set("head gaze eyes")
 TRUNK_WORDS = _set("torso trunk waist") | {"upper body"}
 BODY_PARTS = HAND_WORDS | FOOT_WORDS | HEAD_WORDS | TRUNK_WORDS | _set("knee knees shoulders")
 HAND_KINDS = _set("wave raise lower reach point clap punch push open close touch carry hold place sweep wipe") | {
-    "salute", "knock", "pick up", "high five", "hands on hips", "hands on head",
+    "salute", "knock", "pick up", "high five", "hands on hips", "hands on head", "circle arms",
 }  # fmt: skip
 SIDE_FIRST = _set("wave raise kick punch hop")
 """Here a bare 'left' or 'right' means the limb; elsewhere it means the direction."""
