@@ -17,7 +17,9 @@ MAX_ACTIONS = 24
 MAX_DESCRIPTION = 240
 """Maximum number of characters in the description of an action."""
 Side = Literal["left", "right", "both"]
-Direction = Literal["forward", "backward", "left", "right", "up", "down", "side", "around", "over", "under", "between"]
+Direction = Literal[
+    "forward", "backward", "left", "right", "up", "down", "side", "around", "over", "under", "between", "towards"
+]  # fmt: skip
 Part = Literal["left", "right", "middle"]
 
 

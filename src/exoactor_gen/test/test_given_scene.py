@@ -592,3 +592,16 @@ def test_a_part_of_a_support_is_said_of_what_stands_there():
         Choreography.of_instruction("pick up the cup from the right side of the table", SIZE, scene)
     made = Choreography.of_instruction("put the cup on the right side of the table", SIZE, scene)
     assert -0.4 < made.score.objects["cup"].pose[1] < -0.2
+
+
+def test_what_is_pushed_towards_something_goes_there_from_where_it_is():
+    scene = joined(
+        [everyday("box", pos=(1.0, 0.5, 0.0), yaw=0.3), everyday("wall", pos=(1.0, -1.2, 0.0), yaw=np.pi / 2)]
+    )
+    made = Choreography.of_instruction("push the box against the wall", SIZE, scene)
+    np.testing.assert_allclose(made.score.objects["box"].pose[:2], (1.0, -0.95), atol=0.06)
+    far = joined([scene["wall"], everyday("box", pos=(1.0, 2.5, 0.0))])
+    with pytest.raises(BadInput, match=r"The box is 3.5 m from the wall: it is moved 0.05 to 3 m"):
+        Choreography.of_instruction("push the box against the wall", SIZE, far)
+    with pytest.raises(BadInput, match="The scene has no 'door'"):
+        Choreography.of_instruction("push the box to the door", SIZE, scene)

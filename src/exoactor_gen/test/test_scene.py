@@ -313,6 +313,21 @@ def test_what_is_put_on_a_part_of_the_table_ends_there_and_is_taken_from_there(p
     assert low < bottle.start[1] - table.start[1] < high
 
 
+@pytest.mark.parametrize(("task", "moved", "goal"), [
+    ("push the box against the wall", "box", "wall"),
+    ("move the chair to the table", "chair", "table"),
+    ("kick the ball towards the door", "ball", "door"),
+])  # fmt: skip
+def test_what_is_moved_towards_something_gets_there(task, moved, goal):
+    made = Choreography.of_instruction(task, 0.75)
+    obj, end = made.score.objects[moved], made.score.objects[goal]
+    assert np.linalg.norm(end.nearest(obj.start[:2]) - obj.start[:2]) > 0.4
+    left = np.linalg.norm(end.nearest(obj.pose[:2]) - obj.pose[:2]) - obj.extent(made.score.pose[2])
+    assert 0.0 < left < 0.06
+    (check,) = (c for c in made.interaction.checks if c.kind in ("moved", "kicked"))
+    np.testing.assert_allclose(check.place, (obj.pose - obj.start)[:2], atol=1e-6)
+
+
 def test_two_things_are_put_into_one_basket_beside_each_other():
     made = Choreography.of_instruction("put the cup into the basket and the bottle into the basket")
     cup, bottle, basket = (made.score.objects[name].pose[:2] for name in ("cup", "bottle", "basket"))

@@ -55,6 +55,18 @@ MEANT: list[tuple[str, list[Movement]]] = [
         "take the cup and put it on the table with your left hand",
         [do("pick up", object="cup", side="left", direction="up"), do("place", object="cup", at="table", side="left")],
     ),
+    # pushed or kicked towards something
+    ("push the box against the wall", [do("push", object="box", at="wall", direction="towards")]),
+    ("move the chair to the table", [do("push", object="chair", at="table", direction="towards")]),
+    (
+        "slide the box 50 cm towards the door",
+        [do("push", object="box", at="door", direction="towards", distance=0.5)],
+    ),
+    (
+        "push the box to the wall with your left foot",
+        [do("nudge", object="box", at="wall", direction="towards", side="left")],
+    ),
+    ("kick the ball towards the door", [do("kick", object="ball", at="door", direction="towards")]),
     # arms go round
     ("make a big circle with your right arm", [do("circle arms", side="right")]),
     ("circle your arms five times", [do("circle arms", side="both", count=5)]),

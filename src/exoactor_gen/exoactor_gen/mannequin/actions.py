@@ -27,7 +27,7 @@ _SAY = {
     "lean": "leans{way}{much} and straightens up again",
     "sit": "sits down{object}, stays seated{stay}{during} and stands up again{much}",
     "hop": "hops on {foot} alone{much}",
-    "kick": "kicks{way} with {foot}{object}{much}",
+    "kick": "kicks{way} with {foot}{object}{at}{much}",
     "clap": "claps both hands in front of the chest{much}",
     "clap up": "claps both hands above the head{much}",
     "punch": "punches forward with {fist}{object}{much}",
@@ -50,7 +50,7 @@ _SAY = {
     "circle arms": "moves {arm} in wide circles{much}",
     "knock": "knocks{object} with {fist}{much}",
     "push": "pushes{object}{at}{way}{much} with {hand}",
-    "nudge": "pushes{object}{way}{much} with {foot}",
+    "nudge": "pushes{object}{at}{way}{much} with {foot}",
     "open": "{opens}{object} open with {hand}",
     "close": "pushes{object} shut with {hand}",
     "hold": "holds{object}{at} with {hand}",
@@ -131,6 +131,8 @@ def describe(movement: Movement) -> str:
     obj = _OBJECT.get(kind, " against the ") + name if name else _NO_OBJECT.get(kind, "")
     within = category_of(place) in ("basket", "bin", "drawer")
     beside = _BESIDE.get(movement.direction or "") if kind == "place" else None
+    if way == "towards":
+        way, beside = None, " towards the "
     at = beside + place if beside else _AT.get(kind, " in the " if within else " on the ") + place if place else ""
     at = at.replace(" the ", f" {PART_NAMES[movement.part]} of the ", 1) if movement.part else at
     if kind == "walk" and movement.object:

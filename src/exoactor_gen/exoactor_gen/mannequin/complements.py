@@ -31,6 +31,7 @@ from exoactor_gen.mannequin.vocabulary import (
     SIDE_FIRST,
     SIZE,
     SLIGHT_AMOUNT,
+    TOWARDS,
     UNDER,
     VERB_KIND,
 )
@@ -283,6 +284,9 @@ def object_of(refs: References, movement: Movement, phrase: Phrase, verb: Phrase
         return movement
     movement, before = _passed(movement, phrase, verb, before)
     kind = movement.kind
+    to = name != "floor" and before in ("against", *TOWARDS.split())
+    if to and kind in ("push", "nudge", "kick") and movement.object:
+        return replace(with_detail(movement, "direction", "towards", phrase), at=name)
     if kind in ("push", "nudge") and movement.object and before != "on":
         raise BadInput(
             f"The mannequin pushes straight ahead, not '{phrase.text}': say how far, as in 'push the {movement.object} "

@@ -13,7 +13,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.rotations import wrap
 from exoactor_gen.mannequin.movement import START, category_of
 from exoactor_gen.mannequin.objects import TALL_HEIGHT, RoomObject
-from exoactor_gen.mannequin.score import AHEAD, Score, heading_vector, other, sign
+from exoactor_gen.mannequin.score import AHEAD, Score, heading_vector, other
 
 _GAP = {
     "table": 0.32,
@@ -115,9 +115,8 @@ def approach(score: Score, obj: RoomObject, pace: float) -> None:
         raise BadInput(f"The person does not get to the {obj.name}: other objects stand in the way.")
 
 
-def go_behind(score: Score, obj: RoomObject, side: str, pace: float) -> None:
-    """Walk to where an object is straight ahead, to the left or right of the present heading, and face it."""
-    yaw = score.pose[2] + sign(side) * math.pi / 2.0
+def go_behind(score: Score, obj: RoomObject, yaw: float, pace: float) -> None:
+    """Walk to where an object is straight ahead in a direction, rad, and face it."""
     away = obj.extent(yaw) + max(gap_to(score, obj.kind), CORNER_GAP)
     walk_route(score, obj.pose[:2] - away * heading_vector(yaw), pace, obj, past=True)
     face(score, yaw, pace)

@@ -20,7 +20,7 @@ class Movement:
     side: Side | None = None
     """'left', 'right' or 'both': which hand, arm or foot."""
     direction: Direction | None = None
-    """'forward', 'backward', 'left', 'right', 'up', 'down', 'side', 'around', 'over', 'under' or 'between'."""
+    """Where to; 'side': out to the sides, or beside; 'towards': to what is ``at``."""
     distance: float | None = None
     """Metres."""
     gap: float | None = None
@@ -35,7 +35,7 @@ class Movement:
     object: str | None = None
     """What it is done to, such as 'ball'. Those in `SHOWN` stand in the room, others are mimed."""
     at: str | None = None
-    """What the object is put on or into, taken from, or carried to; 'floor' too. Of a walk between: the other one."""
+    """What the object is put on or into, taken from, carried or pushed to; 'floor' too. Of a walk between: another."""
     part: Part | None = None
     """Which part of ``at`` the object is put on or taken from, as the person before it sees it."""
     meanwhile: str | None = None
@@ -84,7 +84,7 @@ KINDS: dict[str, Kind] = {
     "bow": _kind("forward down left right", "count seconds angle"),
     "sit": _kind("down", "count seconds object"),
     "rise": _kind("up", ""),
-    "kick": _kind("forward left right", "side count object"),
+    "kick": _kind("forward left right towards", "side count object at"),
     "clap": _kind("up", "count seconds", "both"),
     "punch": _kind("forward", "side count object"),
     "look": _kind("left right up down forward", "angle seconds count object at"),
@@ -105,8 +105,8 @@ KINDS: dict[str, Kind] = {
     "flap": _kind("", "count seconds", "both"),
     "circle arms": _kind("", "side count seconds", "both"),
     "knock": _kind("", "side count seconds object"),
-    "push": _kind("forward left right", "side count seconds distance object at", "both"),
-    "nudge": _kind("forward left right", "side count distance object"),
+    "push": _kind("forward left right towards", "side count seconds distance object at", "both"),
+    "nudge": _kind("forward left right towards", "side count distance object at"),
     "open": _kind("forward", "side object"),
     "close": _kind("", "side object"),
     "pick up": _kind("up", "side count object at part", "both"),
@@ -164,6 +164,8 @@ SIZES = {"small": 0.8, "big": 1.25}
 """Sizes that what hands carry may be said to have, as shares of the usual one."""
 BESIDE = ("left", "right", "side")
 """Directions of what is put beside an object rather than on it: to its left or right, or either."""
+NOT_ON = (*BESIDE, "around", "between", "towards")
+"""Directions of movements whose ``at`` is not what the object stands on."""
 PART_NAMES: dict[Part, str] = {"left": "the left side", "right": "the right side", "middle": "the middle"}
 """What the parts of a support are called."""
 _SEATS = ("chair", "stool")
@@ -313,6 +315,10 @@ def _lacking(m: Movement) -> Iterator[str]:
         yield f"'{kind}' needs an object: say for example '{kind} the box'."
     if kind == "place" and m.direction in BESIDE and m.at in (None, "floor"):
         yield "It is not said what something is put beside: say for example 'next to the cup'."
+    if kind in ("kick", "nudge") and m.at and m.direction != "towards":
+        yield f"'{kind}' takes no object to do it at ('{m.at}'): it takes 'towards the {m.at}'."
+    if m.direction == "towards" and (m.at in (None, "floor") or m.count):
+        yield f"'{kind}' towards something takes what that is, and no count: say 'push the box to the wall'."
     if m.part and m.at in (None, "floor"):
         yield f"It is not said what '{m.part}' is a part of: say for example 'on the {m.part} side of the table'."
     if m.direction == "between" and not (m.object and m.at):

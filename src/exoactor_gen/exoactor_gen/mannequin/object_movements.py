@@ -14,11 +14,11 @@ from exoactor_gen.mannequin.carrying import carry, hold, pick_up, place
 from exoactor_gen.mannequin.doors_and_drawers import close, open_up
 from exoactor_gen.mannequin.gestures import raise_guard
 from exoactor_gen.mannequin.handling import knock, lower_hands, touch, wipe
-from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, go_behind, turn_to, walk_along, walk_route
+from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, turn_to, walk_along, walk_route
 from exoactor_gen.mannequin.movement import START, Movement, category_of
 from exoactor_gen.mannequin.objects import LOOSE, Held, Kicked, RoomObject
 from exoactor_gen.mannequin.placement import WALK_DISTANCE, is_free, is_known, object_named, objects_on, shown
-from exoactor_gen.mannequin.pushing import push, sweep_off, toe_gap
+from exoactor_gen.mannequin.pushing import aim, goal_of, push, sweep_off, toe_gap
 from exoactor_gen.mannequin.score import IDLE, Score, Seat, heading_vector, sides_of, sign
 from exoactor_gen.mannequin.walking import turn_to_face, walk_around, walk_back_to, walk_circle, walk_past, walk_to
 
@@ -241,14 +241,16 @@ def _kick(score: Score, movement: Movement) -> None:
     side = movement.side or "right"
     s = sign(side)
     obj = object_named(score, movement.name, 0.34, "floor")
+    goal = goal_of(score, movement, obj)
     if movement.object in score.held.values():
         place(score, Movement("place", object=movement.object, at="floor"))
     if not obj.loose:
         raise BadInput(f"The mannequin does not kick the {obj.name}: it kicks {', '.join(LOOSE)}.")
     if obj.pose[2] > 0.1:
         raise BadInput(f"The {obj.name} stands too high for a kick: put it on the floor first.")
-    if movement.direction in SIDES:
-        go_behind(score, obj, movement.direction, movement.pace)
+    free = math.inf
+    if goal or movement.direction in SIDES:
+        free = aim(score, obj, movement)
     elif not score.past[1:] and len(score.objects) == 1 and not obj.events:
         obj.start[:2] = score.ahead(0.34 + obj.size[0] / 2.0, s * 0.10)
     else:
@@ -257,13 +259,13 @@ def _kick(score: Score, movement: Movement) -> None:
         if again:
             approach(score, obj, movement.pace)
         for near in score.standing:
-            if near is not obj and min(near.distance(score.ahead(x, 0.1 * s)) for x in (0.2, 0.35, 0.5)) < 0.08:
+            if near not in (obj, goal) and min(near.distance(score.ahead(x, 0.1 * s)) for x in (0.2, 0.35, 0.5)) < 0.08:
                 raise BadInput(f"The {near.item.id} stands where the foot would kick: go elsewhere first.")
         front = toe_gap(score, obj, side)
         ways = (-0.14, 0.10, 18.0, 0.50), (max(front, 0.05) + 0.14, 0.09, -6.0, 0.62), (0.03, 0.08, 4.0, 0.60)
         begin, end = score.swing_foot(side, ways, movement.pace)[1]
         score.contact(f"{side}_foot", obj, "strike", begin, end)
-        far = 1.0 if obj.kind == "ball" else 0.6
+        far = min(free, 1.0 if obj.kind == "ball" else 0.6)
         obj.events.append(
             Kicked(side, begin, end + 1.2, obj.pose + far * np.append(heading_vector(score.pose[2]), [0.0, 0.0]))
         )

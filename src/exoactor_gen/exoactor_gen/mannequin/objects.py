@@ -163,10 +163,20 @@ class RoomObject:
 
     def distance(self, points: np.ndarray) -> Any:
         """Distance of points x, y (..., 2 or more) on the floor from the area that it covers, m; 0 inside."""
+        across = self._local(points)
+        return np.linalg.norm(np.maximum(np.abs(across) - self.size[:2] / 2.0, 0.0), axis=-1)
+
+    def nearest(self, point: np.ndarray) -> np.ndarray:
+        """(2,) the point of the area that it covers that is nearest to a point x, y on the floor, m."""
+        x, y = np.clip(self._local(point), -self.size[:2] / 2.0, self.size[:2] / 2.0)
+        c, s = math.cos(self.pose[3]), math.sin(self.pose[3])
+        return self.pose[:2] + np.array([c * x - s * y, s * x + c * y])
+
+    def _local(self, points: np.ndarray) -> np.ndarray:
+        """(..., 2) points on the floor in its own axes, m."""
         x, y, _, yaw = self.pose
         dx, dy = np.moveaxis(np.asarray(points)[..., :2] - (x, y), -1, 0)
-        across = np.stack([math.cos(yaw) * dx + math.sin(yaw) * dy, math.cos(yaw) * dy - math.sin(yaw) * dx], axis=-1)
-        return np.linalg.norm(np.maximum(np.abs(across) - self.size[:2] / 2.0, 0.0), axis=-1)
+        return np.stack([math.cos(yaw) * dx + math.sin(yaw) * dy, math.cos(yaw) * dy - math.sin(yaw) * dx], axis=-1)
 
     def edge(self, yaw: float) -> float:
         """Distance from its centre along ``yaw`` to its edge, m."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput
+from exoactor_core.rotations import wrap
 from exoactor_gen.mannequin.doors_and_drawers import open_door
 from exoactor_gen.mannequin.handling import (
     bend_seconds,
@@ -21,10 +22,10 @@ from exoactor_gen.mannequin.handling import (
     tipping_height,
     touch,
 )
-from exoactor_gen.mannequin.locomotion import approach, gap_to, go_behind
-from exoactor_gen.mannequin.movement import Movement, category_of
+from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to, go_behind
+from exoactor_gen.mannequin.movement import Movement, can_be_shown, category_of
 from exoactor_gen.mannequin.objects import ONE_HANDED, PALM_DEPTH, Held, Kicked, RoomObject
-from exoactor_gen.mannequin.placement import object_named, objects_on, support_of, table_of
+from exoactor_gen.mannequin.placement import WALK_DISTANCE, object_named, objects_on, support_of, table_of
 from exoactor_gen.mannequin.score import Score, heading_vector, sides_of, sign
 
 SHOVE_GAP, SHOVE_SHARE = 0.08, 0.5
@@ -37,6 +38,10 @@ PUSH_LENGTH = 0.22
 """m that an object is pushed at a time."""
 MIN_SWEEP_HEIGHT = 0.07
 """m above a table, of a fist that sweeps over it."""
+GOAL_DISTANCE, GOAL_GAP = 0.5, 0.04
+"""m from an object to the imagined goal that it is moved to, and that are left between them."""
+MAX_PUSH = 3.0
+"""m by which an object is pushed or kicked towards something, at most."""
 LOW_PUSH = 0.55
 """m: on the floor, objects that would have to be pushed lower are pushed with a foot."""
 
@@ -58,26 +63,33 @@ def push(score: Score, movement: Movement) -> None:
     sides = sides_of(movement.side, "right" if foot or is_one_handed(score, name) else "both")
     new = name not in score.objects
     on = table_of(score) if score.imagines and kind in ONE_HANDED else None
-    on = "floor" if foot or (movement.direction in SIDES and on is None) else on
-    obj = object_named(score, name, gap_to(score, name), movement.at or on, side=sides[0])
+    aimed = movement.direction in (*SIDES, "towards")
+    on = "floor" if foot or (aimed and on is None) else on
+    at = movement.at if movement.direction != "towards" else None
+    obj = object_named(score, name, gap_to(score, name), at or on, side=sides[0])
+    goal = goal_of(score, movement, obj)
     if foot and obj.pose[2] > 0.1:
         raise BadInput(f"The {obj.name} stands too high to be pushed with a foot: push it with a hand.")
     if new and kind == "chair":
         obj.start[3] += math.pi  # it is pushed at its back
-    if movement.direction in SIDES:
+    free = math.inf
+    if aimed:
         if obj.pose[2] > 0.1:
             raise BadInput(f"The {obj.name} stands on something: there it is pushed forward only.")
-        go_behind(score, obj, movement.direction, movement.pace)
+        free = aim(score, obj, movement)
     usual = (0.6 if obj.one_handed or obj.kind == "ball" else 1.0) * PUSH_LENGTH * score.scale
     low = foot or (movement.side is None and _is_low(score, obj))
-    distance = movement.distance or usual * (movement.count or 1)
+    distance = min(movement.distance or (free if goal else usual * (movement.count or 1)), free)
     strokes = max(movement.count or 1, math.ceil(distance / (SHOVE_SHARE * usual if low else usual) - 1e-9))
     length = distance / strokes
     for _ in range(strokes):
-        approach(score, obj, movement.pace)
+        if aimed:
+            _walk_up(score, obj, movement.pace)
+        else:
+            approach(score, obj, movement.pace)
         ahead = score.ahead(length) - score.pose[:2]
         riders = objects_on(score, obj)
-        _slides(score, obj, ahead, riders)
+        _slides(score, obj, ahead, riders, goal)
         if low:
             _shove(score, obj, ahead, riders, movement.side or "right", movement.pace)
             continue
@@ -93,6 +105,48 @@ def push(score: Score, movement: Movement) -> None:
             moved.events.append(Held(begin + 0.1, score.now + 0.1, sides, after, slides=True))
         score.now += 0.1 + (movement.seconds or 0.2)
         lower_hands(score, sides, seconds, 0.07)
+
+
+def goal_of(score: Score, movement: Movement, obj: RoomObject) -> RoomObject | None:
+    """What an object is pushed or kicked towards; if it is imagined, it stands behind the object. None: nothing."""
+    if movement.direction != "towards" or movement.at is None:
+        return None
+    if movement.at in score.objects or not can_be_shown(movement.at):
+        return object_named(score, movement.at, WALK_DISTANCE)
+    goal = RoomObject.imagined(movement.at, np.zeros(4))
+    yaw = math.atan2(*(obj.pose[:2] - score.pose[:2])[::-1])
+    away = obj.extent(yaw) + (movement.distance or 0.0) + GOAL_DISTANCE + goal.size[0] / 2.0
+    facing = yaw + math.pi if goal.kind == "chair" else yaw  # its seat faces the person
+    goal = goal.at(np.array([*(obj.pose[:2] + away * heading_vector(yaw)), 0.0, facing]))
+    if any(near.distance(goal.nearest(near.pose[:2])) < 0.1 for near in score.standing if near is not obj):
+        raise BadInput(f"There is no room left for a {goal.name} behind the {obj.name}.")
+    score.objects[movement.at] = goal
+    return goal
+
+
+def aim(score: Score, obj: RoomObject, movement: Movement) -> float:
+    """Stand so that an object is straight ahead in the direction in which it goes; m that are free to its goal."""
+    if movement.direction in SIDES:
+        go_behind(score, obj, score.pose[2] + sign(movement.direction) * math.pi / 2.0, movement.pace)
+        return math.inf
+    goal = score.objects[movement.at or ""]
+    way = goal.nearest(obj.pose[:2]) - obj.pose[:2]
+    yaw = math.atan2(way[1], way[0])
+    free = float(np.linalg.norm(way)) - obj.extent(yaw) - GOAL_GAP
+    if not 0.05 < free < MAX_PUSH:
+        where = "already is at" if free <= 0.05 else f"is {free:.1f} m from"
+        raise BadInput(f"The {obj.name} {where} the {goal.name}: it is moved 0.05 to {MAX_PUSH:g} m towards something.")
+    _, bearing = bearing_of(score, obj.pose)
+    if max(abs(bearing), abs(math.degrees(wrap(yaw - score.pose[2])))) > 5.0:
+        go_behind(score, obj, yaw, movement.pace)
+    return free
+
+
+def _walk_up(score: Score, obj: RoomObject, pace: float) -> None:
+    """Walk up to an object straight ahead without turning to one of its sides."""
+    away = float((obj.pose[:2] - score.pose[:2]) @ heading_vector(score.pose[2])) - obj.extent(score.pose[2])
+    if (more := away - gap_to(score, obj.kind)) > 0.03:
+        score.walk_distance("forward", more, pace)
 
 
 def _is_low(score: Score, obj: RoomObject) -> bool:
@@ -150,14 +204,16 @@ def sweep_off(score: Score, movement: Movement) -> None:
     lower_hands(score, (side,), 1.2 / movement.pace, 0.05)
 
 
-def _slides(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomObject]) -> None:
+def _slides(
+    score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomObject], goal: RoomObject | None
+) -> None:
     """Check that an object can be pushed on."""
     under = support_of(score.objects.values(), obj)
     if under and under.distance(obj.pose[:2] + ahead * (1.0 + obj.size[0] / 2.0 / np.linalg.norm(ahead))) > 0.0:
         raise BadInput(f"The {obj.name} would fall off the {under.name}.")
     after = obj.at(obj.pose + np.append(ahead, [0.0, 0.0]))
     for near in score.standing:
-        if near in (obj, under, *riders):
+        if near in (obj, under, goal, *riders):
             continue
         if np.linalg.norm(near.pose[:2] - after.pose[:2]) < after.edge(math.atan2(*ahead[::-1])) + near.size[0] / 2.0:
             raise BadInput(f"The {near.name} stands in the way of the {obj.name}.")

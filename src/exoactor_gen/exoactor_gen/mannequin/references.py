@@ -13,7 +13,17 @@ from exoactor_core.everyday import COLORS, EVERYDAY, color_name
 from exoactor_core.scene import Scene, SceneObject
 from exoactor_gen.mannequin.details import unfit
 from exoactor_gen.mannequin.grammar import Phrase
-from exoactor_gen.mannequin.movement import BESIDE, HANDLED, KINDS, OTHER, START, Movement, category_of, color_of
+from exoactor_gen.mannequin.movement import (
+    BESIDE,
+    HANDLED,
+    KINDS,
+    NOT_ON,
+    OTHER,
+    START,
+    Movement,
+    category_of,
+    color_of,
+)
 from exoactor_gen.mannequin.objects import objects_of, usual_side
 from exoactor_gen.mannequin.placement import support_of
 from exoactor_gen.mannequin.vocabulary import OBJECTS, ON, SIZE, SYNONYM, TOWARDS, plural
@@ -126,7 +136,7 @@ def found_in(scene: Scene, movements: Sequence[Movement]) -> tuple[Movement, ...
     found = []
     for movement in movements:
         at, name = id_of(movement.at), movement.object
-        if at and name and movement.kind in _STANDS_AT and movement.direction not in ("around", "between"):
+        if at and name and movement.kind in _STANDS_AT and movement.direction not in NOT_ON:
             there = Scene(objects=tuple(obj for obj in scene.objects if where[obj.id] == at))
             try:
                 name = there.find(name).id
@@ -292,9 +302,8 @@ class References:
     def stands_on(self, name: str) -> str | None:
         """What an object of the scene stands on at the start, 'floor' too; else, what it was said to be on, or None."""
         if self.scene is None:
-            apart = (*BESIDE, "around", "between")
             said = [m for m in self.movements if m.object == name and m.kind in (*_STANDS_AT, "place")]
-            return next((m.at for m in reversed(said) if m.at and m.direction not in apart), None)
+            return next((m.at for m in reversed(said) if m.at and m.direction not in NOT_ON), None)
         room = objects_of(self.scene)
         under = support_of(room.values(), room[self.scene.find(name).id])
         return under.item.id if under else "floor"

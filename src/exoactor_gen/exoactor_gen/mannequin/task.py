@@ -161,7 +161,7 @@ def _handled(movement: Movement, obj: RoomObject, target: RoomObject | None) -> 
     elif kind == "wipe":
         checks["wiped", name] = Check(kind="wiped", object=name)
     elif kind == "kick":
-        way = _way_of(obj) if movement.direction in SIDES else None
+        way = _way_of(obj) if movement.direction in (*SIDES, "towards") else None
         checks["kicked", name] = Check(kind="kicked", object=name, place=way)
     elif kind in ("touch", "knock", "reach", "punch", "push"):
         for side in sides_of(movement.side, "both" if kind == "push" else "right"):

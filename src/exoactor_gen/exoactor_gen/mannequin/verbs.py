@@ -6,7 +6,8 @@ from exoactor_core.errors import BadInput
 from exoactor_core.everyday import EVERYDAY
 from exoactor_gen.mannequin.details import unfit, with_amount
 from exoactor_gen.mannequin.grammar import Clause, Phrase
-from exoactor_gen.mannequin.movement import KINDS, MOVES_FEET, START, Movement
+from exoactor_gen.mannequin.movement import KINDS, MOVES_FEET, START, Movement, category_of
+from exoactor_gen.mannequin.objects import LOOSE
 from exoactor_gen.mannequin.vocabulary import (
     AT_AFTER,
     DIRECTION,
@@ -127,6 +128,8 @@ def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
     if kind in ("place", "hold") and limbs and not limbs[0].is_means:
         return Movement("touch" if objects else "raise")
     moved = kind == "walk" and verb.text.startswith("mov") and objects and is_bare(objects[0])
+    if moved and "to" in second and category_of(objects[0].said.get("object", "box")) not in LOOSE:
+        return Movement("push")  # 'move the chair to the table'
     if kind == "take" or moved or verb.text.startswith("transfer"):
         if "to" in second:
             name = SYNONYM.get(name := second.get("object", ""), name)
