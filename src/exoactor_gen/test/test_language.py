@@ -157,7 +157,7 @@ def test_understood(text, actions):
         ("wilk to the table", "'wilk' (did you mean 'walk'?): it"),
         ("walk forwerd", "(did you mean 'forward'?)"),
         ("step over the box", "does not walk over the box"),
-        ("push the chair to the table", "say how far"),
+        ("push the chair under the table", "say how far"),
         ("push to the left", "needs an object"),
         ("put the box behind the table", "'behind'"),
         (

@@ -67,6 +67,19 @@ MEANT: list[tuple[str, list[Movement]]] = [
         [do("nudge", object="box", at="wall", direction="towards", side="left")],
     ),
     ("kick the ball towards the door", [do("kick", object="ball", at="door", direction="towards")]),
+    # in passing
+    ("walk to the table and stop in front of it", [do("walk", object="table"), do("stand")]),
+    ("sit down, wait for 2 seconds, and get back up", [do("sit", direction="down", seconds=2.0)]),
+    ("raise both arms and hold them there for a bit", [do("raise", side="both")]),
+    ("stretch your arms out to the sides like an airplane", [do("raise", side="both", direction="side")]),
+    ("jumping jacks, ten of them", [do("jumping jack", count=10)]),
+    ("could you be so kind as to wave", [do("wave")]),
+    ("pat the box on top", [do("touch", object="box")]),
+    (
+        "walk to the shelf and take the bottle down",
+        [do("walk", object="shelf"), do("pick up", object="bottle", direction="up")],
+    ),
+    ("sweep the floor in front of the table", [do("walk", object="table"), do("sweep")]),
     # arms go round
     ("make a big circle with your right arm", [do("circle arms", side="right")]),
     ("circle your arms five times", [do("circle arms", side="both", count=5)]),
@@ -1081,7 +1094,8 @@ def test_what_is_not_done_is_refused_with_what_is_done_instead():
 def test_only_a_slip_of_a_finger_is_read_as_another_word():
     slips = {"wlak": "walk", "teh": "the", "tabel": "table"}
     assert read("wlak to teh tabel").notes == tuple(f"'{word}' was read as '{spelt}'" for word, spelt in slips.items())
-    for text in ("pick up the cable", "walk to the label", "wave zorp", "pick up the tablet"):
+    assert parse("walk forwarrd two meteres to the tawble") == parse("walk forward two metres to the table")
+    for text in ("pick up the cable", "walk to the label", "wave zorp", "pick up the tablet", "walk to the stable"):
         with pytest.raises(BadInput):
             parse(text)
 

@@ -59,6 +59,7 @@ _SAID_ANYWAY = frozenset(
      *(("fully", kind) for kind in ("raise", "reach", "squat", "sit", "rise", "close", "lower", "stand")),
      *((sort, kind) for sort in ("everyone", "manner") for kind in _TO_PEOPLE),
      *(("manner", kind) for kind in ("place", "sit", "knock", "dance")),
+     ("like wings", "flap"), ("like wings", "raise"),
      *(("before the body", kind) for kind in ("pick up", "hold", "carry", "clap", "cross arms")),
      ("together", "clap"), ("in place", "hop"), *(("upright", kind) for kind in ("pick up", "hold", "carry")),
      *(("unspilt", kind) for kind in HANDLED),

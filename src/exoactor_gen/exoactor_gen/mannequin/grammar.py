@@ -90,7 +90,7 @@ _PATTERNS = (
                rf"|if (?:you please|you can|you would|possible)|for a start"
                rf"|(?<!wait )(?<!waiting )(?<!look )(?<!looking )(?<!reach )(?<!reaching )for (?:me|us))"
                rf"|(?:hi|hey|hello|ok|okay)(?: {_WHO})?)\b"),
-    ("opening", rf"(?:(?:would|do) you mind(?= [a-z]+ing\b)|would you be (?:so kind(?: as)?|able) to"
+    ("opening", rf"(?:(?:would|do) you mind(?= [a-z]+ing\b)|(?:would|could|can|will) you be (?:so kind(?: as)?|able) to"
                 rf"|(?:can|could|would|will) (?:you|{_WHO})"
                 rf"|i(?:'d like| would like| want| need) (?:you|{_WHO}) to"
                 rf"|(?:i(?:'d| would) (?:like|love) to|i want to|let's|let us|let me) see (?:you|{_WHO})"
@@ -147,7 +147,8 @@ _PATTERNS = (
                rf"(?: (?P<more>{_FIGURE}) ?(?P<smaller>{_either(SMALLER_UNITS)})(?![\w/]))?"
                rf"|(?P<word>{_either(TIMES)})\b"),
     ("number", rf"(?P<for>for )?(?P<number>{_FIGURE})(?!\w| of\b)(?! {_either(BODY_PARTS)}\b)"),
-    ("moment", r"(?:for )?(?:a (?:short |little |brief )?(?:moment|while)|some time)\b|briefly\b"),
+    ("moment", r"(?:for )?(?:a (?:short |little |brief )?(?:moment|while)|some time)\b|for a (?:little )?bit\b"
+               r"|briefly\b"),
     ("manner", r"(?:politely|nicely|properly|happily|cheerfully|joyfully|enthusiastically|proudly|loudly"
                r"|in a (?:friendly|polite) (?:way|manner))\b"),
     ("pace", rf"{_either(PACE)}\b"),
@@ -157,13 +158,14 @@ _PATTERNS = (
     ("together", r"together\b"),
     ("in turn", r"in turn\b"),
     ("pose", r"(?:in )?(?:that|this|the) (?:pose|position|posture|stance)\b|like (?:that|this)\b"),
+    ("like wings", r"like (?:(?:an? )?(?:air|aero)?plane|wings|(?:the wings of )?a bird)\b"),
     ("above", r"(?:in the air|(?:up )?(?:above|over) (?:your|the|his|her|its) head)\b"),
     ("limb", rf"(?P<pair>both)(?: of them)?(?=$| ?[,.;!]| and\b| again\b| down\b)"
              rf"|(?:(?:starting |beginning |leading )?(?:with|using|by|in) )?{DETERMINER}"
              rf"(?:(?P<both>left and (?:your |the )?right|right and (?:your "
              rf"|the )?left|(?:both|two)(?: of)?"
              rf"(?: your| the)?)|(?P<side>left|right|one|other|same|each))? ?\b(?P<part>{_either(BODY_PARTS)})\b"
-             rf"|(?:with (?:the|your|his|her|its)|your|his|her|its|the) (?P<only>left|right)(?: one)?\b"
+             rf"|(?:(?:with|in) (?:the|your|his|her|its)|your|his|her|its|the) (?P<only>left|right)(?: one)?\b"
              rf"|(?:with )?the (?P<rest>other)(?: one)?\b"
              rf"(?! {_COLOR}(?:{_NAMED}|side)\b)"),
     ("behind you", r"behind (?:you|yourself)\b"),
@@ -188,7 +190,8 @@ _PATTERNS = (
               rf"(?:(?P<tint>{_either(COLORS)}) )?(?P<several>{_SEVERAL})"
               rf"|(?:one|any|either) of (?:the )?(?:two )?(?P<any>{_SEVERAL})"
               rf"|(?P<other>(?:the (?:other|second)|another) (?={_COLOURED}\b))?"
-              rf"(?:any |some |either )?{DETERMINER}(?:nearest |closest |(?:top|upper|bottom|lower) (?=drawer\b))?"
+              rf"(?:any |some |either )?{DETERMINER}(?:nearest |closest |(?:top|upper) (?=drawer|shelf)"
+              rf"|(?:bottom|lower) (?=drawer))?"
               rf"(?:(?P<size>{_either(SIZE)}) (?={_COLOR}{_SIZED}\b))?"
               rf"(?:(?P<color>{_either(COLORS)}) (?={_COLOURED}\b))?"
               rf"(?P<object>{_NAMED})|(?:the )?(?P<one>{_either((*COLORS, *SIZE))}) one"
@@ -312,6 +315,11 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bget (?=(?:over |back |up )?to (?:the|a|your) |away from )", "walk "),
     (rf"\buse ({DETERMINER}(?:left |right |both )?(?:{_either(HAND_WORDS)})) to\b", r"with \1,"),
     (r" ?(?:-+>|=+>|→|[()]) ?", ", "),
+    (r"\b(?:'?til|til)\b", "until"),
+    (r"\bup against\b", "against"),
+    (rf"\b((?:touch|tap|pat|press)(?:es|s|ing)? {_WHAT})on top{_END}", r"\1"),
+    (rf"\b((?:take|get|bring)(?:s|ing)? {_WHAT})down\b(?! to\b)", r"\1"),
+    (rf", ({_FIGURE}) of (?:them|those)\b", r", \1 times"),
     (r"\bon top of\b", "on"),
     (rf"\bon top{_END}", "on it"),
     (r"\bout of (?=(?:the|an?|it|your)\b)", "from "),
@@ -339,7 +347,7 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ),
     (r"\b(?:stand|face)(?:s|ing)? with your back (?=to(?:wards?)? )", "turn your back "),
     (rf"\b(?:hand|give|pass) {_WHAT}(?:over )?to (?:me|us|him|her)\b", r"hold out \1"),
-    (rf"\b((?:put|place|drop) {_WHAT}in){_END}", r"\1to it"),
+    (rf"\b((?:put|place|drop) {_WHAT}in)(?:side)?{_END}", r"\1to it"),
     (rf"\b((?:wip|scrub|rub)(?:e|es|s|ing)? {_WHAT})(?:clean|down|off)\b(?! the\b)", r"\1"),
     (rf"\b(?:hold|hand) {_WHAT}(?:out|over)\b(?! to\b)", r"hold out \1"),
     (rf"\b((?:put|place|set|lay)(?:s|ting|ing)? {_WHAT})back (?=(?:down|(?:on|in)(?:to)?)\b)", r"\1"),

@@ -587,7 +587,8 @@ class _Reader:
             self.movements.append(object_of(self.refs, Movement("turn"), near, verb))
         elif "behind" not in near.said or past != object_of(self.refs, Movement("walk"), near, verb).object:
             there = near if {"beside", "part"} & set(near.said) else replace(near, said={**near.said, "next": "at"})
-            self.movements.append(object_of(self.refs, Movement("walk"), there, verb))
+            walk = object_of(self.refs, Movement("walk"), there, verb)
+            self.movements += [walk] if last != walk else []  # one is there already
         return [p for p in details if p is not near]
 
     def _neighbour(self, kind: str, verb: Phrase, details: list[Phrase]) -> Phrase | None:
@@ -600,7 +601,8 @@ class _Reader:
             name = self.refs.called(beside.said["object"], beside.said, Movement("walk")) if beside else ""
             return None if category_of(name) in LOOSE else beside
         in_place = kind in KINDS and "object" not in KINDS[kind].takes and kind not in ("step", "rise", "lower")
-        return next((p for p in objects if is_nearby(p, kind)), None) if in_place else None
+        floor = kind == "sweep" and any(p.said.get("object") == "floor" for p in objects)
+        return next((p for p in objects if is_nearby(p, kind)), None) if in_place or floor else None
 
     def _away_from(self, kind: str, left: Phrase, verb: Phrase, backward: bool) -> list[Phrase]:
         """Face what is gone or turned away from, and say which way that is: back, or around."""
@@ -711,12 +713,13 @@ class _Reader:
             if p.sort in ("there", "pose") or {"it", "them"} & set(p.said) or p.sort == "direction" or p.sort == "limb"
         ]
         stays = VERB_KIND[verb.text] == "hold" or verb.text.startswith(("stay", "remain"))
-        if not pronoun and not (stays and any(p.sort == "amount" for p in details)):
+        if not pronoun and not (stays and any(p.sort in ("amount", "moment") for p in details)):
             return False
         if any(p.said.get("object") for p in details):
             return False
         rest = [p for p in details if p not in pronoun]
-        if not any(p.sort == "amount" for p in rest):
+        rest = [p for p in rest if p.sort != "moment"]  # which a pose is held for anyway
+        if not rest and not any(p.sort == "moment" for p in details):
             raise BadInput(
                 f"'{' '.join([verb.text, *(p.text for p in details)])}' does not say for how long: a task ends "
                 "upright, with the arms down; say for example 'for 3 seconds'."

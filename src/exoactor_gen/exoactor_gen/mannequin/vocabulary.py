@@ -102,8 +102,8 @@ def by_form(verbs: Mapping[str, str]) -> dict[str, str]:
 
 
 _VERB_PHRASES = {
-    "rise": "stand up, stands up, standing up, get up, gets up, straighten up, stand back up, stand straight up, "
-    "stand right up, rise up",
+    "rise": "stand up, stands up, standing up, get up, gets up, get back up, straighten up, stand back up, "
+    "stand straight up, stand right up, rise up",
     "walk": "make your way, take a walk, go for a walk",
     "stand": "stand still, stands still, standing still, stay still, hold still, keep still, stand straight, "
     "stand up straight, stand upright, stand tall, do nothing, don't move, do not move, "
@@ -374,9 +374,10 @@ def _known() -> tuple[str, ...]:
 
 
 def spelling(word: str, names: Iterable[str] = ()) -> str:
-    """The one word of which a slip of a finger made it, which swaps two letters, loses or doubles one; empty: none.
+    """The one word of which a slip of a finger made it, which swaps two letters, or loses or adds one; empty: none.
 
-    ``names`` are those of a scene. Another letter may make another word: 'cable' of 'table'.
+    ``names`` are those of a scene. Another letter, or another first one, may make another word: 'cable' or 'stable' of
+    'table'.
     """
 
     def slips(known: str) -> bool:
@@ -384,14 +385,18 @@ def spelling(word: str, names: Iterable[str] = ()) -> str:
         swapped = (known[: k - 1] + known[k] + known[k - 1] + known[k + 1 :] for k in gaps)
         lost = (known[:k] + known[k + 1 :] for k in gaps if len(known) > 4)
         doubled = (known[:k] + known[k - 1] + known[k:] for k in range(1, len(known) + 1))
-        return word in (*swapped, *lost, *doubled)
+        inside = range(1, len(word) - 1) if len(word) > 4 else ()
+        added = any(word[:k] + word[k + 1 :] == known for k in inside)
+        return added or word in (*swapped, *lost, *doubled)
 
     if word in _known():
         return word
     if len(word) < 3 or word in NOT_DONE:
         return ""
     found = {known for known in (*_known(), *names) if abs(len(known) - len(word)) < 2 and slips(known)}
-    return found.pop() if len(found) == 1 else ""
+    amounts = {known: (name, units[known]) for name, units in UNITS.items() for known in found & {*units}}
+    meant = {amounts.get(known, known) for known in found}  # 'metres' and 'meters' are the same
+    return min(found) if len(meant) == 1 else ""
 
 
 def suggestion(word: str) -> str:

@@ -121,7 +121,9 @@ def _expected(action: Mapping[str, Any], share: float, obj: bool, may_be_there: 
     words = re.findall(r"[a-z]+", f"{verb} {said}")
     kind = next((_KIND[word] for word in words if word in _KIND), "moves")
     arm, leg, head = (re.search(rf"\b{part}s?\b", said) for part in ("(?:hand|arm)", "(?:leg|foot|knee)", "head"))
-    if kind == "raise" and (leg or obj):
+    if kind == "push" and leg and not arm:
+        kind = "kick"
+    elif kind == "raise" and (leg or obj):
         kind = "kick" if leg else "take"
     elif (kind in ("raise", "turn", "bow", "bend", "moves") and head and not arm) or (
         kind == "stand" and "up" in words
