@@ -83,20 +83,27 @@ _PATTERNS = (
     ("separator", rf"(?:(?:[,;.!?]|(?:and|but|then|afterwards?|finally|lastly|first|firstly|also|now|subsequently"
                   rf"|thereafter|followed by|from there|in the end|to finish|to begin with)\b|next\b(?! to\b)"
                   rf"|after (?:that|this|which)\b|(?:in order |so as )?to (?={_either(VERB_KIND)}\b)) ?)+"),
-    ("polite", rf"(?:(?:please|pls|plz|kindly|just|simply|immediately|right away|straight away|thanks|thank you|thx"
+    ("polite", rf"(?:(?:please|pls|plz|kindly|alright|all right|yo|um|uh|well|buddy|mate|pal|dude|real quick|asap"
+               rf"|just|simply|immediately|right away|straight away|thanks|thank you|thx"
                rf"|exactly|precisely|perhaps|maybe|(?:about|approximately|roughly)(?= {_QUANTITY}\b)"
                rf"|around(?= {_FIGURE} ?{_UNIT}\b)"
                rf"|in a row|anything(?: else)?|in (?:that|this) order|(?:too|as well|or so|instead){_END}"
-               rf"|if (?:you please|you can|you would|possible)|for a start"
+               rf"|if (?:you please|you can|you could|you would|possible|you don't mind|you like|you want)|for a start"
+               rf"|when(?:ever)? you(?: are|'re) ready|as soon as (?:possible|you can)|with care"
                rf"|(?<!wait )(?<!waiting )(?<!look )(?<!looking )(?<!reach )(?<!reaching )for (?:me|us))"
                rf"|(?:hi|hey|hello|ok|okay)(?: {_WHO})?)\b"),
     ("opening", rf"(?:(?:would|do) you mind(?= [a-z]+ing\b)|(?:would|could|can|will) you be (?:so kind(?: as)?|able) to"
                 rf"|(?:can|could|would|will) (?:you|{_WHO})"
-                rf"|i(?:'d like| would like| want| need) (?:you|{_WHO}) to"
+                rf"|(?:i|we)(?:'d like| would like| want| need) (?:you|{_WHO}) to"
                 rf"|(?:i(?:'d| would) (?:like|love) to|i want to|let's|let us|let me) see (?:you|{_WHO})"
-                rf"|are you able to|do you know how to|go ahead and|try (?:to|and)"
+                rf"|are you able to|do you know how to|go ahead and|try (?:to|and)|why don't you|how about you"
+                rf"|(?:do you )?think you (?:can|could)|how about(?= [a-z]+ing\b)|mind(?= [a-z]+ing\b)"
+                rf"|(?:would it be|is it) possible (?:for you )?to"
+                rf"|it would be (?:great|nice|good|lovely) if you (?:could|would)"
+                rf"|(?:we|i)(?:'d| would) appreciate it if you (?:could|would)|(?:we|i) (?:was|were) hoping you could"
                 rf"|(?:be|make) sure (?:to|you)|(?:remember|don't forget|feel free) to"
-                rf"|(?:your|the) (?:task|job|goal) is to|you need to|(?:keep|continue|carry on|keep on)(?= [a-z]+ing\b)"
+                rf"|(?:your|the) (?:next )?(?:task|job|goal|mission) is to|you need to"
+                rf"|(?:keep|continue|carry on|keep on)(?= [a-z]+ing\b)"
                 rf"|show (?:me|us)(?: how (?:to|you))?(?! the {_COLOR}{_COLOURED}\b)"
                 rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])"
                 rf"|go(?= (?:get|grab|pick|take|put|touch|open|sit)\b)|(?:start|begin)(?: to"
@@ -168,7 +175,9 @@ _PATTERNS = (
              rf"|(?:(?:with|in) (?:the|your|his|her|its)|your|his|her|its|the) (?P<only>left|right)(?: one)?\b"
              rf"|(?:with )?the (?P<rest>other)(?: one)?\b"
              rf"(?! {_COLOR}(?:{_NAMED}|side)\b)"),
-    ("behind you", r"behind (?:you|yourself)\b"),
+    ("behind you", r"(?:behind|after) (?:you|yourself)\b"),
+    ("flat", r"flat\b"),
+    ("like a soldier", r"like an? soldier\b"),
     ("with it", r"with (?:it|them)\b"),
     ("broom", rf"(?:with|using) {DETERMINER}(?:broom|mop)\b"),
     ("direction", rf"(?:straight |out |back )?(?:to|on) (?:(?:the|your|its|his|her) )?(?P<aside>left|right|front"
@@ -190,8 +199,8 @@ _PATTERNS = (
               rf"(?:(?P<tint>{_either(COLORS)}) )?(?P<several>{_SEVERAL})"
               rf"|(?:one|any|either) of (?:the )?(?:two )?(?P<any>{_SEVERAL})"
               rf"|(?P<other>(?:the (?:other|second)|another) (?={_COLOURED}\b))?"
-              rf"(?:any |some |either )?{DETERMINER}(?:nearest |closest |(?:top|upper) (?=drawer|shelf)"
-              rf"|(?:bottom|lower) (?=drawer))?"
+              rf"(?:any |some |either )?{DETERMINER}(?:nearest |closest |far |farthest |furthest "
+              rf"|(?:top|upper) (?=drawer|shelf)|(?:bottom|lower) (?=drawer))?"
               rf"(?:(?P<size>{_either(SIZE)}) (?={_COLOR}{_SIZED}\b))?"
               rf"(?:(?P<color>{_either(COLORS)}) (?={_COLOURED}\b))?"
               rf"(?P<object>{_NAMED})|(?:the )?(?P<one>{_either((*COLORS, *SIZE))}) one"
@@ -311,12 +320,29 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bpull(\w* (?:(?:the|a|an) )?(?:\w+ )?drawer(?: of the cabinet)?)(?: open| out)?\b", r"open\1"),
     (r"\bpull(\w*) (?:open|out) (?=(?:(?:the|a) )?(?:\w+ )?drawer\b)", r"open\1 "),
     (r"\b(?:push|slide)(\w*) ((?:the |it |a )?(?:drawer |door )?)(?:shut|closed|in)\b", r"close \2"),
-    (r"(^|[,.;] |\b(?:and|then|please) )head (?=(?:over |back |straight )?(?:to|towards?) )", r"\1walk "),
+    (r"(^|[,.;] |\b(?:and|then|please) )head (?=(?:over |back |straight )?(?:to|towards?|for) )", r"\1walk "),
+    (r"\bwalk for (?=(?:the|an?|that) (?!\w+ (?:seconds?|minutes?)))", "walk to "),
     (r"\bget (?=(?:over |back |up )?to (?:the|a|your) |away from )", "walk "),
     (rf"\buse ({DETERMINER}(?:left |right |both )?(?:{_either(HAND_WORDS)})) to\b", r"with \1,"),
     (r" ?(?:-+>|=+>|→|[()]) ?", ", "),
     (r"\b(?:'?til|til)\b", "until"),
+    (r"\b(?:wanna|gonna) ", "want to "),
+    (r"\bgimme\b", "give me"),
+    (r"\blemme\b", "let me"),
     (r"\bup against\b", "against"),
+    (r"\b(?:make|do|take|walk) (?:an?|one) (?:full )?lap (?:around|round|of)\b", "walk all the way around"),
+    (r"\b(at|to|towards?) where ((?:the|an?) (?:\w+ )?\w+) (?:is|stands)\b", r"\1 \2"),
+    (r"\b(?:grab|take|get|pick up|use) (?:the|a) (?:broom|mop),? (?:and|then|to) (?=sweep|mop|clean)", ""),
+    (rf"\b(?:drop|put down) ((?:your|both|both your|the) (?:left |right )?(?:{_either(HAND_WORDS)}))\b", r"lower \1"),
+    (
+        r"\b((?:touch|tap|press|poke|pat|push|feel)\w* .*?)with (?:your|the|a) (?:finger(?:s|tips?)?|index finger)\b",
+        r"\1with your hand",
+    ),
+    (
+        rf"\b(?:give|show) (?:me|us) (?={_QUANTITY} (?:(?:deep|low|slow|quick|small|little) )?{_either(NOUN_KIND)}\b)",
+        "do ",
+    ),
+    (rf"\b({_FIGURE}) (steps?)\b(.*?) ({_FIGURE}) more\b(?! {_UNIT}| steps?)", r"\1 \2\3 \4 \2 another"),
     (rf"\b((?:touch|tap|pat|press)(?:es|s|ing)? {_WHAT})on top{_END}", r"\1"),
     (rf"\b((?:take|get|bring)(?:s|ing)? {_WHAT})down\b(?! to\b)", r"\1"),
     (rf", ({_FIGURE}) of (?:them|those)\b", r", \1 times"),

@@ -599,7 +599,7 @@ class _Reader:
         if kind in _FOUND_BESIDE and self.refs.scene is None and any(map(is_bare, objects)):
             beside = next((p for p in objects if "next" in p.said and "object" in p.said), None)
             name = self.refs.called(beside.said["object"], beside.said, Movement("walk")) if beside else ""
-            return None if category_of(name) in LOOSE else beside
+            return None if category_of(name) in ONE_HANDED else beside
         in_place = kind in KINDS and "object" not in KINDS[kind].takes and kind not in ("step", "rise", "lower")
         floor = kind == "sweep" and any(p.said.get("object") == "floor" for p in objects)
         return next((p for p in objects if is_nearby(p, kind)), None) if in_place or floor else None

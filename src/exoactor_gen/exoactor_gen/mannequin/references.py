@@ -34,7 +34,7 @@ _NEAR_DISTANCE = 0.8  # m between what stands next to each other
 _MIN_DIFFERENCE = 0.05  # m by which one must be nearer, or further to a side
 _MIN_RATIO = 1.1
 """By which one must be larger than another one."""
-_NEAREST, _FARTHEST, _LEFTMOST = ("nearest", "closest"), ("farthest", "furthest"), ("leftmost", "left")
+_NEAREST, _FARTHEST, _LEFTMOST = ("nearest", "closest"), ("farthest", "furthest", "far"), ("leftmost", "left")
 _HIGHEST, _LOWEST = ("top", "upper", "highest"), ("bottom", "lower", "lowest")
 _SMALLEST = {*(word for word, size in SIZE.items() if size == "small"), "smaller", "smallest"}
 _BIGGEST = {*(word for word, size in SIZE.items() if size == "big"), "bigger", "biggest", "larger", "largest"}

@@ -21,30 +21,31 @@ def _set(text: str) -> frozenset[str]:
 
 
 _VERBS = {
-    "walk": "walk go come move stroll march advance pass proceed wander stride saunter amble travel shift pace",
+    "walk": "walk go come move stroll march advance pass proceed wander stride saunter amble travel shift pace trudge "
+    "plod trek roam meander mosey parade ramble tread venture",
     "step": "step sidestep",
     "turn": "turn rotate pivot swivel revolve",
-    "spin": "spin whirl twirl pirouette",
+    "spin": "spin whirl twirl pirouette gyrate",
     "wave": "wave greet",
     "raise": "raise lift elevate hoist",
     "spread": "spread",
     "lower": "lower",
     "reach": "reach stretch extend",
-    "point": "point",
+    "point": "point gesture indicate",
     "squat": "squat crouch duck",
-    "jump": "jump leap hop bounce",
+    "jump": "jump leap hop bounce bound",
     "jumping jack": "",
     "bow": "bow bend stoop",
     "lean": "lean",
-    "sit": "sit",
+    "sit": "sit perch",
     "rise": "rise straighten",
-    "kick": "kick",
+    "kick": "kick boot punt",
     "clap": "clap applaud",
-    "punch": "punch jab hit strike",
-    "look": "look glance gaze stare peek peer",
+    "punch": "punch jab hit strike thump whack smack pound",
+    "look": "look glance gaze stare peek peer watch inspect observe examine",
     "nod": "nod",
     "shake head": "shake",
-    "dance": "dance",
+    "dance": "dance boogie groove jive",
     "lunge": "lunge",
     "twist": "twist",
     "salute": "salute",
@@ -52,22 +53,23 @@ _VERBS = {
     "shrug": "shrug",
     "cheer": "cheer celebrate rejoice",
     "flap": "flap",
-    "knock": "knock",
+    "knock": "knock rap bang",
     "lift knee": "balance",
-    "push": "push shove slide roll",
+    "push": "push shove slide roll thrust propel budge",
     "nudge": "nudge",
     "open": "open",
-    "close": "close shut",
-    "pick up": "pick grab grasp get collect retrieve gather seize snatch remove",
-    "touch": "touch tap pat press poke feel ring",
-    "hold": "hold keep grip",
-    "place": "put place set lay stack deposit position rest leave",
-    "carry": "carry bring deliver transport haul transfer",
+    "close": "close shut slam",
+    "pick up": "pick grab grasp get collect retrieve gather seize snatch remove clutch scoop obtain acquire pluck",
+    "touch": "touch tap pat press poke feel ring prod stroke",
+    "hold": "hold keep grip clasp cradle",
+    "place": "put place set lay stack deposit position rest leave pop plonk plop plunk stow stash stick park dump pile "
+    "arrange",
+    "carry": "carry bring deliver transport haul transfer lug tote ferry convey",
     "sweep": "sweep mop brush",
-    "wipe": "wipe scrub rub clean polish dust",
-    "stand": "stand wait stay pause stop halt remain relax",
+    "wipe": "wipe scrub rub clean polish dust wash swab",
+    "stand": "stand wait stay pause stop halt remain relax linger idle",
     "approach": "approach",
-    "avoid": "avoid bypass",
+    "avoid": "avoid bypass skirt",
     "circle": "circle orbit",
     "face": "face",
     "take": "take",
@@ -107,7 +109,7 @@ _VERB_PHRASES = {
     "walk": "make your way, take a walk, go for a walk",
     "stand": "stand still, stands still, standing still, stay still, hold still, keep still, stand straight, "
     "stand up straight, stand upright, stand tall, do nothing, don't move, do not move, "
-    "freeze, stay seated, remain seated",
+    "freeze, stay seated, remain seated, stand at attention, stand to attention, stand by, stay put",
     "spread": "t pose, make a t pose, do a t pose, strike a t pose",
     "turn back": "turn back, turn about, face the other way, turn the other way, make a u turn, do a u turn, "
     "about turn, about face, turn your back, turn your back to me, turn your back to us, turn your back on me",
@@ -118,12 +120,16 @@ _VERB_PHRASES = {
     "shake head": "say no",
     "bow": "bend over, bends over, bending over",
     "clap": "give a round of applause, give me a round of applause",
-    "sit": "take a seat, have a seat, be seated, lower yourself, sit yourself",
+    "sit": "take a seat, have a seat, be seated, "
+    + ", ".join(f"{verb} yourself" for verb in ("lower", "sit", "plonk", "plop", "park", "set")),
     "hold": ", ".join(f"{verb} {to}" for verb in ("hand", "give", "pass") for to in ("me", "us", "him", "her"))
     + ", hold out, hand over, show me, show us",
-    "look": "take a look, have a look",
+    "look": "take a look, have a look, take a peek, have a peek",
+    "dance": "show me your dance moves, show me your moves, show me your best dance moves, show us your moves, "
+    "bust a move, show off your dance moves",
+    "march": "high knees, do high knees",
     "look around": "look around, look all around, look both ways",
-    "pick up": "pickup, pick up, picks up, picking up",
+    "pick up": "pickup, pick up, picks up, picking up, take hold of, get hold of, grab hold of",
     "wipe": "wipe down, wipe off, wipe up, clean off, clean up, cleans up",
     "back up": "back up, back off, back away",
     "face": "turn to face, turn and face, turn to look at",
@@ -146,6 +152,7 @@ NOUN_KIND |= {
     **dict.fromkeys(("high knee", "high knees", "knee lift", "knee lifts", "knee raise", "knee raises"), "lift knee"),
     **dict.fromkeys(("jumping jack", "jumping jacks", "star jump", "star jumps"), "jumping jack"),
     **dict.fromkeys(("arm circle", "arm circles"), "circle arms"),
+    **dict.fromkeys(("knee bend", "knee bends"), "squat"),
     **dict.fromkeys(("pace", "paces"), "step"),
     **dict.fromkeys(("circle", "rotation", "rotations", "spin", "spins", "pirouette", "pirouettes"), "turn"),
 }
@@ -175,22 +182,25 @@ SIDE_FIRST = _set("wave raise kick punch hop")
 
 OBJECTS = SHOWN | _set("object thing something handle target floor ground")
 _SYNONYMS = {
-    "table": "desk, counter, workbench, coffee table, kitchen table, dining table, side table, tabletop, countertop",
-    "box": "crate, carton, cardboard box, obstacle, package, parcel, cube, block",
-    "chair": "seat, armchair, office chair",
-    "cup": "mug, glass, coffee cup, coffee mug, cup of coffee, cup of tea, teacup, tumbler",
-    "basket": "bucket, hamper, pail",
+    "table": "desk, counter, workbench, coffee table, kitchen table, dining table, side table, tabletop, countertop, "
+    "worktop, kitchen counter, bedside table, work table",
+    "box": "crate, carton, cardboard box, obstacle, package, parcel, cube, block, shoebox, shoe box, toolbox, tool box",
+    "chair": "seat, armchair, office chair, desk chair, dining chair, kitchen chair, wooden chair",
+    "cup": "mug, glass, coffee cup, coffee mug, cup of coffee, cup of tea, teacup, tumbler, glass of water, "
+    "cup of water, tea cup, beaker",
+    "basket": "bucket, hamper, pail, laundry basket, shopping basket, wicker basket",
     "bin": "trash can, trash bin, rubbish bin, waste bin, wastebasket, waste basket, dustbin, trash, garbage can, "
     "garbage bin, garbage, recycling bin, rubbish",
-    "bottle": "water bottle, bottle of water, flask",
+    "bottle": "water bottle, bottle of water, flask, plastic bottle, glass bottle, juice bottle, drink bottle, thermos",
     "bar": "hurdle, pole, beam, rod, crossbar, limbo bar",
-    "bag": "punching bag, sandbag, boxing bag",
-    "ball": "football, soccer ball, basketball",
+    "bag": "punching bag, sandbag, boxing bag, punch bag, heavy bag",
+    "ball": "football, soccer ball, basketball, volleyball, beach ball, handball",
     "cone": "traffic cone, pylon",
-    "door": "doorway",
+    "door": "doorway, entrance, exit",
     "button": "push button, emergency stop, emergency button, stop button, switch, light switch, bell, doorbell, "
     "buzzer",
-    "shelf": "bookshelf, bookcase, rack, low shelf",
+    "shelf": "bookshelf, bookcase, rack, low shelf, ledge",
+    "stool": "bar stool, footstool, step stool",
     "drawer": "drawer of the cabinet, cabinet drawer, kitchen drawer",
     "floor": "ground",
 }
@@ -216,7 +226,7 @@ _NOT_DONE = {
     "drop catch": "a hand lets go only of what stands: say 'put the ball on the floor'",
     "give hand_it": "say 'hand me the bottle'",
     "thumbs_up thumbs_down": "no finger moves by itself: say 'raise your right hand'",
-    "tiptoe sneak creep": "soles are put down flat: say 'walk slowly'",
+    "tiptoe tip_toe sneak creep": "soles are put down flat: say 'walk slowly'",
     "run jog sprint hurry rush": "one foot stays on the floor: say 'walk quickly' or 'march quickly in place'",
     "skip": "both feet take off and land: say 'jump twice'",
     "climb stair stairs upstairs downstairs": "the floor is flat",
@@ -269,9 +279,9 @@ NOT_DONE = {
 ON, TOWARDS = "on onto upon", "to towards toward"
 OBJECT_AFTER: dict[str, str] = {
     "walk": f"{TOWARDS} through", "open": "-", "close": "-",
-    "turn": TOWARDS, "reach": f"- for {TOWARDS}", "point": f"at {TOWARDS}", "kick": "- against",
+    "turn": TOWARDS, "reach": f"- for {TOWARDS}", "point": f"- at {TOWARDS}", "kick": "- against",
     "nudge": "- against", "knock": "on at against",
-    "sit": "on in onto into", "punch": "- against", "look": f"at {TOWARDS}", "push": "- against", "pick up": "-",
+    "sit": "on in onto into", "punch": "- against", "look": f"- at {TOWARDS}", "push": "- against", "pick up": "-",
     "touch": f"- against to {ON}", "hold": "-", "place": "-", "carry": "-",
     "sweep": "-", "wipe": "-",
 }  # fmt: skip
@@ -322,12 +332,12 @@ SMALLER_UNITS = [
 POLYGONS = {"square": 4, "triangle": 3}
 TIMES = {"once": 1, "twice": 2, "thrice": 3}
 _SLOW = "slowly slow gently lightly steadily carefully calmly softly quietly leisurely cautiously gradually slower"
-_QUICK = "quickly fast quick rapidly briskly swiftly hurriedly speedily energetically faster"
+_QUICK = "quickly fast quick rapidly briskly swiftly hurriedly speedily energetically vigorously hard firmly faster"
 PACE = {word: pace for words, pace in ((_SLOW, 0.75), (_QUICK, 1.1)) for word in words.split()}
 PACE |= {"at a slow pace": 0.75, "in slow motion": 0.75, "at a brisk pace": 1.1, "at a fast pace": 1.1}
 PACE |= {
     f"as {word} as {most}": pace
-    for word, pace in (("fast", 1.1), ("quickly", 1.1), ("slowly", 0.75))
+    for word, pace in (("fast", 1.1), ("quickly", 1.1), ("hard", 1.1), ("slowly", 0.75), ("gently", 0.75))
     for most in ("possible", "you can")
 }
 SLIGHT_AMOUNT: dict[str, dict[str, Any]] = {
