@@ -68,7 +68,7 @@ _WHICH = (
     r"|(?:standing|lying|sitting) )"
 )
 """What a relative clause begins with, which says where an object is: 'the cup that is on the table'."""
-_PART = r"(?:side|half|end|edge|part)"
+_PART = r"(?:side|half|end|edge|part|corner)"
 _THERE_IS = r"(?:on|in|inside|next to|beside|near)"
 """What goes on after it."""
 
@@ -106,7 +106,7 @@ _PATTERNS = (
                 rf"|(?:keep|continue|carry on|keep on)(?= [a-z]+ing\b)"
                 rf"|show (?:me|us)(?: how (?:to|you))?(?! the {_COLOR}{_COLOURED}\b)"
                 rf"|(?:make|let|have) {_WHO}|let us|let's|(?:go|come) and(?= [a-z])"
-                rf"|go(?= (?:get|grab|pick|take|put|touch|open|sit)\b)|(?:start|begin)(?: to"
+                rf"|go(?= {_either(VERB_KIND)}\b(?! up\b))|(?:start|begin)(?: to"
                 rf"| by)?(?= [a-z])"
                 rf"|(?:{_WHO}|he|she|they|you|we|i|someone|somebody)(?: (?:should|must|shall|will|can|has to|have to"
                 rf"|needs? to|(?:is|are)(?: going)? to|(?:starts?|begins?)(?: to)?(?= [a-z])"
@@ -189,7 +189,7 @@ _PATTERNS = (
                   rf"|(?P<straight>in a straight line\b|straight\b(?! to\b))"),
     ("object", rf"(?P<which>{_WHICH}(?={_THERE_IS}\b))?"
               rf"(?:(?:(?:all the way )?(?:back|up|over|straight|right|closer|all the way|near) )?(?P<to>to|towards?) "
-              rf"|(?P<within>on|onto|at|in|from|off) the (?:(?P<part>left|right)(?: hand)? {_PART}"
+              rf"|(?P<within>on|onto|at|in|to|near|from|off) the (?:(?P<part>left|right)(?: hand)? {_PART}"
               rf"|(?P<middle>middle|cent(?:re|er))|(?:front |near |nearest )?edge) of "
               rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
               rf"|(?P<behind>behind|(?:to|on) the (?:other|far|opposite) side of) "
@@ -310,6 +310,7 @@ def _meanwhile(found: re.Match[str]) -> str:
 _NOUN = _either((*OBJECTS, *SYNONYM))
 _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(?<=[a-z])-(?=[a-z])|(?<=\d)-(?=[a-z])", " "),  # 'forty-five', '90-degree'
+    (r"\b(?:(that)(s)|(you)(re)) ", lambda m: f"{m[1] or m[3]}'{m[2] or m[4]} "),
     (r"\bthat's ", "that is "),
     (rf"\b((?:the|an?|your|my) {_COLOR}{_NOUN}) (?:standing|lying|sitting|placed) (?={_THERE_IS}\b)", r"\1 that is "),
     (r"\bur\b", "your"),
@@ -325,7 +326,8 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bget (?=(?:over |back |up )?to (?:the|a|your) |away from )", "walk "),
     (rf"\buse ({DETERMINER}(?:left |right |both )?(?:{_either(HAND_WORDS)})) to\b", r"with \1,"),
     (r" ?(?:-+>|=+>|→|[()]) ?", ", "),
-    (r"\b(?:'?til|til)\b", "until"),
+    (r"'?\btil\b", "until"),
+    (r"(^|[,.;] |\b(?:and|then|please) )zig ?zag(?:s|ging)?(?= forward|$|[,.;!]| and| then)", r"\1walk in a zigzag"),
     (r"\b(?:wanna|gonna) ", "want to "),
     (r"\bgimme\b", "give me"),
     (r"\blemme\b", "let me"),
@@ -598,7 +600,7 @@ def phrases_of(text: str, objects: frozenset[str] = frozenset()) -> Iterator[Phr
                 said = {name: value for name, value in found.groupdict().items() if value}
                 if within := said.pop("within", ""):  # 'on the left side of', 'in the middle of', 'at the edge of'
                     part = {"part": "middle"} if said.pop("middle", "") else {}
-                    said |= {"preposition": "on" if within in ("at", "in") else within, **part}
+                    said |= {"preposition": within if within in ("onto", "from", "off") else "on", **part}
                 yield Phrase(sort, found[0].strip(), said)
                 break
         else:

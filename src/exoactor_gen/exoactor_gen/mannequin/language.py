@@ -69,6 +69,7 @@ from exoactor_gen.mannequin.vocabulary import (
 )
 from exoactor_gen.plan import Plan
 
+_ARTICLES = frozenset(("the", "a", "an", "my", "your", "that", "this"))
 _MEANWHILE = (
     "while it walks, steps, turns, marches or sits, it can do one gesture without an object: "
     f"{', '.join(sorted(GESTURES_MEANWHILE))}"
@@ -121,6 +122,11 @@ def read(instruction: str, scene: Scene | None = None) -> Reading:
             known = read(re.sub(r"\w+", lambda m: slips.get(m[0].lower(), m[0]), instruction), scene)
             notes = (*(f"'{word}' was read as '{slips[word]}'" for word in slips), *known.notes)
             return replace(known, instruction=instruction, notes=notes)
+    if unused := _modifiers(phrases):
+        with suppress(BadInput):
+            known = read(re.sub(rf"\b(?:{'|'.join(unused)})\b ?", "", instruction, flags=re.IGNORECASE), scene)
+            notes = (*(f"'{word}' was not used" for word in unused), *known.notes)
+            return replace(known, instruction=instruction, notes=notes)
     if unknown:
         following = [" ".join(q.text for q in phrases[k : k + 2]) for k, p in enumerate(phrases) if p.sort == "unknown"]
         raise _not_understood([w for w in unknown if w not in FUNCTION_WORDS] or following)
@@ -147,6 +153,20 @@ def _slips(unknown: Sequence[str], names: frozenset[str]) -> dict[str, str]:
     words = {name for names_ in names for name in names_.split()}
     spelt = {word: spelling(word, words) for word in unknown if word not in FUNCTION_WORDS}
     return {word: spelt_ for word, spelt_ in spelt.items() if spelt_ != word} if all(spelt.values()) else {}
+
+
+def _modifiers(phrases: Sequence[Phrase]) -> list[str]:
+    """Words that are not understood and say what something is like, or how it is done: 'the shiny cup', 'solemnly'."""
+    unused = []
+    for k, (before, phrase) in enumerate(pairwise(phrases), 1):
+        word = phrase.text
+        if phrase.sort != "unknown" or not word.isalpha() or suggestion(word) or word in FUNCTION_WORDS:
+            continue
+        following = next((p for p in phrases[k:] if p.sort != "unknown"), None)
+        noun = following is not None and "object" in following.said and following.text == following.said["object"]
+        described = noun and (before.text in _ARTICLES or before.text in unused)
+        unused += [word] if described or (word.endswith("ly") and len(word) > 4) else []
+    return unused
 
 
 def _clauses_of(phrases: Sequence[Phrase]) -> list[Clause]:
@@ -429,7 +449,13 @@ class _Reader:
             details = self._stacked(verb, details)
         rounds, details = rounds_of(kind, details)
         for one in self._each(details) * rounds:
-            self._add(self._with_goal(filled(self.refs, opened(kind, verb, one), one, verb)))
+            movement = self._with_goal(filled(self.refs, opened(kind, verb, one), one, verb))
+            if kind == "fetch" and self.refs.scene is None and all(m.kind != "walk" for m in self.movements):
+                there = movement.at if movement.at not in (None, "floor") else None  # what is fetched is elsewhere
+                self.movements.append(
+                    Movement("walk", object=there or movement.object, at=None if there else movement.at)
+                )
+            self._add(movement)
         if kind == "fetch":
             self.movements.append(Movement("walk", object=START))
 

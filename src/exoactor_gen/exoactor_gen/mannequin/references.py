@@ -213,7 +213,7 @@ class References:
         taken = [a.object for a in self.movements if a.kind in ("pick up", "carry") and a.object]
         if movement.kind in ("place", "carry", "hold") and movement.object is None and taken:
             named = taken
-        if movement.kind == "wipe":
+        if movement.kind in ("wipe", "sit"):
             named = [n for a in self.movements for n in a.objects if self.like(n).get("supports")]
         named = [name for name in named if name != movement.object]
         return named[-1] if named else ""

@@ -23,7 +23,7 @@ def _set(text: str) -> frozenset[str]:
 _VERBS = {
     "walk": "walk go come move stroll march advance pass proceed wander stride saunter amble travel shift pace trudge "
     "plod trek roam meander mosey parade ramble tread venture",
-    "step": "step sidestep",
+    "step": "step sidestep shuffle",
     "turn": "turn rotate pivot swivel revolve",
     "spin": "spin whirl twirl pirouette gyrate",
     "wave": "wave greet",
@@ -131,7 +131,7 @@ _VERB_PHRASES = {
     "look around": "look around, look all around, look both ways",
     "pick up": "pickup, pick up, picks up, picking up, take hold of, get hold of, grab hold of",
     "wipe": "wipe down, wipe off, wipe up, clean off, clean up, cleans up",
-    "back up": "back up, back off, back away",
+    "back up": "back up, back off, back away, reverse",
     "face": "turn to face, turn and face, turn to look at",
     "high five": "high five, give a high five, give me a high five, give high fives",
 }
@@ -393,7 +393,7 @@ def spelling(word: str, names: Iterable[str] = ()) -> str:
     def slips(known: str) -> bool:
         gaps = range(1, len(known))
         swapped = (known[: k - 1] + known[k] + known[k - 1] + known[k + 1 :] for k in gaps)
-        lost = (known[:k] + known[k + 1 :] for k in gaps if len(known) > 4)
+        lost = (known[:k] + known[k + 1 :] for k in (gaps if len(known) > 3 else ()))
         doubled = (known[:k] + known[k - 1] + known[k:] for k in range(1, len(known) + 1))
         inside = range(1, len(word) - 1) if len(word) > 4 else ()
         added = any(word[:k] + word[k + 1 :] == known for k in inside)
