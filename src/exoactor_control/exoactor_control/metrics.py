@@ -53,12 +53,14 @@ def errors(reference: RobotMotion, actual: RobotMotion) -> tuple[np.ndarray, np.
     return height, np.asarray((actual_r.inv() * wanted_r).magnitude()), np.arccos(np.clip(up, -1.0, 1.0))
 
 
-def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bool = False) -> Metrics:
+def score(
+    reference: RobotMotion, actual: RobotMotion, fault: str = "", fell: bool = False, band: bool = False
+) -> Metrics:
     """Compare the robot's motion with the reference, frame by frame from the end of the blend-in.
 
     ``actual`` is at the rate of the ``reference``, and shorter if it was aborted. ``fault``: why the controller gave
-    up, if it did. ``band``: the robot hung on a band, where it cannot control its heading, so that its tilt is judged
-    instead of its orientation.
+    up, if it did; ``fell``: whether the robot was falling then. ``band``: the robot hung on a band, where it cannot
+    control its heading, so that its tilt is judged instead of its orientation.
 
     Returns ``success`` (to the last frame, pelvis, ankles and wrists within 0.25 m of the reference's heights and the
     pelvis within 1 rad of its orientation), ``fell``, ``reason``, ``frames``, ``min_pelvis_height`` (m),
@@ -75,7 +77,7 @@ def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bo
     height_error, turn_error, tilt_error = errors(wanted, actual)
     sunk = wanted.root_pos[:, 2] - actual.root_pos[:, 2] > MAX_HEIGHT_ERROR
     fallen = (actual.root_pos[:, 2] < FALLEN_HEIGHT) & sunk
-    fell = bool(fallen.any() or (tilt_error > MAX_TURN_ERROR).any() or "tilts" in fault or "too low" in fault)
+    fell = bool(fell or fallen.any() or (tilt_error > MAX_TURN_ERROR).any())
     reason = _first_failure(actual.fps, fallen, height_error, tilt_error if band else turn_error)
     if fault:
         reason = f"{reason}; the controller went to damping: {fault}" if reason else fault
@@ -100,7 +102,9 @@ def score(reference: RobotMotion, actual: RobotMotion, fault: str = "", band: bo
 _COMMANDED = ("success", "fell", "reason", "joint_error_mean", "key_body_error_mean")
 
 
-def judged(reference: Reference, actual: RobotMotion, fault: str = "", band: bool = False) -> tuple[Metrics, list[str]]:
+def judged(
+    reference: Reference, actual: RobotMotion, fault: str = "", fell: bool = False, band: bool = False
+) -> tuple[Metrics, list[str]]:
     """`score` against the given motion, together with figures against the repaired one.
 
     Returns the metrics of `score`, with ``commanded`` (some of them against the commanded motion: repaired, with
@@ -110,12 +114,12 @@ def judged(reference: Reference, actual: RobotMotion, fault: str = "", band: boo
     motion = commanded = reference.motion
     if motion.correction is not None and only_lowers(motion.correction):
         commanded = replace(motion, root_pos=motion.root_pos + np.outer(motion.correction[:, 2], [0.0, 0.0, 1.0]))
-    by_commanded = score(commanded, actual, fault, band)
+    by_commanded = score(commanded, actual, fault, fell, band)
     jump = {
         which: {"height": float(height.max()), "seconds": float((height > 0.0).sum()) / motion.fps}
         for which, height in (("asked", flight(motion)), ("commanded", flight(commanded)), ("done", flight(actual)))
     }
-    return score(reference.given or motion, actual, fault, band) | {
+    return score(reference.given or motion, actual, fault, fell, band) | {
         "commanded": {k: by_commanded[k] for k in _COMMANDED},
         "repaired_by": reference.repaired_by,
         "jump": jump,

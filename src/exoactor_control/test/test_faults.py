@@ -249,6 +249,7 @@ def test_a_robot_that_is_pushed_over_is_damped_before_it_lies():
     bench.run(2.0)
     damped = next(i for i, (_, c, _) in enumerate(bench.sent) if i > 200 and not c.kp.any())
     assert "tilts" in bench.controller.status.fault
+    assert bench.controller.status.fell
     bench.assert_damped(bench.sent[damped][0], 0.0, "tilts")
 
 
@@ -263,6 +264,7 @@ def test_a_robot_whose_legs_give_way_is_damped():
     bench.run(1.5)
     assert bench.controller.status.state is State.DAMPING
     assert "too low" in bench.controller.status.fault
+    assert bench.controller.status.fell
 
 
 @pytest.mark.parametrize("state", list(State))

@@ -319,7 +319,7 @@ class TestScore:
         reference = standing_motion(1.0)
         part = RobotMotion(50, reference.root_pos[:20], reference.root_quat_wxyz[:20], np.tile(STANDING, (20, 1)))
         assert "20 of 51" in score(reference, part)["reason"]
-        s = score(reference, part, "the robot tilts 1.20 rad away from the reference")
+        s = score(reference, part, "the robot tilts 1.20 rad away from the reference", fell=True)
         assert (s["success"], s["fell"]) == (False, True)
 
     @staticmethod

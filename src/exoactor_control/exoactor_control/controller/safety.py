@@ -157,14 +157,22 @@ class Safety:
             return _out_of_bounds(state)
         if abs(sqrt(state.quat_wxyz @ state.quat_wxyz) - 1.0) > 0.05:
             return "LowState's IMU orientation is not a unit quaternion"
-        if reference is not None:
-            tilt = tilt_between(state.quat_wxyz, reference.roll_pitch)
-            if tilt > MAX_TILT:
-                return f"the robot tilts {tilt:.2f} rad away from the reference"
+        if reference is not None and (tilt := tilt_between(state.quat_wxyz, reference.roll_pitch)) > MAX_TILT:
+            return f"the robot tilts {tilt:.2f} rad away from the reference"
         return ""
 
     def check_height(self, state: RobotState, reference: Frame) -> str:
-        """Return why the robot must be damped if its pelvis is too close to its soles; empty otherwise.
+        """Return why the robot must be damped if its pelvis is too close to its soles; empty otherwise."""
+        drop = self._drop(state, reference)
+        return f"the pelvis is {drop:.2f} m too low" if drop > MAX_DROP else ""
+
+    def is_falling(self, state: RobotState, reference: Frame) -> bool:
+        """Whether the robot tilts, or its pelvis sinks, farther from the reference than is allowed."""
+        tilts = tilt_between(state.quat_wxyz, reference.roll_pitch) > MAX_TILT
+        return tilts or self._drop(state, reference) > MAX_DROP
+
+    def _drop(self, state: RobotState, reference: Frame) -> float:
+        """Height in m that the pelvis lacks to the reference's.
 
         LowState has no height: this is the height of the pelvis above the lower sole, from encoders and IMU.
         """
@@ -172,7 +180,7 @@ class Safety:
         level = Rotation.from_euler("YX", pitch_roll).as_quat(scalar_first=True)
         is_ = self._soles.pelvis_height(state.quat_wxyz, state.joint_pos)
         should = self._soles.pelvis_height(level, reference.joint_pos)
-        return f"the pelvis is {should - is_:.2f} m too low" if should - is_ > MAX_DROP else ""
+        return should - is_
 
     def check_runaway(self, position_error: float, speed_error: float) -> str:
         """Return why the robot must be damped if it runs away; empty otherwise.

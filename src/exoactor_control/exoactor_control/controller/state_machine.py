@@ -57,6 +57,8 @@ class Status:
     """Name of the policy; "pd (elastic band)" if there is none."""
     fault: str
     """Why the controller went to damping by itself; empty otherwise."""
+    fell: bool = False
+    """Whether the robot was falling when the fault was detected."""
     stopped: bool = False
     """Whether a stop is in effect: no motion makes the robot stand up before the operator does."""
     ended: str = ""
@@ -88,7 +90,7 @@ class Controller:
         self._coming_policy = policy
         self._halts = 0  # number of transitions to damping
         self._fault = self._ended = ""
-        self._stopped = self._done = False
+        self._stopped = self._done = self._fell = False
         self._next_tick = 0.0
         self._last: tuple[RobotState | None, float] = (None, 0.0)
         if policy is not None and policy.spec.single_support:
@@ -109,7 +111,7 @@ class Controller:
             self.state = State.DAMPING
             self._coming = None
             self._halts += 1
-            self._done = False
+            self._done = self._fell = False
             self._fault = ""
 
     def stop(self) -> None:
@@ -146,7 +148,7 @@ class Controller:
             tracking = self.state is State.TRACK or self._coming is not None
             self._ended = "the robot was asked to stand" if tracking else ""
             self._stopped = False
-            self._fault, self._done, self._coming = "", False, None
+            self._fault, self._fell, self._done, self._coming = "", False, False, None
             self._begin_stand(state, blend)
 
     def stand_for_motion(self) -> None:
@@ -310,8 +312,11 @@ class Controller:
         self.state = State.TRACK
 
     def _fail(self, reason: str, state: RobotState | None) -> MotorCommand:
+        fell, frame = False, self.tracker.frame
+        if state is not None and self.state in (State.STAND, State.TRACK) and not self.safety.check_frame(frame):
+            fell = self.safety.is_falling(state, frame)
         self.damp()
-        self._fault = reason
+        self._fault, self._fell = reason, fell
         return self._damping(state)
 
     def _damping(self, state: RobotState | None) -> MotorCommand:
@@ -367,4 +372,6 @@ class Controller:
                 State.STAND: f"Motion done, standing with {policy}." if self._done else f"Standing with {policy}.",
                 State.TRACK: f"Tracking with {policy}, {progress:.0%}.",
             }[self.state]
-            return Status(self.state, text, progress, self._done, policy, self._fault, self._stopped, self._ended)
+            return Status(
+                self.state, text, progress, self._done, policy, self._fault, self._fell, self._stopped, self._ended
+            )

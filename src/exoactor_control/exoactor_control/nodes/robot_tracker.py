@@ -218,9 +218,9 @@ class RobotTracker:
 
     def _report(self, reference: Reference, samples: list[Sample], notes: list[str]) -> Tracking:
         report = self._loop.report()
-        fault = report.status.fault
+        fault, fell = report.status.fault, report.status.fell
         actual, source = _motion(samples)
-        metrics, jumped = judged(reference, actual, fault, band=report.band)
+        metrics, jumped = judged(reference, actual, fault, fell, band=report.band)
         metrics |= {
             "torque_saturation": float(np.mean([s.saturated for s in samples])),
             "policy": report.status.policy,

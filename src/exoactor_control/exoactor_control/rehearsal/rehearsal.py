@@ -339,13 +339,13 @@ class Rehearsal(Tracker):
         shifted = [] if controller.status.fault else controller.track(reference)
         recorder = _Recorder(controller, robot, prepared, disturbance.sensor(), conditions.progress)
         self._run(controller, robot, recorder)
-        fault, policy, load = controller.status.fault, controller.tracker.policy, recorder.load
+        status, policy, load = controller.status, controller.tracker.policy, recorder.load
         rollout = robot.rollout()
         object_poses = None if rollout is None else rollout.poses[recorder.recorded]
         poses = np.array(recorder.frames or [robot.pose])
         actual = RobotMotion(POLICY_RATE, poses[:, :3], poses[:, 3:7], poses[:, 7:])
-        metrics, jumped = judged(reference, actual, fault)
-        if ended := controller.status.ended:
+        metrics, jumped = judged(reference, actual, status.fault, status.fell)
+        if ended := status.ended:
             metrics["reason"] = f"{ended}, so the robot stopped {actual.duration:.2f} s into the motion"
         corrected = motion.correction is not None and self.policy is not None and not only_lowers(motion.correction)
         metrics |= {
