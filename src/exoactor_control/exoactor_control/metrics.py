@@ -69,8 +69,7 @@ def score(
     (rad).
     """
     n = len(actual)
-    wanted = align(reference, actual)
-    wanted = RobotMotion(wanted.fps, wanted.root_pos[:n], wanted.root_quat_wxyz[:n], wanted.joint_pos[:n])
+    wanted = align(reference, actual).part(0, n)
     actual_r = Rotation.from_quat(actual.root_quat_wxyz, scalar_first=True)
     wanted_r = Rotation.from_quat(wanted.root_quat_wxyz, scalar_first=True)
 

@@ -16,12 +16,12 @@ from exoactor_control.controller.tracker import (
     Additions,
     TrajectoryTracker,
     _on_stops,
-    turn,
 )
 from exoactor_control.reference.trajectory import Trajectory, prepare
 from exoactor_control.rehearsal.rehearsal import Rehearsal
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, STANDING, standing_motion
+from exoactor_core.rotations import rotate_2d
 
 
 class Listener:
@@ -44,7 +44,7 @@ class Walk:
     def __init__(self, robot_yaw=0.0, facing=0.0, heading_gain=0.0, position_gain=1.0, speed=1.0, additions=None):
         motion = standing_motion(4.0)
         t = np.arange(len(motion)) / 50.0
-        along = turn(facing, np.array([1.0, 0.0]))
+        along = rotate_2d(facing, np.array([1.0, 0.0]))
         pos = motion.root_pos + np.array([7.0, -3.0, 0.0]) + np.outer(speed * t, [*along, 0.0])
         quat = np.tile(_yaw(facing), (len(t), 1))
         self.listener, self.now = Listener(), 0.0
@@ -78,7 +78,9 @@ def test_the_trajectory_begins_where_the_robot_stands_and_faces(robot_yaw, facin
     command = walk.go(2.0)
     np.testing.assert_allclose(command.lin_vel_xy, [1.0, 0.0], atol=1e-6)
     passed = 2.0 - 0.12  # s, less the blend and the tick under way
-    np.testing.assert_allclose(walk.tracker.reference_position, turn(robot_yaw, np.array([passed, 0.0])), atol=0.01)
+    np.testing.assert_allclose(
+        walk.tracker.reference_position, rotate_2d(robot_yaw, np.array([passed, 0.0])), atol=0.01
+    )
 
 
 def test_what_the_way_into_the_motion_moved_is_let_be():
@@ -321,7 +323,7 @@ class TestSettle:
         while not walk.tracker.finished:
             command = walk.go(0.02)
             seconds += 0.02
-            np.testing.assert_allclose(command.lin_vel_xy, turn(1.0, np.array([0.4, 0.0])), atol=0.05)
+            np.testing.assert_allclose(command.lin_vel_xy, rotate_2d(1.0, np.array([0.4, 0.0])), atol=0.05)
             assert not command.in_motion
             lifted.append(command.joint_pos[[3, 9]] - STANDING[[3, 9]] > 0.3)
         np.testing.assert_array_equal(walk.tracker.reference_position, position)

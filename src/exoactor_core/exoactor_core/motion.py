@@ -230,6 +230,12 @@ class RobotMotion:
     def __len__(self) -> int:
         return len(self.root_pos)
 
+    def part(self, start: int, stop: int | None) -> RobotMotion:
+        """The frames from ``start`` up to, but not including, ``stop``, without contacts with objects."""
+        arrays = {name: getattr(self, name) for name in ROBOT_ARRAYS}
+        fields: dict[str, Any] = {name: a[start:stop] for name, a in arrays.items() if a is not None}
+        return replace(self, **fields, object_contacts=())
+
     @property
     def duration(self) -> float:
         """Seconds from the first to the last frame, at full pace."""

@@ -10,6 +10,15 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 
 
+def take_priority(priority: int) -> bool:
+    """Give this thread, and those that it starts, real-time priority; False: not permitted."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
 @contextmanager
 def block_signals(*numbers: signal.Signals) -> Iterator[None]:
     """Block signals in this thread and in the processes that it starts meanwhile; they are delivered here afterwards.

@@ -47,6 +47,12 @@ def about_z(angle: float) -> np.ndarray:
     return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
 
 
+def rotate_2d(angle: float | np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Vectors (..., 2) on the floor, rotated to the left by angles (...) in rad."""
+    c, s, x, y = np.cos(angle), np.sin(angle), vector[..., 0], vector[..., 1]
+    return np.stack([c * x - s * y, s * x + c * y], axis=-1)
+
+
 def from_quat(quat_wxyz: Sequence[float] | np.ndarray) -> np.ndarray:
     """Rotation (3, 3) of a quaternion of about unit norm."""
     w, x, y, z = (float(v) for v in quat_wxyz)

@@ -6,6 +6,7 @@ import pytest
 from exoactor_core.contacts import Contact, contacts_from_json
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import HUMAN_ARRAYS, JOINT_NAMES, HumanMotion, RobotMotion
+from exoactor_core.robot import standing_motion
 
 
 def robot_arrays(frames=5):
@@ -162,3 +163,12 @@ def test_joint_velocities_follow_from_the_angles(tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "motion.npz")["joint_vel"], motion.joint_vel)
     one = RobotMotion(50.0, np.zeros((1, 3)), still[:1], np.zeros((1, 29)))
     assert not one.joint_vel.any()
+
+
+def test_a_part_of_a_robot_motion_has_the_arrays_of_its_frames():
+    whole = replace(standing_motion(1.0), hands=np.linspace(0.0, 1.0, 51)[:, None] * [1.0, 1.0])
+    part = whole.part(10, 20)
+    assert len(part) == 10
+    np.testing.assert_array_equal(part.hands[:, 0], whole.hands[10:20, 0])
+    assert part.correction is None
+    assert len(whole.part(-1, None)) == 1

@@ -19,7 +19,7 @@ from exoactor_core.arrays import clip_norm, poses_from_frame
 from exoactor_core.motion import JOINT_NAMES
 from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS
 from exoactor_core.robot_state import RobotState
-from exoactor_core.rotations import from_quat, wrap
+from exoactor_core.rotations import from_quat, rotate_2d, wrap
 
 HEADING_GAIN, POSITION_GAIN = 3.0, 3.0
 """1/s, default gains of the outer loop, found on the project's test motions; see `TrajectoryTracker`."""
@@ -177,7 +177,7 @@ class TrajectoryTracker:
         trajectory, now = self._current, self._index
         heading_gain, position_gain = (0.0, 0.0) if trajectory.open_loop else (self.heading_gain, self.position_gain)
         # position error in the frame of the robot's heading
-        behind = turn(-self.odometry.yaw, self.reference_position - self.odometry.position)
+        behind = rotate_2d(-self.odometry.yaw, self.reference_position - self.odometry.position)
         yaw_error = wrap(frame.yaw - self.odometry.yaw)
         velocity, lean, turning = outer_loop_feedback(
             frame.lin_vel_xy, behind if position_gain else np.zeros(2), yaw_error, heading_gain, position_gain
@@ -194,7 +194,7 @@ class TrajectoryTracker:
             lean = lean + self._arms.lean(loads)
         commanded = replace(
             frame,
-            lin_vel_xy=turn(yaw_error, frame.lin_vel_xy) + velocity,
+            lin_vel_xy=rotate_2d(yaw_error, frame.lin_vel_xy) + velocity,
             roll_pitch=frame.roll_pitch + lean,
             yaw_rate=frame.yaw_rate + float(turning),
         ).corrected(trajectory.correction_at(now))
@@ -230,7 +230,7 @@ class TrajectoryTracker:
     def _align(self, index: int, yaw: float, position: np.ndarray) -> None:
         """Move and turn the trajectory in the world so that its frame ``index`` has this heading and position."""
         self._yaw_offset = yaw - float(self._current.roll_pitch_yaw[index, 2])
-        self._origin = position - turn(self._yaw_offset, self._current.root_pos[index, :2])
+        self._origin = position - rotate_2d(self._yaw_offset, self._current.root_pos[index, :2])
         self.reference_position = position
 
     def settle(self, near: float = _NEAR) -> bool:
@@ -254,7 +254,7 @@ class TrajectoryTracker:
         """
         keeps_position = self._observes_position or self.position_gain
         assert goal.position is not None  # set by `_ahead`
-        off = turn(-goal.yaw, goal.position[:2] - self.odometry.position)
+        off = rotate_2d(-goal.yaw, goal.position[:2] - self.odometry.position)
         is_near = np.linalg.norm(off) < near and abs(wrap(goal.yaw - self.odometry.yaw)) < facing
         if self.policy is None or not keeps_position or self._current.open_loop or is_near:
             return steps_on_the_spot(0)
@@ -286,7 +286,7 @@ class TrajectoryTracker:
         position = (
             self._origin
             + self._moved
-            + turn(self._yaw_offset, trajectory.root_pos[min(index, len(trajectory) - 1), :2])
+            + rotate_2d(self._yaw_offset, trajectory.root_pos[min(index, len(trajectory) - 1), :2])
         )
         frame = replace(frame, position=np.array([*position, frame.height]))
         if ticks >= len(self._steps):
@@ -345,12 +345,6 @@ def _on_stops(target: np.ndarray, reference: np.ndarray, joint_pos: np.ndarray, 
         target = target.copy()
         target[_WAIST_PITCH] = max(target[_WAIST_PITCH], joint_pos[_WAIST_PITCH] - most)
     return target
-
-
-def turn(angle: float | np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """Vectors (..., 2) rotated to the left by angles (...) rad."""
-    c, s, x, y = np.cos(angle), np.sin(angle), vector[..., 0], vector[..., 1]
-    return np.stack([c * x - s * y, s * x + c * y], axis=-1)
 
 
 def outer_loop_feedback(

@@ -29,10 +29,10 @@ from exoactor_control.controller.state_machine import Controller
 from exoactor_control.policy.policy import load_policy
 from exoactor_control.realtime.control_loop import ControlLoop, NoAnswer, Settings
 from exoactor_control.realtime.report import Report, Sample
-from exoactor_control.realtime.watchdog import Watchdog, WatchdogMemory, create_memory, open_memory, take_priority
+from exoactor_control.realtime.watchdog import Watchdog, WatchdogMemory, create_memory, open_memory
 from exoactor_control.reference.trajectory import Reference
 from exoactor_core.errors import ExoActorError, Missing
-from exoactor_core.processes import block_signals
+from exoactor_core.processes import block_signals, take_priority
 from exoactor_core.robot import MODE_MACHINE
 from exoactor_core.robot_state import DAMPING_GAIN
 from exoactor_unitree.robot_link import RobotLink

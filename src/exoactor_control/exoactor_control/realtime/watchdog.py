@@ -28,7 +28,7 @@ from contextlib import suppress
 import numpy as np
 
 from exoactor_core.errors import ExoActorError, Missing, RobotNotReady
-from exoactor_core.processes import block_signals
+from exoactor_core.processes import block_signals, take_priority
 from exoactor_unitree.wire import LowCmdBytes
 
 log = logging.getLogger("exoactor.control")
@@ -45,6 +45,7 @@ PRIORITY = 21
 _ANSWER_TIMEOUT = 1.0  # s
 _IDLE_PERIOD_MS, _COMMAND_PERIOD_MS = 5, 2  # ms between two checks, and between two commands
 _COMMAND_SIZE = len(LowCmdBytes().sealed())
+_REASON_SIZE = 256
 
 
 class WatchdogMemory(ctypes.Structure):
@@ -60,7 +61,7 @@ class WatchdogMemory(ctypes.Structure):
         ("acknowledged", ctypes.c_uint64),  # of them: the control process damps the motors itself now
         ("sent", ctypes.c_uint64),  # damping commands of the watchdog
         ("sent_time", ctypes.c_double),  # s, the last of them
-        ("reason", ctypes.c_char * 256),  # of the last trip, or why a request was refused; one clause
+        ("reason", ctypes.c_char * _REASON_SIZE),  # of the last trip, or why a request was refused; one clause
         ("own_mode", ctypes.c_char * 32),  # name of the robot's own controller that gets the motors back
         ("command", ctypes.c_char * _COMMAND_SIZE),  # the LowCmd that damps, serialised
         ("motion_renewed", ctypes.c_double),  # s, when the node last renewed the motion; 0: never
@@ -75,6 +76,10 @@ class WatchdogMemory(ctypes.Structure):
     def watched(self) -> bool:
         """Whether there is a watchdog that is not frozen."""
         return time.monotonic() - self.watchdog_beat < SILENCE_TIMEOUT
+
+    def set_reason(self, reason: str) -> None:
+        """Set the reason of a trip or a refusal, shortened to what has room."""
+        self.reason = reason.encode()[: _REASON_SIZE - 1]
 
     def set_command(self, damping: np.ndarray, mode_machine: int) -> None:
         """Set the command: damping (29,) N m s/rad, and the robot's variant."""
@@ -259,7 +264,7 @@ class _Guard:
         memory = self._memory
         if memory.requests != memory.answered:
             if not memory.armed and (mode := self._switcher.check(0.5)):
-                memory.reason = f"the robot's own controller '{mode}' has the motors".encode()[:255]
+                memory.set_reason(f"the robot's own controller '{mode}' has the motors")
                 return ""
             return "the controller's node asked for it"
         if not memory.armed:
@@ -272,7 +277,8 @@ class _Guard:
 
     def _trip(self, reason: str, now: float) -> None:
         memory = self._memory
-        memory.reason, self._since = reason.encode()[:255], now
+        memory.set_reason(reason)
+        self._since = now
         memory.armed = True
         memory.trips += 1
         self._send()
@@ -287,15 +293,6 @@ class _Guard:
         memory = self._memory
         memory.armed = False
         self._switcher.give_back(memory.own_mode.decode())
-
-
-def take_priority(priority: int) -> bool:
-    """Give this thread, and those that it starts, real-time priority; False: not permitted."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
-    except (AttributeError, OSError):
-        return False
-    return True
 
 
 def main() -> int:

@@ -413,9 +413,7 @@ def starting_path(motion: RobotMotion) -> np.ndarray:
 
 def _raised_leg(motion: RobotMotion, frame: int) -> int:
     """The leg (0: left, 1: right) with the higher sole in a frame."""
-    at = [frame]
-    pose = RobotMotion(POLICY_RATE, motion.root_pos[at], motion.root_quat_wxyz[at], motion.joint_pos[at])
-    return int(sole_points(pose)[0, :, :, 2].min(axis=1).argmax())
+    return int(sole_points(motion.part(frame, frame + 1 or None))[0, :, :, 2].min(axis=1).argmax())
 
 
 def steps_on_the_spot(count: int, first: int = 0) -> np.ndarray:

@@ -17,7 +17,6 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.controller.tracker import turn
 from exoactor_control.metrics import MAX_HEIGHT_ERROR, MAX_TURN_ERROR, errors
 from exoactor_control.policy.networks import Network
 from exoactor_control.policy.policy import Policy, load_policy
@@ -34,7 +33,7 @@ from exoactor_control.training.environment import NOMINAL, Episode, Robots
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import CORRECTION_WIDTH, RobotMotion
 from exoactor_core.robot import STANDING, STANDING_HEIGHT
-from exoactor_core.rotations import yaw_from_quat
+from exoactor_core.rotations import rotate_2d, yaw_from_quat
 from exoactor_core.stages import Progress, no_progress, sub_progress
 
 _STANDING_FRAMES = 50  # frames of standing before the blend-in
@@ -198,7 +197,7 @@ class _Search:
         frames = np.broadcast_to(np.arange(at, at + shape[-1]), shape).reshape(-1)
         x, y, yaw = np.broadcast_to(origins[..., None, :], (*shape, 3)).reshape(-1, 3).T
         pos, quat, joints = m.root_pos[frames].copy(), m.root_quat_wxyz[frames], m.joint_pos[frames]
-        pos[:, :2] = turn(yaw, pos[:, :2] - m.root_pos[0, :2]) + np.stack([x, y], axis=1)
+        pos[:, :2] = rotate_2d(yaw, pos[:, :2] - m.root_pos[0, :2]) + np.stack([x, y], axis=1)
         quat = Rotation.from_euler("z", yaw[:, None]) * Rotation.from_quat(quat, scalar_first=True)
         wanted = RobotMotion(POLICY_RATE, pos, quat.as_quat(scalar_first=True), joints)
         flat = poses.reshape(-1, poses.shape[-1])
@@ -274,7 +273,7 @@ class ParallelRollouts(Robots):
         episode = self.episodes[0]
         self._origin[:, 2] = yaw_from_quat(self.qpos[:, 3:7]) - episode.yaw[self._begin]
         begin = episode.root_pos[self._begin, :2] - episode.root_pos[0, :2]
-        self._origin[:, :2] = self.qpos[:, :2] - turn(self._origin[:, 2], np.tile(begin, (self.count, 1)))
+        self._origin[:, :2] = self.qpos[:, :2] - rotate_2d(self._origin[:, 2], np.tile(begin, (self.count, 1)))
 
     def reference(self, what: str) -> np.ndarray:
         """As `Robots.reference`: all robots are at the same frame of the same motion."""

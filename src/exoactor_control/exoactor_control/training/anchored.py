@@ -14,7 +14,7 @@ import mujoco
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, turn
+from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN
 from exoactor_control.metrics import KEY_LINKS, MAX_HEIGHT_ERROR, MAX_TURN_ERROR
 from exoactor_control.policy.spec import PolicySpec
 from exoactor_control.reference.take_off import take_off_correction
@@ -22,7 +22,7 @@ from exoactor_control.reference.trajectory import POLICY_RATE
 from exoactor_control.training.environment import MIMIC_WIDTH, DomainRandomization, Episode, Robots
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import HAND_LINKS, STANDING, add_hand_load, forward_kinematics
-from exoactor_core.rotations import yaw_from_quat
+from exoactor_core.rotations import rotate_2d, yaw_from_quat
 
 LOOKAHEAD_STEPS = np.array([5, 10, 25, 50])
 """Steps of 20 ms ahead at which the reference is seen."""
@@ -136,12 +136,12 @@ class AnchoredRobots(Robots):
         r = Rotation.from_euler("ZYX", rpy[:, ::-1])
         qpos, qvel = self.qpos[i], self.qvel[i]
         rng = self.rng
-        qpos[:2] = turn(yaw, e.root_pos[t, :2] - e.root_pos[0, :2]) + self._origin[i, :2]
+        qpos[:2] = rotate_2d(yaw, e.root_pos[t, :2] - e.root_pos[0, :2]) + self._origin[i, :2]
         qpos[2] = e.root_pos[t, 2] + 0.01
         qpos[3:7] = r[0].as_quat(scalar_first=True)
         qpos[7:] = e.mimic[t, 6:] + 0.03 * rng.normal(size=29)
         velocity = (e.root_pos[nxt] - e.root_pos[t]) * POLICY_RATE
-        qvel[:2], qvel[2] = turn(yaw, velocity[:2]), velocity[2]
+        qvel[:2], qvel[2] = rotate_2d(yaw, velocity[:2]), velocity[2]
         qvel[3:6] = (r[0].inv() * r[1]).as_rotvec() * POLICY_RATE
         qvel[6:] = (e.mimic[nxt, 6:] - e.mimic[t, 6:]) * POLICY_RATE
         self._state[i] = np.r_[0.0, qpos, qvel]

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.safety import TARGET_SPEED
-from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, outer_loop_feedback, turn
+from exoactor_control.controller.tracker import HEADING_GAIN, LEAN, POSITION_GAIN, outer_loop_feedback
 from exoactor_control.policy.spec import PolicySpec
 from exoactor_control.reference.trajectory import POLICY_RATE, STANDING_FRAME, Reference, Trajectory
 from exoactor_control.training.physics import Physics, ThreadedPhysics, WarpPhysics
@@ -28,7 +28,7 @@ from exoactor_core.robot import (
     as_servos,
     mujoco_spec,
 )
-from exoactor_core.rotations import roll_pitch_yaw, wrap, yaw_from_quat
+from exoactor_core.rotations import roll_pitch_yaw, rotate_2d, wrap, yaw_from_quat
 
 HISTORY_STEPS = 10
 STEP_WIDTH = 127
@@ -208,7 +208,7 @@ class Robots:
         velocity, leaning, turning = outer_loop_feedback(
             command[:, :2], position_error, yaw_error, heading[:, 0], position, lean
         )
-        command[:, :2] = turn(yaw_error, command[:, :2]) + velocity
+        command[:, :2] = rotate_2d(yaw_error, command[:, :2]) + velocity
         command[:, 3:5] += leaning
         command[:, 5] += turning
         return command + self.correction
@@ -224,7 +224,7 @@ class Robots:
     def _in_world(self, positions: np.ndarray) -> np.ndarray:
         """Positions (N, k, 3) m of the robots' trajectories, in the world."""
         first, origin = np.stack([e.root_pos[:1, :2] for e in self.episodes]), self._origin[:, None]
-        on_ground = turn(origin[..., 2], positions[..., :2] - first) + origin[..., :2]
+        on_ground = rotate_2d(origin[..., 2], positions[..., :2] - first) + origin[..., :2]
         return np.concatenate([on_ground, positions[..., 2:]], axis=-1)
 
     def errors(self) -> tuple[np.ndarray, np.ndarray]:
@@ -232,7 +232,7 @@ class Robots:
         yaw = yaw_from_quat(self.qpos[:, 3:7])
         yaw_error = wrap(self.reference("yaw") + self._origin[:, 2] - yaw)
         wanted = self._in_world(self.reference("root_pos")[:, None])[:, 0, :2]
-        return yaw_error, turn(-yaw, wanted - self.qpos[:, :2])
+        return yaw_error, rotate_2d(-yaw, wanted - self.qpos[:, :2])
 
     def observe(self, remember: bool = True) -> np.ndarray:
         """The robots' observations, (N, 1432), which enter their history if ``remember``."""

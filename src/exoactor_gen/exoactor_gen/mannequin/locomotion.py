@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse.csgraph import dijkstra
 
 from exoactor_core.errors import BadInput
-from exoactor_core.rotations import wrap
+from exoactor_core.rotations import rotate_2d, wrap
 from exoactor_gen.mannequin.movement import START, category_of
 from exoactor_gen.mannequin.objects import TALL_HEIGHT, RoomObject
 from exoactor_gen.mannequin.score import AHEAD, Score, heading_vector, other
@@ -172,9 +172,8 @@ def route(
     nodes = [start, target]
     for obj in score.standing:
         if obj is not goal:
-            c, s = math.cos(obj.pose[3]), math.sin(obj.pose[3])
             half = obj.size[:2] / 2.0 + CORNER_GAP
-            corners = [obj.pose[:2] + np.array([[c, -s], [s, c]]) @ (half * sign) for sign in product((-1, 1), (-1, 1))]
+            corners = obj.pose[:2] + rotate_2d(obj.pose[3], half * np.array(list(product((-1, 1), (-1, 1)))))
             nodes += [corner for corner in corners if is_clear(score, corner[None], goal)]
     length = np.zeros((len(nodes), len(nodes)))
     for (i, a), (j, b) in combinations(enumerate(nodes), 2):

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.arrays import min_jerk, unit
 from exoactor_core.everyday import CHAIR_BACK, COLORS, EVERYDAY
-from exoactor_core.rotations import shortest_turn, yaw_from_quat
+from exoactor_core.rotations import rotate_2d, shortest_turn, yaw_from_quat
 from exoactor_core.scene import Scene, SceneObject, articulated, everyday
 from exoactor_core.solids import solid_distance
 from exoactor_gen.mannequin.movement import KINDS, SHOWN, Movement, category_of, color_of, size_of
@@ -168,15 +168,12 @@ class RoomObject:
 
     def nearest(self, point: np.ndarray) -> np.ndarray:
         """(2,) the point of the area that it covers that is nearest to a point x, y on the floor, m."""
-        x, y = np.clip(self._local(point), -self.size[:2] / 2.0, self.size[:2] / 2.0)
-        c, s = math.cos(self.pose[3]), math.sin(self.pose[3])
-        return self.pose[:2] + np.array([c * x - s * y, s * x + c * y])
+        inside = np.clip(self._local(point), -self.size[:2] / 2.0, self.size[:2] / 2.0)
+        return self.pose[:2] + rotate_2d(self.pose[3], inside)
 
     def _local(self, points: np.ndarray) -> np.ndarray:
         """(..., 2) points on the floor in its own axes, m."""
-        x, y, _, yaw = self.pose
-        dx, dy = np.moveaxis(np.asarray(points)[..., :2] - (x, y), -1, 0)
-        return np.stack([math.cos(yaw) * dx + math.sin(yaw) * dy, math.cos(yaw) * dy - math.sin(yaw) * dx], axis=-1)
+        return rotate_2d(-self.pose[3], np.asarray(points)[..., :2] - self.pose[:2])
 
     def edge(self, yaw: float) -> float:
         """Distance from its centre along ``yaw`` to its edge, m."""
