@@ -97,6 +97,42 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ("stand at attention and salute like a soldier", [do("stand"), do("salute")]),
     ("it would be great if you could inspect the box", [do("look", object="box")]),
     ("grab the broom and sweep the floor", [do("sweep")]),
+    # more formally
+    (
+        "navigate to the table, grasp the bottle and place it inside the basket",
+        [do("walk", object="table"), do("pick up", object="bottle"), do("place", object="bottle", at="basket")],
+    ),
+    (
+        "pick up the blue box and relocate it to the other table",
+        [
+            do("pick up", object="blue_box", direction="up"),
+            do("place", object="blue_box", at="other_table"),
+        ],
+    ),
+    ("perform a 180-degree turn", [do("turn", angle=180.0)]),
+    ("lower your body into a squat", [do("squat")]),
+    ("do a forward lunge and repeat with the left leg", [do("lunge", direction="forward"), do("lunge", side="left")]),
+    ("kick the ball so that it rolls forward", [do("kick", object="ball", direction="forward")]),
+    ("stand on your right leg while raising your left knee", [do("lift knee", side="left")]),
+    ("wave with both hands above your head", [do("wave", side="both")]),
+    ("walk forward until you are half a metre away from the wall", [do("walk", object="wall", gap=0.5)]),
+    ("walk to the door until you are one metre from it", [do("walk", object="door", gap=1.0)]),
+    ("clean the surface of the table", [do("wipe", object="table")]),
+    (
+        "walk diagonally to the right for two metres",
+        [do("turn", direction="right", angle=45.0), do("walk", direction="forward", distance=2.0)],
+    ),
+    ("turn around and march away", [TURN, do("walk")]),
+    ("walk towards the basket and look inside it", [do("walk", object="basket"), do("look", object="basket")]),
+    (
+        "move the bottle from the left side of the table to the right side",
+        [
+            do("pick up", object="bottle", at="table", part="left"),
+            do("place", object="bottle", at="table", part="right"),
+        ],
+    ),
+    ("remain standing for ten seconds without moving", [do("stand", seconds=10.0)]),
+    ("do a little spin", [do("turn", angle=360.0)]),
     # arms go round
     ("make a big circle with your right arm", [do("circle arms", side="right")]),
     ("circle your arms five times", [do("circle arms", side="both", count=5)]),
@@ -1074,6 +1110,7 @@ REFUSED: list[tuple[str, str]] = [
     ("put the ball on the left side of the basket", "'on the left side of the basket' with 'put'"),
     ("touch the left side of the table", "'of the table'"),
     ("take the cup with your right hand and put it down with your left", "held with the right hand, not the left"),
+    ("hold the box against your chest", "stays at waist height, not 'against your chest'"),
     ("lunge deeply", "'deeply'"),
     ("take out the cup", "'take the cup out of the basket'"),
     ("put the cup on the table next to the chair", "'next to the chair'"),

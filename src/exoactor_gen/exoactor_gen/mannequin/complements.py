@@ -62,6 +62,7 @@ _SAID_ANYWAY = frozenset(
      ("like wings", "flap"), ("like wings", "raise"), ("flat", "touch"),
      *(("like a soldier", kind) for kind in ("salute", "stand", "march")),
      *(("before the body", kind) for kind in ("pick up", "hold", "carry", "clap", "cross arms")),
+     ("before the chest", "clap"), ("before the chest", "cross arms"),
      ("together", "clap"), ("in place", "hop"), *(("upright", kind) for kind in ("pick up", "hold", "carry")),
      *(("unspilt", kind) for kind in HANDLED),
      *(("in turn", kind) for kind in (*HANDLED, "touch", "look", "point")))
@@ -129,8 +130,8 @@ def _degree(movement: Movement, phrase: Phrase, verb: Phrase) -> Movement | None
     if sort == "level" and kind == "raise":
         up = None if movement.direction == "up" else movement.direction
         return with_detail(replace(movement, direction=up), "angle", LEVEL_ANGLE[phrase.said["level"]], phrase)
-    if sort == "level" and kind in ("pick up", "hold", "carry"):
-        if phrase.said["level"] not in ("hip", "waist"):
+    if sort in ("level", "before the chest") and kind in ("pick up", "hold", "carry"):
+        if phrase.said.get("level") not in ("hip", "waist"):
             raise BadInput(f"What hands hold stays at waist height, not '{phrase.text}': leave that out.")
         return movement
     if sort == "fully" and kind == "reach" and {"high", "low"} & set(phrase.text.split()):

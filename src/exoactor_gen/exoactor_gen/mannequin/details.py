@@ -135,9 +135,9 @@ def with_noun(movement: Movement, phrase: Phrase) -> Movement:
     if "slight" in phrase.said:
         if kind == "step":
             movement = with_detail(movement, "distance", round(value * _SMALL_STEP, 3), phrase)
-        elif kind in SLIGHT_AMOUNT:
+        elif kind in SLIGHT_AMOUNT and noun not in ("spin", "circle", "pirouette"):
             movement = replace(movement, **SLIGHT_AMOUNT[kind])
-        elif kind not in ("dance", "nod", "wave"):
+        elif kind not in ("dance", "nod", "wave", "turn"):
             raise unfit(movement.kind, phrase)
     if kind == "step" and value < 1.0:  # 'a half step'
         return with_detail(movement, "distance", round(2.0 * value * _SMALL_STEP, 3), phrase)

@@ -141,7 +141,8 @@ _PATTERNS = (
     ("everyone", r"(?:(?:to|at) )?(?:everyone|everybody|someone|somebody|(?:the )?people"
                  r"|(?:the|my|our|your) (?:audience|camera|crowd|person|viewers?|visitors?|guests?|friends?|kids"
                  r"|children|students|team|neighbou?rs?)|me|us)\b"),
-    ("before the body", rf"in front of {DETERMINER}(?:body|belly|stomach|waist)\b"),
+    ("before the body", rf"(?:in front of|against|close to|near) {DETERMINER}(?:body|belly|stomach|waist)\b"),
+    ("before the chest", rf"(?:in front of|against|close to|near) {DETERMINER}chest\b"),
     ("deed", rf"(?:(?:takes?|does|do|makes?|performs?"
              rf"|gives?|by) )?(?:(?P<number>{_QUANTITY}) (?:(?P<pace>slow|quick|fast) "
              rf"|(?P<slight>little|small|slight|short) |(?P<deep>deep|low) )?"
@@ -328,6 +329,34 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r" ?(?:-+>|=+>|→|[()]) ?", ", "),
     (r"'?\btil\b", "until"),
     (r"(^|[,.;] |\b(?:and|then|please) )zig ?zag(?:s|ging)?(?= forward|$|[,.;!]| and| then)", r"\1walk in a zigzag"),
+    (
+        r"\b(?:lower|get|go|drop|sink) (?:your body |yourself )?(?:down )?into an? (?:(?:deep|low) )?"
+        r"(squat|lunge|crouch|bow)\b",
+        r"\1",
+    ),
+    (r"\b(an?|\d+|two|three) (forward|backward|left|right) (lunge|step|kick|punch|bow)(e?s?)\b", r"\1 \3\4 \2"),
+    (r" so (?:that )?it (?:rolls|moves|slides|goes|flies) ", " "),
+    (
+        r"\bstand on (?:your|the|one) (?:left|right)? ?(?:leg|foot) (?:while|and|with) (?:raising |lifting )?"
+        r"(?:your|the) ((?:left |right |other )?(?:knee|leg|foot))(?: raised| lifted| up)?\b",
+        r"raise your \1",
+    ),
+    (rf"\bwav(e|es|ing) ((?:with )?{_ARMS}) (?:high |up )?(?:in the air|overhead|above your head)\b", r"wav\1 \2"),
+    (r"\b(?:the|its) (?:surface|top) of (?=the|an?|it|your)\b", ""),
+    (
+        r"\b(walk|go|move|step)(s|ing)? diagonally (?:forward |ahead )?(?:to (?:the|your) )?(left|right)\b",
+        r"turn \3 45 degrees, then \1\2 forward",
+    ),
+    (
+        r"\breturn to (?:an? |your |the )?(?:upright|standing|neutral) (?:posture|position|pose|stance)\b",
+        "stand up straight",
+    ),
+    (r"\brepeat (?:it |this |that )?(?:with|using) (?=(?:the|your) )", "then with "),
+    (r"\b((?:stand|remain|stay|wait)\w*(?: \w+){0,5}?) without moving\b", r"\1"),
+    (
+        r"\b(from the (?:left|right) side of (the (?:\w+ )?\w+?) to the (?:left|right) side)\b(?! of)",
+        r"\1 of \2",
+    ),
     (r"\b(?:wanna|gonna) ", "want to "),
     (r"\bgimme\b", "give me"),
     (r"\blemme\b", "let me"),
@@ -389,6 +418,7 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (rf"\b(?:throw|toss|chuck)(?:s|ing|es)? {_WHAT}away\b", r"put \1into the bin"),
     (rf"\bthrow(?:s|ing)? away ((?:the|an?) (?:\w+ )?\w+){_END}", r"put \1 into the bin"),
     (rf"\bdrop(?:s|ping)? (?:off )?{_WHAT}off\b|\bdrop(?:s|ping)? off\b", lambda m: f"put {m[1] or ''}".strip()),
+    (r"\b(?:perform|execute|complete)(s|ing)? (?=an? |\d|[a-z]+ )", r"do\1 "),
     (r"\b(?:do|make) an? (?:full )?(\d+)(?: degrees?)?(?: (?:spin|turn|rotation))?\b", r"turn \1"),
     (
         rf"\b(\w+) ({_UNIT}|turn|rotation) and (a (?:half|quarter))\b",
@@ -536,8 +566,14 @@ def _gaps(text: str) -> str:
     far = rf"((?:{_QUANTITY}) ?{_UNIT})"
     short = r"(?:before|in front of|short of|away from|from|of)"
     goal = r"(it|(?:the|an?) (?:\w+ )?\w+)"
+
+    def until(found: re.Match[str]) -> str:
+        goal = found[2]
+        there = not goal or goal == "it" or goal.split()[-1] in text[: found.start()].split()
+        return f" leaving {found[1]}" if there else f" to {goal} leaving {found[1]}"
+
     text = re.sub(rf"\bto (?:within )?{far} {short} (?!it\b){goal}", r"to \2 leaving \1", text)
-    text = re.sub(rf",? (?:until|till) you are {far} (?:away\b|{short} {goal})", r" leaving \1", text)
+    text = re.sub(rf",? (?:until|till) you are {far} (?:{short} {goal}|away\b)", until, text)
 
     def stopped(found: re.Match[str]) -> str:
         there = found[3] == "it" or found[3].split()[-1] in text[: found.start()].split()

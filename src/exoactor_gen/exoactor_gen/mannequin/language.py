@@ -588,7 +588,8 @@ class _Reader:
             self.movements.append(filled(self.refs, Movement("pick up"), [moved[0], source, *limbs], verb))
             details = [p for p in details if p is not source]
         if kind == "walk" and any(p.sort == "away" for p in details):
-            self.movements.append(Movement("turn", direction="around"))
+            around = Movement("turn", direction="around")
+            self.movements += [around] if around not in self.movements[-1:] else []
             details = [p for p in details if p.sort != "away"]
         apart = source is not None and "which" not in source.said and all("to" in p.said for p in moved)
         if kind == "walk" and source and moved and apart:  # 'walk from the table to the chair'

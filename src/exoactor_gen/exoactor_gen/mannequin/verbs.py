@@ -130,7 +130,7 @@ def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
     moved = kind == "walk" and verb.text.startswith("mov") and objects and is_bare(objects[0])
     if moved and "to" in second and category_of(objects[0].said.get("object", "box")) not in LOOSE:
         return Movement("push")  # 'move the chair to the table'
-    if kind == "take" or moved or verb.text.startswith("transfer"):
+    if kind == "take" or moved or verb.text.startswith(("transfer", "relocat")):
         if "to" in second:
             name = SYNONYM.get(name := second.get("object", ""), name)
             like = EVERYDAY.get(name)

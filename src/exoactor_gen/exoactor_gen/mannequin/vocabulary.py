@@ -22,7 +22,7 @@ def _set(text: str) -> frozenset[str]:
 
 _VERBS = {
     "walk": "walk go come move stroll march advance pass proceed wander stride saunter amble travel shift pace trudge "
-    "plod trek roam meander mosey parade ramble tread venture",
+    "plod trek roam meander mosey parade ramble tread venture navigate",
     "step": "step sidestep shuffle",
     "turn": "turn rotate pivot swivel revolve",
     "spin": "spin whirl twirl pirouette gyrate",
@@ -64,7 +64,7 @@ _VERBS = {
     "hold": "hold keep grip clasp cradle",
     "place": "put place set lay stack deposit position rest leave pop plonk plop plunk stow stash stick park dump pile "
     "arrange",
-    "carry": "carry bring deliver transport haul transfer lug tote ferry convey",
+    "carry": "carry bring deliver transport haul transfer relocate lug tote ferry convey",
     "sweep": "sweep mop brush",
     "wipe": "wipe scrub rub clean polish dust wash swab",
     "stand": "stand wait stay pause stop halt remain relax linger idle",
@@ -107,9 +107,10 @@ _VERB_PHRASES = {
     "rise": "stand up, stands up, standing up, get up, gets up, get back up, straighten up, stand back up, "
     "stand straight up, stand right up, rise up",
     "walk": "make your way, take a walk, go for a walk",
-    "stand": "stand still, stands still, standing still, stay still, hold still, keep still, stand straight, "
-    "stand up straight, stand upright, stand tall, do nothing, don't move, do not move, "
-    "freeze, stay seated, remain seated, stand at attention, stand to attention, stand by, stay put",
+    "stand": "stand still, stands still, standing still, stay still, hold still, keep still, remain still, "
+    "remain standing, stay standing, keep standing, remain upright, stand straight, stand up straight, stand upright, stand tall, "
+    "do nothing, don't move, do not move, freeze, stay seated, remain seated, stand at attention, stand to attention, "
+    "stand by, stay put",
     "spread": "t pose, make a t pose, do a t pose, strike a t pose",
     "turn back": "turn back, turn about, face the other way, turn the other way, make a u turn, do a u turn, "
     "about turn, about face, turn your back, turn your back to me, turn your back to us, turn your back on me",
@@ -281,7 +282,8 @@ OBJECT_AFTER: dict[str, str] = {
     "walk": f"{TOWARDS} through", "open": "-", "close": "-",
     "turn": TOWARDS, "reach": f"- for {TOWARDS}", "point": f"- at {TOWARDS}", "kick": "- against",
     "nudge": "- against", "knock": "on at against",
-    "sit": "on in onto into", "punch": "- against", "look": f"- at {TOWARDS}", "push": "- against", "pick up": "-",
+    "sit": "on in onto into", "punch": "- against", "look": f"- at in into inside {TOWARDS}",
+    "push": "- against", "pick up": "-",
     "touch": f"- against to {ON}", "hold": "-", "place": "-", "carry": "-",
     "sweep": "-", "wipe": "-",
 }  # fmt: skip
