@@ -131,6 +131,29 @@ MEANT: list[tuple[str, list[Movement]]] = [
             do("place", object="bottle", at="table", part="right"),
         ],
     ),
+    ("locate the red cup", [do("look", object="red_cup")]),
+    ("put the cup on the corner of the table", [do("place", object="cup", at="table")]),
+    ("use your right foot to kick the ball", [do("kick", object="ball", side="right")]),
+    (
+        "put the box in front of the chair",
+        [do("pick up", object="box"), do("walk", object="chair"), do("place", object="box", at="floor")],
+    ),
+    (
+        "carry the basket to the table, then put the ball into it",
+        [do("carry", object="basket", at="table"), do("place", object="ball", at="basket")],
+    ),
+    ("wipe the table twice, from left to right", [do("wipe", object="table", count=2)]),
+    ("walk in the direction of the door", [do("walk", object="door")]),
+    (
+        "stop in front of the door and knock three times",
+        [do("walk", object="door"), do("stand"), do("knock", object="door", count=3)],
+    ),
+    (
+        "go around the table and pick up the cup on the other side",
+        [do("walk", object="table", direction="around"), do("pick up", object="cup", direction="up")],
+    ),
+    ("turn around and leave", [TURN, do("walk")]),
+    ("march to the door like a soldier", [do("walk", object="door")]),
     ("remain standing for ten seconds without moving", [do("stand", seconds=10.0)]),
     ("do a little spin", [do("turn", angle=360.0)]),
     # arms go round
@@ -1236,6 +1259,10 @@ def test_no_word_is_left_over():
             except BadInput as error:
                 said = str(error)
             assert re.search(r"'(?:\w+ )*zorp", said)
+
+
+def test_two_objects_are_both():
+    assert parse("pick up two bottles from the table") == parse("pick up both bottles from the table")
 
 
 def test_what_something_is_like_is_said_not_to_be_used():

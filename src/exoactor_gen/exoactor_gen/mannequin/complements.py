@@ -60,7 +60,8 @@ _SAID_ANYWAY = frozenset(
      *((sort, kind) for sort in ("everyone", "manner") for kind in _TO_PEOPLE),
      *(("manner", kind) for kind in ("place", "sit", "knock", "dance")),
      ("like wings", "flap"), ("like wings", "raise"), ("flat", "touch"),
-     *(("like a soldier", kind) for kind in ("salute", "stand", "march")),
+     *(("like a soldier", kind) for kind in ("salute", "stand", "march", "walk")),
+     ("across", "wipe"), ("across", "sweep"),
      *(("before the body", kind) for kind in ("pick up", "hold", "carry", "clap", "cross arms")),
      ("before the chest", "clap"), ("before the chest", "cross arms"),
      ("together", "clap"), ("in place", "hop"), *(("upright", kind) for kind in ("pick up", "hold", "carry")),
@@ -70,6 +71,8 @@ _SAID_ANYWAY = frozenset(
 """Sorts of phrases that may be said with a kind, and say nothing more."""
 _PAST = ("around", "round", "over", "past", "through", *UNDER)
 """Before what is walked past, over or under, which 'back' says no more of."""
+_THERE = ("stand", "pick up", "touch")
+"""What can be said to be done on the other side of what was walked around."""
 _CARRIED_LOW = ("pick up", "hold")
 """What is held stays before the body, so 'above the head' is not done."""
 
@@ -205,7 +208,7 @@ def _says_no_more(refs: References, kind: str, phrase: Phrase) -> bool:
         (sort, kind) in _SAID_ANYWAY
         or (sort == "with it" and kind in MOVES_FEET and any(a.kind in HANDLED for a in refs.movements))
         or (sort == "moment" and "seconds" in KINDS[kind].takes)
-        or (sort == "other side" and kind == "stand" and "around" in [a.direction for a in refs.movements[-1:]])
+        or (sort == "other side" and kind in _THERE and "around" in [a.direction for a in refs.movements[-1:]])
         or (sort == "again" and any(a.kind == kind or {a.kind, kind} <= {*HANDLED} for a in refs.movements))
         or (sort == "own body" and kind == f"hands on {'head' if phrase.said['body'] == 'head' else 'hips'}")
         or (sort == "answer" and (kind, phrase.said["answer"]) in (("nod", "yes"), ("shake head", "no")))
@@ -343,7 +346,7 @@ def _named(refs: References, movement: Movement, phrase: Phrase, verb: Phrase, b
         meant = {which: said["one"]} if "one" in said else {"other": said["another"]}
         said = {**said, **meant, "object": category_of(like)}
     name = refs.one_of(said["any"]) if "any" in said else said.get("object", "")
-    name = refs.called(name, said, movement) or refs.it(movement)
+    name = refs.called(name, said, movement) or refs.it(movement, before in ("in", "into", "inside"))
     if not name:
         raise BadInput(f"It is not clear what 'it' is in '{verb.text} {phrase.text}': name the object.")
     return name

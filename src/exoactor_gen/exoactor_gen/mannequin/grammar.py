@@ -14,10 +14,11 @@ from functools import lru_cache
 
 from exoactor_core.everyday import COLORS
 from exoactor_gen.mannequin.movement import GESTURES_MEANWHILE, SHOWN, START
-from exoactor_gen.mannequin.objects import LOOSE
+from exoactor_gen.mannequin.objects import LOOSE, ONE_HANDED
 from exoactor_gen.mannequin.vocabulary import (
     BODY_PARTS,
     DIRECTION,
+    FOOT_WORDS,
     HAND_WORDS,
     LEVEL_ANGLE,
     NOT_DONE,
@@ -76,6 +77,8 @@ _THERE_IS = r"(?:on|in|inside|next to|beside|near)"
 _NAMED, _COLOURED, _SEVERAL = "<named>", "<coloured>", "<nouns>"
 """In `_PATTERNS`: any object's name, that of an object that may have a colour, and of several objects."""
 _SIZED = _either({*LOOSE, *(word for word, kind in SYNONYM.items() if kind in LOOSE)})
+_PAIR = _either(map(plural, (*ONE_HANDED, *(word for word, kind in SYNONYM.items() if kind in ONE_HANDED))))
+"""What two can be taken of, one in each hand."""
 _COLOR = f"(?:{_either(COLORS)} )?"
 _PATTERNS = (
     ("unknown", rf"{_either(word for word in NOT_DONE if ' ' in word)}\b"),
@@ -154,7 +157,8 @@ _PATTERNS = (
                rf"|(?<=[^a] )steps?)(?![\w/])"
                rf"(?: (?P<more>{_FIGURE}) ?(?P<smaller>{_either(SMALLER_UNITS)})(?![\w/]))?"
                rf"|(?P<word>{_either(TIMES)})\b"),
-    ("number", rf"(?P<for>for )?(?P<number>{_FIGURE})(?!\w| of\b)(?! {_either(BODY_PARTS)}\b)"),
+    ("number", rf"(?!two {_COLOR}{_PAIR}\b)(?P<for>for )?(?P<number>{_FIGURE})(?!\w| of\b)"
+               rf"(?! {_either(BODY_PARTS)}\b)"),
     ("moment", r"(?:for )?(?:a (?:short |little |brief )?(?:moment|while)|some time)\b|for a (?:little )?bit\b"
                r"|briefly\b"),
     ("manner", r"(?:politely|nicely|properly|happily|cheerfully|joyfully|enthusiastically|proudly|loudly"
@@ -177,6 +181,7 @@ _PATTERNS = (
              rf"|(?:with )?the (?P<rest>other)(?: one)?\b"
              rf"(?! {_COLOR}(?:{_NAMED}|side)\b)"),
     ("behind you", r"(?:behind|after) (?:you|yourself)\b"),
+    ("across", r"from (?:left to right|right to left)\b"),
     ("flat", r"flat\b"),
     ("like a soldier", r"like an? soldier\b"),
     ("with it", r"with (?:it|them)\b"),
@@ -191,7 +196,7 @@ _PATTERNS = (
     ("object", rf"(?P<which>{_WHICH}(?={_THERE_IS}\b))?"
               rf"(?:(?:(?:all the way )?(?:back|up|over|straight|right|closer|all the way|near) )?(?P<to>to|towards?) "
               rf"|(?P<within>on|onto|at|in|to|near|from|off) the (?:(?P<part>left|right)(?: hand)? {_PART}"
-              rf"|(?P<middle>middle|cent(?:re|er))|(?:front |near |nearest )?edge) of "
+              rf"|(?P<middle>middle|cent(?:re|er))|(?:front |near |nearest )?(?:edge|corner)) of "
               rf"|(?:(?:to|on) the )?(?P<beside>left|right)(?: hand)?(?: side)? of "
               rf"|(?P<behind>behind|(?:to|on) the (?:other|far|opposite) side of) "
               rf"|(?P<next>next to|beside|alongside|near|close to|by) "
@@ -325,7 +330,7 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"(^|[,.;] |\b(?:and|then|please) )head (?=(?:over |back |straight )?(?:to|towards?|for) )", r"\1walk "),
     (r"\bwalk for (?=(?:the|an?|that) (?!\w+ (?:seconds?|minutes?)))", "walk to "),
     (r"\bget (?=(?:over |back |up )?to (?:the|a|your) |away from )", "walk "),
-    (rf"\buse ({DETERMINER}(?:left |right |both )?(?:{_either(HAND_WORDS)})) to\b", r"with \1,"),
+    (rf"\buse ({DETERMINER}(?:left |right |both )?(?:{_either(HAND_WORDS | FOOT_WORDS)})) to\b", r"with \1,"),
     (r" ?(?:-+>|=+>|→|[()]) ?", ", "),
     (r"'?\btil\b", "until"),
     (r"(^|[,.;] |\b(?:and|then|please) )zig ?zag(?:s|ging)?(?= forward|$|[,.;!]| and| then)", r"\1walk in a zigzag"),
@@ -357,6 +362,10 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         r"\b(from the (?:left|right) side of (the (?:\w+ )?\w+?) to the (?:left|right) side)\b(?! of)",
         r"\1 of \2",
     ),
+    (r"\bin the direction of\b", "towards"),
+    (r"\bfar (?:end|side) of\b", "other side of"),
+    (r"\b(look\w*|glanc\w*) from (left|right) to (left|right)\b", r"\1 \2, then look \3"),
+    (r"(and|then|,) leave(?= ?[.!]|$)", r"\1 walk away"),
     (r"\b(?:wanna|gonna) ", "want to "),
     (r"\bgimme\b", "give me"),
     (r"\blemme\b", "let me"),

@@ -616,11 +616,16 @@ class _Reader:
             there = near if {"beside", "part"} & set(near.said) else replace(near, said={**near.said, "next": "at"})
             walk = object_of(self.refs, Movement("walk"), there, verb)
             self.movements += [walk] if last != walk else []  # one is there already
-        return [p for p in details if p is not near]
+        on_floor = [Phrase("object", near.text, {"preposition": "on", "object": "floor"})] if kind == "place" else []
+        return [*(p for p in details if p is not near), *on_floor]
 
     def _neighbour(self, kind: str, verb: Phrase, details: list[Phrase]) -> Phrase | None:
         """What a movement is done at, or what is imagined beside its object; None: nothing of the kind is said."""
         objects = [p for p in details if p.sort == "object"]
+        front = next((p for p in objects if "front" in p.said and "object" in p.said), None)
+        if kind == "place" and front and self.refs.scene is None and category_of(front.said["object"]) not in LOOSE:
+            self._take(verb, details)  # 'put the box in front of the chair'
+            return front
         if kind == "turn back" and verb.text.startswith("turn your back"):
             return next((p for p in objects if "to" in p.said), None)
         if kind in _FOUND_BESIDE and self.refs.scene is None and any(map(is_bare, objects)):
@@ -670,7 +675,7 @@ class _Reader:
 
     def _with_goal(self, movement: Movement) -> Movement:
         """The movement, done to, or on, what was walked to where it is not said: 'walk to the door and knock'."""
-        last = self.movements[-1] if self.movements else movement
+        last = next((m for m in reversed(self.movements) if m.kind != "stand"), movement)
         struck = last.kind == "walk" and category_of(last.object or "") in _STRUCK.get(movement.kind, ())
         if struck and not movement.object:
             return replace(movement, object=last.object)

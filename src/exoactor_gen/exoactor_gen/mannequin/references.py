@@ -199,8 +199,11 @@ class References:
             raise BadInput(f"Which other {name}? The scene has {', '.join(left)}: name one of them.")
         return left[0]
 
-    def it(self, movement: Movement) -> str:
-        """What 'it' is: for hands that hold something this, else what was named last."""
+    def it(self, movement: Movement, inside: bool = False) -> str:
+        """What 'it' is: for hands that hold something this, else what was named last.
+
+        ``inside``: something is put into it, or taken out of it.
+        """
         named = [
             n
             for a in (*self.unwanted, *self.movements)
@@ -213,8 +216,8 @@ class References:
         taken = [a.object for a in self.movements if a.kind in ("pick up", "carry") and a.object]
         if movement.kind in ("place", "carry", "hold") and movement.object is None and taken:
             named = taken
-        if movement.kind in ("wipe", "sit"):
-            named = [n for a in self.movements for n in a.objects if self.like(n).get("supports")]
+        like = "contains" if inside else "supports" if movement.kind in ("wipe", "sit") else ""
+        named = [n for a in self.movements for n in a.objects if like and self.like(n).get(like)] or named
         named = [name for name in named if name != movement.object]
         return named[-1] if named else ""
 

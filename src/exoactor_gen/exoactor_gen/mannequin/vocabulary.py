@@ -42,7 +42,7 @@ _VERBS = {
     "kick": "kick boot punt",
     "clap": "clap applaud",
     "punch": "punch jab hit strike thump whack smack pound",
-    "look": "look glance gaze stare peek peer watch inspect observe examine",
+    "look": "look glance gaze stare peek peer watch inspect observe examine find locate spot",
     "nod": "nod",
     "shake head": "shake",
     "dance": "dance boogie groove jive",
@@ -108,9 +108,9 @@ _VERB_PHRASES = {
     "stand straight up, stand right up, rise up",
     "walk": "make your way, take a walk, go for a walk",
     "stand": "stand still, stands still, standing still, stay still, hold still, keep still, remain still, "
-    "remain standing, stay standing, keep standing, remain upright, stand straight, stand up straight, stand upright, stand tall, "
-    "do nothing, don't move, do not move, freeze, stay seated, remain seated, stand at attention, stand to attention, "
-    "stand by, stay put",
+    "remain standing, stay standing, keep standing, remain upright, stand straight, stand up straight, stand upright, "
+    "stand tall, do nothing, don't move, do not move, freeze, stay seated, remain seated, stand at attention, "
+    "stand to attention, stand by, stay put",
     "spread": "t pose, make a t pose, do a t pose, strike a t pose",
     "turn back": "turn back, turn about, face the other way, turn the other way, make a u turn, do a u turn, "
     "about turn, about face, turn your back, turn your back to me, turn your back to us, turn your back on me",
