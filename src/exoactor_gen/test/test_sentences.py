@@ -154,6 +154,17 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ),
     ("turn around and leave", [TURN, do("walk")]),
     ("march to the door like a soldier", [do("walk", object="door")]),
+    (
+        "put the red cup on the left and the blue cup on the right side of the table",
+        [
+            do("place", object="red_cup", at="table", part="left"),
+            do("place", object="blue_cup", at="table", part="right"),
+        ],
+    ),
+    ("bring both arms forward and clap", [do("raise", side="both", direction="forward"), do("clap")]),
+    ("take two big steps forward", [do("step", direction="forward", count=2, distance=0.72)]),
+    ("slide the box across the floor to the wall", [do("push", object="box", at="wall", direction="towards")]),
+    ("hand the cup to the person", [do("hold", object="cup")]),
     ("remain standing for ten seconds without moving", [do("stand", seconds=10.0)]),
     ("do a little spin", [do("turn", angle=360.0)]),
     # arms go round
@@ -1094,7 +1105,7 @@ REFUSED: list[tuple[str, str]] = [
     ("clap, then wave with the other hand", "the other hand"),
     ("hold the box above your head", "above your head"),
     ("lift the box overhead", "overhead"),
-    ("take two big steps", "big"),
+    ("walk towards me", "Nobody is in the room for 'walk towards me'"),
     ("walk with small steps", "small"),
     ("push the box back", "backward"),
     ("pull the box", "pull"),

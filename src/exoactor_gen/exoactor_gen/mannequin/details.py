@@ -40,8 +40,8 @@ _TAKEN = {
 """What details are called in messages."""
 DEEP_BOW = 70.0
 """Degrees."""
-_SMALL_STEP = 0.2
-"""Length of a small step, m."""
+_SMALL_STEP, _LONG_STEP = 0.2, 0.36
+"""Lengths of a small and of a big step, m."""
 
 
 def unfit(verb: str, phrase: Phrase) -> BadInput:
@@ -139,6 +139,10 @@ def with_noun(movement: Movement, phrase: Phrase) -> Movement:
             movement = replace(movement, **SLIGHT_AMOUNT[kind])
         elif kind not in ("dance", "nod", "wave", "turn"):
             raise unfit(movement.kind, phrase)
+    if "long" in phrase.said:
+        if kind != "step":
+            raise unfit(movement.kind, phrase)
+        movement = with_detail(movement, "distance", round(value * _LONG_STEP, 3), phrase)
     if kind == "step" and value < 1.0:  # 'a half step'
         return with_detail(movement, "distance", round(2.0 * value * _SMALL_STEP, 3), phrase)
     if kind == "turn" and movement.kind == "turn":

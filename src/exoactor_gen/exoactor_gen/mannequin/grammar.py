@@ -141,14 +141,14 @@ _PATTERNS = (
     ("circle", r"(?:(?:around )?in )?(?:a|one) (?:full |whole )?circle\b(?! around)|(?:(?:in )?(?:a"
                r"|one) (?:full |whole )?circle"
                r"|all(?: the way)?)(?= (?:around|round)\b)"),
-    ("everyone", r"(?:(?:to|at) )?(?:everyone|everybody|someone|somebody|(?:the )?people"
+    ("everyone", r"(?:(?:to|at|towards?) )?(?:everyone|everybody|someone|somebody|(?:the )?people"
                  r"|(?:the|my|our|your) (?:audience|camera|crowd|person|viewers?|visitors?|guests?|friends?|kids"
                  r"|children|students|team|neighbou?rs?)|me|us)\b"),
     ("before the body", rf"(?:in front of|against|close to|near) {DETERMINER}(?:body|belly|stomach|waist)\b"),
     ("before the chest", rf"(?:in front of|against|close to|near) {DETERMINER}chest\b"),
     ("deed", rf"(?:(?:takes?|does|do|makes?|performs?"
              rf"|gives?|by) )?(?:(?P<number>{_QUANTITY}) (?:(?P<pace>slow|quick|fast) "
-             rf"|(?P<slight>little|small|slight|short) |(?P<deep>deep|low) )?"
+             rf"|(?P<slight>little|small|slight|short) |(?P<long>big|large|long|wide|giant) |(?P<deep>deep|low) )?"
              rf"(?P<noun>{_either(NOUN_KIND)})"
              r"|an? (?P<way>left|right) turn)\b"),
     ("verb", rf"{_either(VERB_KIND)}\b"),
@@ -363,6 +363,7 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         r"\1 of \2",
     ),
     (r"\bin the direction of\b", "towards"),
+    (r"\bacross the (?:floor|ground|room) (?=(?:over )?(?:to|towards)\b)", ""),
     (r"\bfar (?:end|side) of\b", "other side of"),
     (r"\b(look\w*|glanc\w*) from (left|right) to (left|right)\b", r"\1 \2, then look \3"),
     (r"(and|then|,) leave(?= ?[.!]|$)", r"\1 walk away"),
@@ -412,7 +413,11 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         r"fetch \1, then hold it out",
     ),
     (r"\b(?:stand|face)(?:s|ing)? with your back (?=to(?:wards?)? )", "turn your back "),
-    (rf"\b(?:hand|give|pass) {_WHAT}(?:over )?to (?:me|us|him|her)\b", r"hold out \1"),
+    (
+        rf"\b(?:hand|give|pass) {_WHAT}(?:over )?to "
+        r"(?:me|us|him|her|the (?:person|human|man|woman|operator)|someone|somebody)\b",
+        r"hold out \1",
+    ),
     (rf"\b((?:put|place|drop) {_WHAT}in)(?:side)?{_END}", r"\1to it"),
     (rf"\b((?:wip|scrub|rub)(?:e|es|s|ing)? {_WHAT})(?:clean|down|off)\b(?! the\b)", r"\1"),
     (rf"\b(?:hold|hand) {_WHAT}(?:out|over)\b(?! to\b)", r"hold out \1"),

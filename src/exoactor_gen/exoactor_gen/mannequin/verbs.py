@@ -75,6 +75,8 @@ def kind_by_details(kind: str, verb: Phrase, details: list[Phrase], source: Phra
         kind = "place"  # 'stand the bottle on the table', 'return it to the table'
     if kind in ("place", "carry") and limb and any(p.said.get("way") == "down" for p in details):
         kind, details = "lower", [p for p in details if p.said.get("way") != "down"]
+    if kind in ("carry", "take") and not bare and limb and limb.said.get("part") in HAND_WORDS and not limb.is_means:
+        kind = "raise"  # 'bring both arms forward'
     if kind == "rise" and limb and limb.said.get("part") in HAND_WORDS:  # 'rise your hand'
         kind = "raise"
     arms = HAND_WORDS if kind == "circle" else ("arm", "arms") if verb.text.startswith("rotat") else ()

@@ -264,8 +264,6 @@ _NOT_DONE = {
     "big large huge small little tiny bigger smaller biggest smallest": "said of what hands carry: 'the small box'",
     "tall short heavy": "objects are not distinguished by height or weight: say the colour, as in 'the red box'",
     "nearest closest leftmost rightmost": "where no scene is given, by colour: 'walk to the red box'",
-    "big_step big_steps large_step large_steps long_step long_steps giant_step giant_steps": "say how far: 'walk 80 cm "
-    "in two steps'",
     "behind_your_back": "hands go to the hips and the head only: say 'put your hands on your hips'",
     "behind between": "say 'to the left of' or 'to the right of'",
     "very m/s km/h mph": "say 'slowly' or 'quickly'",
