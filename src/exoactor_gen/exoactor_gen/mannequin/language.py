@@ -26,6 +26,7 @@ from exoactor_gen.mannequin.movement import (
     HANDLED,
     KINDS,
     KNOWN,
+    KNOWN_OBJECTS,
     MOVES_FEET,
     START,
     WITH_GESTURES,
@@ -128,8 +129,7 @@ def read(instruction: str, scene: Scene | None = None) -> Reading:
             notes = (*(f"'{word}' was not used" for word in unused), *known.notes)
             return replace(known, instruction=instruction, notes=notes)
     if unknown:
-        following = [" ".join(q.text for q in phrases[k : k + 2]) for k, p in enumerate(phrases) if p.sort == "unknown"]
-        raise _not_understood([w for w in unknown if w not in FUNCTION_WORDS] or following)
+        raise _not_understood(phrases)
     reader = _Reader(_clauses_of(phrases), scene)
     movements = _with_raised_arms(reader.read())
     return Reading(movements if scene is None else found_in(scene, movements), instruction, tuple(reader.notes))
@@ -277,12 +277,18 @@ def _unsaid(last: Movement, phrases: Sequence[Phrase]) -> Movement:
     return bare
 
 
-def _not_understood(words: Sequence[str]) -> BadInput:
+def _not_understood(phrases: Sequence[Phrase]) -> BadInput:
+    """The error that names what is not understood, and what is: only objects, where only objects are not."""
+    unknown = [k for k, p in enumerate(phrases) if p.sort == "unknown"]
+    telling = [k for k in unknown if phrases[k].text not in FUNCTION_WORDS]
+    words = [phrases[k].text for k in telling] or [" ".join(q.text for q in phrases[k : k + 2]) for k in unknown]
     hints = {w: suggestion(w) for w in list(dict.fromkeys(words))[:12]}
     named = ", ".join(f"'{w[:60]}'{hint}" for w, hint in hints.items())
     known = f": it knows {KNOWN}, with sides, directions, distances, angles, counts and seconds"
     if all("say '" in hint for hint in hints.values()):  # that is enough
         known = ""
+    elif telling and all(k and phrases[k - 1].text in _ARTICLES for k in telling):
+        known = f": the objects that it knows are {KNOWN_OBJECTS}"
     return BadInput(
         f"The mannequin does not understand {named}{known}; other backends can do more (see 'exoactor doctor')."
     )

@@ -120,13 +120,16 @@ KINDS: dict[str, Kind] = {
 }
 """What the mannequin can do, and the details that each takes."""
 
+KNOWN_OBJECTS = (
+    "a table, chair, stool, bottle, cup, basket, bin, box, ball, cone, door, drawer, shelf, wall, bar, button and "
+    "punching bag"
+)
 KNOWN = (
     "walk, step, march in place, dance, turn, wave, raise, reach, point, salute, high five, knock, cross the arms, "
     "hands on the hips or the head, shrug, cheer, flap, circle the arms, squat, jump, hop, do jumping jacks, bow, "
     "lunge, twist, lift a knee, sit down and stand up, kick, clap, punch, look, nod, shake the head, push, open, "
     "close, touch, pick up, hold, carry, place, sweep, wipe, stand or wait; objects to walk to, around, between, over, "
-    "under or through, to use, to point at and to sit on are a table, chair, stool, bottle, cup, basket, bin, box, "
-    "ball, cone, door, drawer, shelf, wall, bar, button and punching bag"
+    f"under or through, to use, to point at and to sit on are {KNOWN_OBJECTS}"
 )
 
 FOOT_KINDS = frozenset(("kick", "hop", "nudge", "walk", "step", "march", "lunge", "lift knee"))
