@@ -1,6 +1,7 @@
 """An operator's sentences: each is understood as it is meant, or refused with the words that are not understood."""
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -1144,6 +1145,8 @@ REFUSED: list[tuple[str, str]] = [
     ("put the ball on the left side of the basket", "'on the left side of the basket' with 'put'"),
     ("touch the left side of the table", "'of the table'"),
     ("take the cup with your right hand and put it down with your left", "held with the right hand, not the left"),
+    ("not one hand", "'not one hand' names no action"),
+    ("wave at that's table", "'is'"),
     ("hold the box against your chest", "stays at waist height, not 'against your chest'"),
     ("lunge deeply", "'deeply'"),
     ("take out the cup", "'take the cup out of the basket'"),
@@ -1274,6 +1277,19 @@ def test_no_word_is_left_over():
             except BadInput as error:
                 said = str(error)
             assert re.search(r"'(?:\w+ )*zorp", said)
+
+
+def test_any_words_are_read_or_refused():
+    """Sentences with words left out, added and exchanged raise nothing but `BadInput`."""
+    rng = np.random.default_rng(0)
+    words = sorted({word for text, _ in MEANT for word in text.split()} | {"that's", "were", "not", "one"})
+    for _ in range(300):
+        said = MEANT[rng.integers(len(MEANT))][0].split()
+        for _ in range(rng.integers(1, 4)):
+            k = int(rng.integers(len(said) + 1))
+            said[k : k + int(rng.integers(2))] = rng.choice(words, size=int(rng.integers(3))).tolist()
+        with suppress(BadInput):
+            read(" ".join(said))
 
 
 def test_two_objects_are_both():

@@ -9,7 +9,7 @@ error names it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
@@ -71,6 +71,10 @@ from exoactor_gen.mannequin.vocabulary import (
 from exoactor_gen.plan import Plan
 
 _ARTICLES = frozenset(("the", "a", "an", "my", "your", "that", "this"))
+_NO_MODIFIERS = FUNCTION_WORDS | {
+    "is", "are", "was", "were", "be", "been", "has", "have", "had", "did", "as", "than", "so", "who", "where", "what"
+}  # fmt: skip
+"""Words that change what a sentence means, wherever they stand."""
 _MEANWHILE = (
     "while it walks, steps, turns, marches or sits, it can do one gesture without an object: "
     f"{', '.join(sorted(GESTURES_MEANWHILE))}"
@@ -118,16 +122,14 @@ def read(instruction: str, scene: Scene | None = None) -> Reading:
     cut = phrases_of(with_object_ids(text, scene) if scene else text, names)
     phrases = [p for p in cut if p.sort not in ("polite", "opening")]
     unknown = [p.text for p in phrases if p.sort == "unknown"]
-    if slips := _slips(unknown, names):
-        with suppress(BadInput):
-            known = read(re.sub(r"\w+", lambda m: slips.get(m[0].lower(), m[0]), instruction), scene)
-            notes = (*(f"'{word}' was read as '{slips[word]}'" for word in slips), *known.notes)
-            return replace(known, instruction=instruction, notes=notes)
-    if unused := _modifiers(phrases):
-        with suppress(BadInput):
-            known = read(re.sub(rf"\b(?:{'|'.join(unused)})\b ?", "", instruction, flags=re.IGNORECASE), scene)
-            notes = (*(f"'{word}' was not used" for word in unused), *known.notes)
-            return replace(known, instruction=instruction, notes=notes)
+    slips, unused = _slips(unknown, names), _modifiers(phrases)
+    for words, note in ((slips, "'{}' was read as '{}'"), (dict.fromkeys(unused, ""), "'{}' was not used")):
+        clearer = _respelt(instruction, words)
+        if clearer != instruction:
+            with suppress(BadInput):
+                known = read(clearer, scene)
+                notes = (*(note.format(*each) for each in words.items()), *known.notes)
+                return replace(known, instruction=instruction, notes=notes)
     if unknown:
         raise _not_understood(phrases)
     reader = _Reader(_clauses_of(phrases), scene)
@@ -148,6 +150,11 @@ def _with_raised_arms(movements: Sequence[Movement]) -> tuple[Movement, ...]:
     return tuple(out)
 
 
+def _respelt(text: str, words: Mapping[str, str]) -> str:
+    """The text with some of its words replaced."""
+    return re.sub(r"\w+", lambda found: words.get(found[0].lower(), found[0]), text)
+
+
 def _slips(unknown: Sequence[str], names: frozenset[str]) -> dict[str, str]:
     """Misspelt words as they are spelt, where all that are unknown are misspelt; else empty."""
     words = {name for names_ in names for name in names_.split()}
@@ -160,7 +167,7 @@ def _modifiers(phrases: Sequence[Phrase]) -> list[str]:
     unused = []
     for k, (before, phrase) in enumerate(pairwise(phrases), 1):
         word = phrase.text
-        if phrase.sort != "unknown" or not word.isalpha() or suggestion(word) or word in FUNCTION_WORDS:
+        if phrase.sort != "unknown" or not word.isalpha() or suggestion(word) or word in _NO_MODIFIERS:
             continue
         following = next((p for p in phrases[k:] if p.sort != "unknown"), None)
         noun = following is not None and "object" in following.said and following.text == following.said["object"]
@@ -287,7 +294,9 @@ def _not_understood(phrases: Sequence[Phrase]) -> BadInput:
     known = f": it knows {KNOWN}, with sides, directions, distances, angles, counts and seconds"
     if all("say '" in hint for hint in hints.values()):  # that is enough
         known = ""
-    elif telling and all(k and phrases[k - 1].text in _ARTICLES for k in telling):
+    elif telling and all(
+        k and phrases[k - 1].text in _ARTICLES and phrases[k].text not in _NO_MODIFIERS for k in telling
+    ):
         known = f": the objects that it knows are {KNOWN_OBJECTS}"
     return BadInput(
         f"The mannequin does not understand {named}{known}; other backends can do more (see 'exoactor doctor')."
@@ -370,8 +379,10 @@ class _Reader:
         reader = _Reader([], self.refs.scene)
         reader.movements += self.movements
         reader.refs.unwanted += self.refs.unwanted
+        if not (clause.verbs or self.movements):
+            raise BadInput(f"'{clause.unwanted} {clause.text}' names no action: say what to do ({KNOWN}).")
         try:
-            reader._act(clause, []) if clause.verbs or not self.movements else reader._go_on(clause)
+            reader._act(clause, []) if clause.verbs else reader._go_on(clause)
         except BadInput as error:
             raise BadInput(f"Of '{clause.unwanted} {clause.text}': {error}") from None
         unwanted = reader.movements[len(self.movements) :]
