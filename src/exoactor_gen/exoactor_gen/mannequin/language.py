@@ -157,7 +157,7 @@ def _respelt(text: str, words: Mapping[str, str]) -> str:
 
 def _slips(unknown: Sequence[str], names: frozenset[str]) -> dict[str, str]:
     """Misspelt words as they are spelt, where all that are unknown are misspelt; else empty."""
-    words = {name for names_ in names for name in names_.split()}
+    words = frozenset(name for names_ in names for name in names_.split())
     spelt = {word: spelling(word, words) for word in unknown if word not in FUNCTION_WORDS}
     return {word: spelt_ for word, spelt_ in spelt.items() if spelt_ != word} if all(spelt.values()) else {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from exoactor_core.everyday import COLORS
@@ -383,7 +383,8 @@ def _known() -> tuple[str, ...]:
     return tuple(dict.fromkeys(w for group in groups for w in group))
 
 
-def spelling(word: str, names: Iterable[str] = ()) -> str:
+@lru_cache(1000)
+def spelling(word: str, names: frozenset[str] = frozenset()) -> str:
     """The one word of which a slip of a finger made it, which swaps two letters, or loses or adds one; empty: none.
 
     ``names`` are those of a scene. Another letter, or another first one, may make another word: 'cable' or 'stable' of
