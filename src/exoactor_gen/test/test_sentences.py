@@ -82,6 +82,7 @@ MEANT: list[tuple[str, list[Movement]]] = [
     ),
     ("sweep the floor in front of the table", [do("walk", object="table"), do("sweep")]),
     ("head for the door, please", [do("walk", object="door")]),
+    ("lift the box with care", [do("pick up", object="box", pace=0.75)]),
     ("stroll to the far wall and come back", [do("walk", object="wall"), do("walk", object="start")]),
     ("boot the ball as hard as you can", [do("kick", object="ball", pace=1.1)]),
     ("gimme three deep knee bends", [do("squat", count=3)]),
@@ -1146,6 +1147,7 @@ REFUSED: list[tuple[str, str]] = [
     ("touch the left side of the table", "'of the table'"),
     ("take the cup with your right hand and put it down with your left", "held with the right hand, not the left"),
     ("not one hand", "'not one hand' names no action"),
+    ("do it well and wave", "'well'"),
     ("wave at that's table", "'is'"),
     ("hold the box against your chest", "stays at waist height, not 'against your chest'"),
     ("lunge deeply", "'deeply'"),
@@ -1290,6 +1292,12 @@ def test_any_words_are_read_or_refused():
             said[k : k + int(rng.integers(2))] = rng.choice(words, size=int(rng.integers(3))).tolist()
         with suppress(BadInput):
             read(" ".join(said))
+
+
+def test_an_action_that_no_plan_has_room_for_is_refused():
+    with pytest.raises(BadInput, match="'walks forward 101 steps' is not valid at count"):
+        plan_of("walk for a minute")
+    assert parse("walk for a minute") == (do("walk", seconds=60.0),)
 
 
 def test_two_objects_are_both():

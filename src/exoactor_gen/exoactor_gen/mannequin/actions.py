@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from exoactor_core.errors import BadInput
+from exoactor_core.validation import validated
 from exoactor_gen.mannequin.language import gestures_of
 from exoactor_gen.mannequin.movement import KINDS, PART_NAMES, START, Movement, category_of, check, settled
 from exoactor_gen.mannequin.objects import usual_side
@@ -104,13 +105,14 @@ def action_of(movement: Movement, seconds: float, shown: Movement | None = None)
     said = describe(shown or movement)
     if len(said) > MAX_DESCRIPTION:
         raise BadInput(f"'{said[:60]} ...' is too much for one action: give the task in parts.")
-    return Action(
-        verb=movement.kind,
-        description=said,
-        seconds=round(seconds, 2),
-        objects=movement.objects,
+    data = {
+        "verb": movement.kind,
+        "description": said,
+        "seconds": round(seconds, 2),
+        "objects": movement.objects,
         **{name: getattr(movement, name) for name in _DETAILS},
-    )
+    }
+    return validated(Action, data, f"'{said}'")
 
 
 def describe(movement: Movement) -> str:

@@ -69,9 +69,10 @@ _WHICH = (
     r"|(?:standing|lying|sitting) )"
 )
 """What a relative clause begins with, which says where an object is: 'the cup that is on the table'."""
-_PART = r"(?:side|half|end|edge|part|corner)"
 _THERE_IS = r"(?:on|in|inside|next to|beside|near)"
-"""What goes on after it."""
+"""What follows that."""
+_PART = r"(?:side|half|end|edge|part|corner)"
+"""What follows 'left' and 'right' of a part of a table."""
 
 
 _NAMED, _COLOURED, _SEVERAL = "<named>", "<coloured>", "<nouns>"
@@ -86,13 +87,13 @@ _PATTERNS = (
     ("separator", rf"(?:(?:[,;.!?]|(?:and|but|then|afterwards?|finally|lastly|first|firstly|also|now|subsequently"
                   rf"|thereafter|followed by|from there|in the end|to finish|to begin with)\b|next\b(?! to\b)"
                   rf"|after (?:that|this|which)\b|(?:in order |so as )?to (?={_either(VERB_KIND)}\b)) ?)+"),
-    ("polite", rf"(?:(?:please|pls|plz|kindly|alright|all right|yo|um|uh|well|buddy|mate|pal|dude|real quick|asap"
+    ("polite", rf"(?:(?:please|pls|plz|kindly|alright|all right|yo|um|uh|well(?=,)|buddy|mate|pal|dude|real quick|asap"
                rf"|just|simply|immediately|right away|straight away|thanks|thank you|thx"
                rf"|exactly|precisely|perhaps|maybe|(?:about|approximately|roughly)(?= {_QUANTITY}\b)"
                rf"|around(?= {_FIGURE} ?{_UNIT}\b)"
                rf"|in a row|anything(?: else)?|in (?:that|this) order|(?:too|as well|or so|instead){_END}"
                rf"|if (?:you please|you can|you could|you would|possible|you don't mind|you like|you want)|for a start"
-               rf"|when(?:ever)? you(?: are|'re) ready|as soon as (?:possible|you can)|with care"
+               rf"|when(?:ever)? you(?: are|'re) ready|as soon as (?:possible|you can)"
                rf"|(?<!wait )(?<!waiting )(?<!look )(?<!looking )(?<!reach )(?<!reaching )for (?:me|us))"
                rf"|(?:hi|hey|hello|ok|okay)(?: {_WHO})?)\b"),
     ("opening", rf"(?:(?:would|do) you mind(?= [a-z]+ing\b)|(?:would|could|can|will) you be (?:so kind(?: as)?|able) to"
@@ -327,8 +328,8 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bpull(\w* (?:(?:the|a|an) )?(?:\w+ )?drawer(?: of the cabinet)?)(?: open| out)?\b", r"open\1"),
     (r"\bpull(\w*) (?:open|out) (?=(?:(?:the|a) )?(?:\w+ )?drawer\b)", r"open\1 "),
     (r"\b(?:push|slide)(\w*) ((?:the |it |a )?(?:drawer |door )?)(?:shut|closed|in)\b", r"close \2"),
-    (r"(^|[,.;] |\b(?:and|then|please) )head (?=(?:over |back |straight )?(?:to|towards?|for) )", r"\1walk "),
-    (r"\bwalk for (?=(?:the|an?|that) (?!\w+ (?:seconds?|minutes?)))", "walk to "),
+    (r"(^|[,.;] |\b(?:and|then|please) )head for (?=(?:the|an?|that) )", r"\1head to "),
+    (r"(^|[,.;] |\b(?:and|then|please) )head (?=(?:over |back |straight )?(?:to|towards?) )", r"\1walk "),
     (r"\bget (?=(?:over |back |up )?to (?:the|a|your) |away from )", "walk "),
     (rf"\buse ({DETERMINER}(?:left |right |both )?(?:{_either(HAND_WORDS | FOOT_WORDS)})) to\b", r"with \1,"),
     (r" ?(?:-+>|=+>|→|[()]) ?", ", "),

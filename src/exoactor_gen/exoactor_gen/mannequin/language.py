@@ -873,9 +873,7 @@ class _Reader:
         while at and k >= 0 and (one := self.movements[k]).kind == last.kind and one.at is None and one.object:
             if one.direction == "down":
                 break
-            last, side = self.movements[-1], one.direction
-            if last.part and (
-                side == "left" or side == "right"
-            ):  # 'the cup on the left, the ball on the right side of it'
+            side = one.direction if self.movements[-1].part else None
+            if side == "left" or side == "right":  # 'the cup on the left and the ball on the right side of it'
                 one = replace(one, direction=None, part=side)
             self.movements[k], k = replace(one, at=at), k - 1  # 'put the cup and the ball on it'

@@ -334,7 +334,13 @@ TIMES = {"once": 1, "twice": 2, "thrice": 3}
 _SLOW = "slowly slow gently lightly steadily carefully calmly softly quietly leisurely cautiously gradually slower"
 _QUICK = "quickly fast quick rapidly briskly swiftly hurriedly speedily energetically vigorously hard firmly faster"
 PACE = {word: pace for words, pace in ((_SLOW, 0.75), (_QUICK, 1.1)) for word in words.split()}
-PACE |= {"at a slow pace": 0.75, "in slow motion": 0.75, "at a brisk pace": 1.1, "at a fast pace": 1.1}
+PACE |= {
+    "at a slow pace": 0.75,
+    "with care": 0.75,
+    "in slow motion": 0.75,
+    "at a brisk pace": 1.1,
+    "at a fast pace": 1.1,
+}
 PACE |= {
     f"as {word} as {most}": pace
     for word, pace in (("fast", 1.1), ("quickly", 1.1), ("hard", 1.1), ("slowly", 0.75), ("gently", 0.75))
