@@ -125,6 +125,7 @@ def test_a_spoilt_low_state_damps_within_20_ms(fault, state):
     spoil, reason = SPOILT[fault]
     after, bench.spoil = bench.robot.time, spoil
     bench.run(0.1).assert_damped(after, SOON, reason)
+    assert bench.controller.status.fell == (fault == "tilt")
 
 
 def test_over_current_damps_after_20_ms_and_a_spike_does_not():

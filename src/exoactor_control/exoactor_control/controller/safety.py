@@ -72,6 +72,12 @@ _COMMAND_MAX = np.stack([VELOCITY_LIMITS, *np.full((2, 29), [[MAX_KP], [MAX_KD]]
 _COMMAND_MIN = _COMMAND_MAX * [[-1.0], [0.0], [0.0], [-1.0]]
 
 
+class Falling(str):
+    """Why the robot must be damped if it is falling: it tilts, or its pelvis sinks, too far from the reference."""
+
+    __slots__ = ()
+
+
 class Safety:
     """Checks states and limits commands of a controller.
 
@@ -158,21 +164,11 @@ class Safety:
         if abs(sqrt(state.quat_wxyz @ state.quat_wxyz) - 1.0) > 0.05:
             return "LowState's IMU orientation is not a unit quaternion"
         if reference is not None and (tilt := tilt_between(state.quat_wxyz, reference.roll_pitch)) > MAX_TILT:
-            return f"the robot tilts {tilt:.2f} rad away from the reference"
+            return Falling(f"the robot tilts {tilt:.2f} rad away from the reference")
         return ""
 
     def check_height(self, state: RobotState, reference: Frame) -> str:
-        """Return why the robot must be damped if its pelvis is too close to its soles; empty otherwise."""
-        drop = self._drop(state, reference)
-        return f"the pelvis is {drop:.2f} m too low" if drop > MAX_DROP else ""
-
-    def is_falling(self, state: RobotState, reference: Frame) -> bool:
-        """Whether the robot tilts, or its pelvis sinks, farther from the reference than is allowed."""
-        tilts = tilt_between(state.quat_wxyz, reference.roll_pitch) > MAX_TILT
-        return tilts or self._drop(state, reference) > MAX_DROP
-
-    def _drop(self, state: RobotState, reference: Frame) -> float:
-        """Height in m that the pelvis lacks to the reference's.
+        """Return why the robot must be damped if its pelvis is too close to its soles; empty otherwise.
 
         LowState has no height: this is the height of the pelvis above the lower sole, from encoders and IMU.
         """
@@ -180,7 +176,7 @@ class Safety:
         level = Rotation.from_euler("YX", pitch_roll).as_quat(scalar_first=True)
         is_ = self._soles.pelvis_height(state.quat_wxyz, state.joint_pos)
         should = self._soles.pelvis_height(level, reference.joint_pos)
-        return should - is_
+        return Falling(f"the pelvis is {should - is_:.2f} m too low") if should - is_ > MAX_DROP else ""
 
     def check_runaway(self, position_error: float, speed_error: float) -> str:
         """Return why the robot must be damped if it runs away; empty otherwise.

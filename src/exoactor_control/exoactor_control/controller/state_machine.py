@@ -14,7 +14,7 @@ import numpy as np
 from exoactor_control.controller.hand_forces import HandForces
 from exoactor_control.controller.hand_reach import HandReach
 from exoactor_control.controller.options import TrackingOptions
-from exoactor_control.controller.safety import STALE, Safety
+from exoactor_control.controller.safety import STALE, Falling, Safety
 from exoactor_control.controller.single_support import (
     SingleSupportRegulator,
     robot_model,
@@ -312,11 +312,8 @@ class Controller:
         self.state = State.TRACK
 
     def _fail(self, reason: str, state: RobotState | None) -> MotorCommand:
-        fell, frame = False, self.tracker.frame
-        if state is not None and self.state in (State.STAND, State.TRACK) and not self.safety.check_frame(frame):
-            fell = self.safety.is_falling(state, frame)
         self.damp()
-        self._fault, self._fell = reason, fell
+        self._fault, self._fell = str(reason), isinstance(reason, Falling)
         return self._damping(state)
 
     def _damping(self, state: RobotState | None) -> MotorCommand:
