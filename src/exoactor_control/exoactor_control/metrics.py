@@ -70,9 +70,6 @@ def score(
     """
     n = len(actual)
     wanted = align(reference, actual).part(0, n)
-    actual_r = Rotation.from_quat(actual.root_quat_wxyz, scalar_first=True)
-    wanted_r = Rotation.from_quat(wanted.root_quat_wxyz, scalar_first=True)
-
     height_error, turn_error, tilt_error = errors(wanted, actual)
     sunk = wanted.root_pos[:, 2] - actual.root_pos[:, 2] > MAX_HEIGHT_ERROR
     fallen = (actual.root_pos[:, 2] < FALLEN_HEIGHT) & sunk
@@ -89,9 +86,7 @@ def score(
         "frames": n,
         "min_pelvis_height": float(actual.root_pos[:, 2].min()),
         "joint_error_mean": float(np.abs(actual.joint_pos - wanted.joint_pos).mean()),
-        "key_body_error_mean": float(
-            np.linalg.norm(_local(actual, actual_r) - _local(wanted, wanted_r), axis=-1).mean()
-        ),
+        "key_body_error_mean": float(np.linalg.norm(_local(actual) - _local(wanted), axis=-1).mean()),
         "end_position_error": float(np.linalg.norm(actual.root_pos[-1, :2] - wanted.root_pos[-1, :2])),
         "path_length": float(np.linalg.norm(np.diff(wanted.root_pos[:, :2], axis=0), axis=1).sum()),
         "end_heading_error": _heading_error(actual.root_quat_wxyz[-1], wanted.root_quat_wxyz[-1]),
@@ -183,8 +178,9 @@ def _first_failure(fps: float, fallen: np.ndarray, height: np.ndarray, turn: np.
     return f"{KEY_LINKS[body]} was {height[t, body]:.2f} m from the reference's height {when}"
 
 
-def _local(motion: RobotMotion, rotation: Rotation) -> np.ndarray:
+def _local(motion: RobotMotion) -> np.ndarray:
     """Key bodies in the pelvis frame, (T, B, 3) m."""
+    rotation = Rotation.from_quat(motion.root_quat_wxyz, scalar_first=True)
     relative = forward_kinematics(motion, KEY_BODIES) - motion.root_pos[:, None]
     return np.einsum("tji,tbj->tbi", rotation.as_matrix(), relative)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation, Slerp
@@ -17,6 +19,14 @@ def true_runs(flags: np.ndarray) -> list[tuple[int, int]]:
     """Start and end (not included) of the runs of true in (T,) bool."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], np.asarray(flags, bool), [False]])))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def flags_of_runs(length: int, runs: Iterable[tuple[int, int]]) -> np.ndarray:
+    """Inverse of `true_runs`: (length,) bool."""
+    flags = np.zeros(length, dtype=bool)
+    for start, end in runs:
+        flags[start:end] = True
+    return flags
 
 
 def min_jerk(s: np.ndarray) -> np.ndarray:

@@ -28,6 +28,11 @@ def yaw_from_quat(quat_wxyz: ArrayLike) -> np.ndarray:
     return np.arctan2(2.0 * (w * z + x * y), w * w + x * x - y * y - z * z)
 
 
+def yaw_from_matrix(rotation: np.ndarray) -> float:
+    """Heading in rad of an orientation (3, 3), as `yaw_from_quat`."""
+    return float(np.arctan2(rotation[1, 0], rotation[0, 0]))
+
+
 def roll_pitch_yaw(quat_wxyz: np.ndarray) -> np.ndarray:
     """Roll, pitch, yaw in rad, (..., 3), of R = Rz(yaw) Ry(pitch) Rx(roll)."""
     return Rotation.from_quat(quat_wxyz, scalar_first=True).as_euler("ZYX")[..., ::-1]

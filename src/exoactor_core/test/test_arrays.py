@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.arrays import interpolate, true_runs, unit
+from exoactor_core.arrays import flags_of_runs, interpolate, true_runs, unit
 from exoactor_core.rotations import shortest_turn
 
 
@@ -12,6 +12,7 @@ from exoactor_core.rotations import shortest_turn
 )
 def test_runs_of_true(flags, runs):
     assert true_runs(np.array(flags, bool)) == runs
+    np.testing.assert_array_equal(flags_of_runs(len(flags), runs), np.array(flags, bool))
 
 
 def test_interpolation_of_rows():

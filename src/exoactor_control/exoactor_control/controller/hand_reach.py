@@ -25,7 +25,7 @@ from exoactor_control.reference.trajectory import POLICY_RATE, Frame, Reference
 from exoactor_core.arrays import clip_norm, smoothstep
 from exoactor_core.motion import WAIST, RobotMotion
 from exoactor_core.robot import HAND_LINKS, HAND_POINT, JOINT_LIMITS, hand_poses, sole_points
-from exoactor_core.rotations import about_z, wrap, yaw_from_quat
+from exoactor_core.rotations import about_z, wrap, yaw_from_matrix, yaw_from_quat
 from exoactor_core.scene import MAX_STEP_HEIGHT, Scene, SceneObject
 
 MAX_SHIFT, MAX_TURN = 0.15, 0.35
@@ -108,11 +108,11 @@ class _HandContact:
         """Whether the hand holds the object lifted off its support."""
         return self.holds and self._lifted_for(frame) > 0.0
 
-    def carries(self, frame: int) -> bool:
+    def is_carried(self, frame: int) -> bool:
         """Whether both hands carry the object."""
-        return self.carried(frame) > 0.0
+        return self.carried_share(frame) > 0.0
 
-    def carried(self, frame: int) -> float:
+    def carried_share(self, frame: int) -> float:
         """Degree to which both hands carry the object, in [0, 1]."""
         return self.together * float(smoothstep(self._lifted_for(frame) / (_LEVEL_SECONDS * POLICY_RATE)))
 
@@ -242,24 +242,24 @@ class HandReach:
         puts_down = all(
             t.put_on is not None and t.put_on.until <= index < t.end - _CHASED * POLICY_RATE for _, t in acting
         )
-        carries = not puts_down and all(t.carries(index) for _, t in acting)
-        follows = 1.0 / _POSTURE_SMOOTHING if puts_down or carries else 0.0
+        carried = not puts_down and all(t.is_carried(index) for _, t in acting)
+        follows = 1.0 / _POSTURE_SMOOTHING if puts_down or carried else 0.0
         share = np.full(9, follows if touching else 1.0 / _SMOOTHING)
         share[_POSTURE] = 1.0 / _POSTURE_SMOOTHING
         now = np.concatenate([sway, (joint_pos - frame.joint_pos)[WAIST]])
-        if carries:  # in front of the motion's body, not of where the body stood at the grasp
+        if carried:  # in front of the motion's body, not of where the body stood at the grasp
             now[_PLANAR] = 0.0
         if touching == 1:
             now[_POSTURE] = 0.0  # the arm's load bends the body
         self._sway = self._sway + share / POLICY_RATE * (now - self._sway)
         q = _configuration(frame, self._sway[:6], frame.joint_pos)
         q[7:][WAIST] += self._sway[6:]
-        joints, heading = frame.joint_pos.copy(), about_z(float(np.arctan2(frame.rotation[1, 0], frame.rotation[0, 0])))
+        joints, heading = frame.joint_pos.copy(), about_z(yaw_from_matrix(frame.rotation))
         measured: dict[str, pin.SE3] = {}
         if held := [(k, t) for k, t in acting if t.in_hand(index)]:
             self._kinematics.update(_configuration(frame, sway, joint_pos))
             measured = {contact.hand: self._kinematics.hand(contact.hand)[0].copy() for _, contact in held}
-            self._watch(held, measured, carries)
+            self._watch(held, measured, carried)
         for k, contact in acting:
             at = int(np.clip(index, 0, len(self._points[contact.hand]) - 1))
             self._follow(k, index, at, to_odometry)
@@ -267,7 +267,7 @@ class HandReach:
             point[2] += self._slip[k]
             off = np.zeros(3)
             if contact.in_hand(index):
-                off = contact.carried(index) * _off_level(measured[contact.hand], point, rotation, heading)
+                off = contact.carried_share(index) * _off_level(measured[contact.hand], point, rotation, heading)
             self._level[k] = integrated(self._level[k], off, _LEVEL_GAIN, _MAX_LEVEL)
             rise, *tilt = np.clip(self._level[k] + _LEVEL_SHARE * off, -_MAX_LEVEL, _MAX_LEVEL)
             point[2] += rise
@@ -290,7 +290,7 @@ class HandReach:
         elif contact.put_on is not None and contact.begin + _LIFTED * POLICY_RATE < index < contact.put_on.until:
             target = contact.put_on
             ticks = max(_FOLLOWING * POLICY_RATE, 0.5 * (target.until - index))
-        elif contact.put_on is None and contact.carries(index):
+        elif contact.put_on is None and contact.is_carried(index):
             self._shift[k] = self._shift[k] * (1.0 - 1.0 / (_FOLLOWING * POLICY_RATE))
             return
         else:

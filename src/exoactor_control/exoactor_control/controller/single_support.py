@@ -25,11 +25,11 @@ from scipy.optimize import brentq
 from scipy.spatial.transform import Rotation
 
 from exoactor_control.reference.trajectory import POLICY_RATE
-from exoactor_core.arrays import true_runs
+from exoactor_core.arrays import flags_of_runs, true_runs
 from exoactor_core.errors import UnsafeMotion
 from exoactor_core.motion import RobotMotion
 from exoactor_core.robot import EFFORT_LIMITS, JOINT_LIMITS, as_servos, mujoco_spec, sole_points
-from exoactor_core.rotations import about_z
+from exoactor_core.rotations import about_z, yaw_from_matrix
 
 FEET = ("left", "right")
 _TIMESTEP = 0.002  # s
@@ -133,8 +133,7 @@ def _shifted(motion: RobotMotion, foot: int, first: int, end: int) -> tuple[Robo
             lean[i] += about_z(body.heading) @ [off[1] / over[2], -off[0] / over[2], 0.0]
     spread = _LEAN_SMOOTHING_SECONDS * motion.fps
     lean = gaussian_filter1d(lean, spread, axis=0, mode="nearest")
-    inside = np.zeros(len(motion))
-    inside[first:end] = 1.0
+    inside = flags_of_runs(len(motion), [(first, end)]).astype(float)
     levelled = gaussian_filter1d(inside, spread, mode="nearest")
     soles = sole_points(motion)[:, foot]
     for i in np.flatnonzero(levelled > 1e-3).tolist():
@@ -287,8 +286,7 @@ class _Body:
     @property
     def heading(self) -> float:
         """rad, of the toes."""
-        toes = self.data.xmat[self._foot].reshape(3, 3)[:, 0]
-        return float(np.arctan2(toes[1], toes[0]))
+        return yaw_from_matrix(self.data.xmat[self._foot].reshape(3, 3))
 
     def over(self) -> np.ndarray:
         """(3,) m, from the ankle to the centre of mass, in the world."""

@@ -30,7 +30,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.motion import WAIST
 from exoactor_core.robot import forward_kinematics, standing_motion
 from exoactor_core.robot_state import RobotState
-from exoactor_core.rotations import about_z, from_quat
+from exoactor_core.rotations import about_z, from_quat, yaw_from_matrix
 
 if TYPE_CHECKING:
     from exoactor_control.reference.trajectory import Frame
@@ -72,7 +72,7 @@ def _roll_pitch(state: RobotState) -> np.ndarray:
 
 def _heading(state: RobotState) -> np.ndarray:
     # where the pelvis' x axis points on the floor, as the yaw of roll_pitch_yaw
-    return about_z(_yaw(_pelvis(state)))
+    return about_z(yaw_from_matrix(_pelvis(state)))
 
 
 def _quat_xyzw(rotation: np.ndarray) -> np.ndarray:
@@ -81,10 +81,6 @@ def _quat_xyzw(rotation: np.ndarray) -> np.ndarray:
 
 def _sin_cos(angle: float) -> np.ndarray:
     return np.array([np.sin(angle), np.cos(angle)])
-
-
-def _yaw(rotation: np.ndarray) -> float:
-    return float(np.arctan2(rotation[1, 0], rotation[0, 0]))
 
 
 def _six(frame: np.ndarray, rotation: np.ndarray) -> np.ndarray:
@@ -158,7 +154,7 @@ TERMS: dict[str, tuple[int, _Value]] = {
     "pelvis_rotation_error": (6, lambda s, r, p: _six(_pelvis(s), r.rotation)),
     "pelvis_rotation_from_heading": (6, lambda s, r, p: _six(_heading(s), r.rotation)),
     "torso_rotation_error": (6, _torso_error),
-    "yaw_error": (2, lambda s, r, p: _sin_cos(r.yaw - _yaw(_pelvis(s)))),  # sine, cosine
+    "yaw_error": (2, lambda s, r, p: _sin_cos(r.yaw - yaw_from_matrix(_pelvis(s)))),  # sine, cosine
     # where the reference is from the robot, by its odometry, in the axes of its pelvis or torso
     "pelvis_position_error": (3, _position_error),
     "torso_position_error": (3, _torso_position_error),

@@ -34,8 +34,18 @@ _MAX_DISTANCE = 1.0
 """m from its position at which an episode ends: nothing is learnt so far away."""
 _MAX_LOAD = 2.0
 """kg in a hand."""
-_BODY_SCALE = 0.1
-"""m, scale of the reward for the judged bodies; other scales are in `_judge`."""
+_REWARDS = {
+    "joints": (1.0, 0.2),  # rad, root mean square
+    "bodies": (1.0, 0.1),  # m, of the judged bodies relative to the pelvis, root mean square
+    "heights": (1.0, 0.12),  # m, of the judged body that is farthest off
+    "orientation": (0.5, 0.3),  # rad, of the pelvis
+    "position": (0.7, 0.25),  # m, of the pelvis, horizontal
+}
+"""Weight and scale of each error's reward, weight exp(-(error / scale)^2): the form is that of X. B. Peng and others,
+"DeepMimic" (ACM Transactions on Graphics 37, 2018); the numbers are chosen."""
+_CHANGE_WEIGHT, _MAX_CHANGE = 0.05, 10.0
+"""Penalty for a mean squared change of the action, and its bound. Chosen, as `_FAILURE_REWARD`."""
+_FAILURE_REWARD = -5.0
 _OUTER_LOOP_GAINS = (HEADING_GAIN, POSITION_GAIN, LEAN)
 
 
@@ -233,17 +243,14 @@ class AnchoredRobots(Robots):
         failed = (
             (height > MAX_HEIGHT_ERROR).any(axis=1) | (turned > MAX_TURN_ERROR) | (distance > _MAX_DISTANCE) | ~finite
         )
-
-        def kernel(square: np.ndarray, scale: float) -> np.ndarray:
-            return np.exp(-square / scale**2)
-
+        squares = {
+            "joints": ((joints - qpos[:, 7:]) ** 2).mean(axis=1),
+            "bodies": (local**2).sum(axis=-1).mean(axis=1),
+            "heights": (height**2).max(axis=1),
+            "orientation": turned**2,
+            "position": distance**2,
+        }
+        reward = sum(weight * np.exp(-squares[what] / scale**2) for what, (weight, scale) in _REWARDS.items())
         change = ((self.last_action - self._previous) ** 2).mean(axis=1)
-        reward = (
-            1.0 * kernel(((joints - qpos[:, 7:]) ** 2).mean(axis=1), 0.2)
-            + 1.0 * kernel((local**2).sum(axis=-1).mean(axis=1), _BODY_SCALE)
-            + 1.0 * kernel((height**2).max(axis=1), 0.12)
-            + 0.5 * kernel(turned**2, 0.3)
-            + 0.7 * kernel(distance**2, 0.25)
-            - 0.05 * np.minimum(change, 10.0)
-        )
-        return np.where(failed, -5.0, reward), failed
+        reward = reward - _CHANGE_WEIGHT * np.minimum(change, _MAX_CHANGE)
+        return np.where(failed, _FAILURE_REWARD, reward), failed

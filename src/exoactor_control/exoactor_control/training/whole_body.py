@@ -19,7 +19,7 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_control.controller.single_support import PENDULUM_FREQUENCY
 from exoactor_control.reference.trajectory import POLICY_RATE
-from exoactor_core.arrays import min_jerk
+from exoactor_core.arrays import flags_of_runs, min_jerk
 from exoactor_core.constants import GRAVITY
 from exoactor_core.motion import BOTH_ARMS, WAIST, RobotMotion
 from exoactor_core.robot import (
@@ -253,15 +253,9 @@ def _pendulum(zmp: np.ndarray, flights: list[tuple[int, int]]) -> np.ndarray:
 
 def _smoothed_height(height: np.ndarray, flights: list[tuple[int, int]]) -> np.ndarray:
     """Height (T,) of the pelvis, smooth but on its parabola in flight."""
-    smooth = gaussian_filter1d(np.where(_within(len(height), flights), 0.0, height), 5.0, mode="nearest")
-    return np.where(_within(len(height), flights), height + smooth, smooth)
-
-
-def _within(n: int, spans: list[tuple[int, int]]) -> np.ndarray:
-    inside = np.zeros(n, dtype=bool)
-    for begin, end in spans:
-        inside[begin:end] = True
-    return inside
+    in_flight = flags_of_runs(len(height), flights)
+    smooth = gaussian_filter1d(np.where(in_flight, 0.0, height), 5.0, mode="nearest")
+    return np.where(in_flight, height + smooth, smooth)
 
 
 def _upper_body(n: int, rng: np.random.Generator) -> np.ndarray:
