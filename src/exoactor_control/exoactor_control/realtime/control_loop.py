@@ -142,38 +142,45 @@ class ControlLoop:
         """
         if what == "stop" or (what == "damp" and self.motors.ours):
             self._damp_now()  # waits for no other request
-            return
-        if what == "end_motion":
+        elif what == "end_motion":
             self.controller.end_motion("it was cancelled")
-            return
-        if what in ("open_hands", "close_hands"):
-            if not self.motors.ours:
-                raise RobotNotReady("The hands are not moved before the robot is driven: let it stand first.")
-            if not any(self._hands.heard):
-                raise Missing("No Dex3 hand is heard: the robot has none, or its service is off.")
-            self._openness = np.full(2, float(what == "open_hands"))
-            return
+        elif what in ("open_hands", "close_hands"):
+            self._request_hands(float(what == "open_hands"))
+        else:
+            self._change_state(what)
+            if what == "damp":
+                self._await_damping()
+
+    def _request_hands(self, openness: float) -> None:
+        if not self.motors.ours:
+            raise RobotNotReady("The hands are not moved before the robot is driven: let it stand first.")
+        if not any(self._hands.heard):
+            raise Missing("No Dex3 hand is heard: the robot has none, or its service is off.")
+        self._openness = np.full(2, openness)
+
+    def _change_state(self, what: str) -> None:
+        """Have the controller do what was requested, once the motors are ours."""
         if what == "zero_torque" and not self.motors.ours:
             raise RobotNotReady(
                 "The motors are not this controller's, which cannot release them: damp the robot first."
             )
         with self._request_lock:
-            stops = self._stop_count
-            state = self.link.read()
-            stand = what in ("stand", "stand_for_motion")
-            if stand:
-                self._require_watchdog()
-            if stand and state is not None and state.mode_pr != 0:
-                raise RobotNotReady(f"The robot cannot stand up: {_WRONG_MODE}. Set it to PR.")
+            stops, stands = self._stop_count, what in ("stand", "stand_for_motion")
+            if stands:
+                self._require_fit_to_stand()
             if not self.motors.ours:
                 self._take_over(what)
-            elif stand and self.motors.intruded:
+            elif stands and self.motors.intruded:
                 raise RobotNotReady(f"The robot cannot stand up: {INTRUDER}.")
             if self._stop_count != stops:
                 raise RobotNotReady("The robot was stopped meanwhile.")
             getattr(self.controller, what)()
-        if what == "damp":
-            self._await_damping()
+
+    def _require_fit_to_stand(self) -> None:
+        self._require_watchdog()
+        state = self.link.read()
+        if state is not None and state.mode_pr != 0:
+            raise RobotNotReady(f"The robot cannot stand up: {_WRONG_MODE}. Set it to PR.")
 
     def track(self, reference: Reference, number: int) -> list[str]:
         """As `exoactor_control.controller.state_machine.Controller.track`."""
