@@ -96,9 +96,7 @@ def find_correction(
         if _rank(worst) < _rank(least):
             best, least = kept, worst
     progress(1.0, f"The worst moment is at {least[0].max():.0%} of what is allowed.")
-    if best is None or not best.any():
-        return replace(motion, correction=None)
-    return replace(motion, correction=best)
+    return replace(motion, correction=best if best is not None and best.any() else None)
 
 
 def _rank(worst: np.ndarray) -> tuple[int, float]:
@@ -164,13 +162,12 @@ class _Search:
                 return
 
     def _improve(self, at: int, here: dict[str, np.ndarray], spread: float) -> None:
-        steps = min(_HORIZON_FRAMES, len(self._motion) - at)
-        now = self.correction[at : at + steps]
+        now = self.correction[at : at + _HORIZON_FRAMES]
         change = (
             self._rng.normal(size=(_SAMPLES, self._spline.shape[1], CORRECTION_WIDTH)) * spread * _SPREAD * self._growth
         )
         change[0] = 0.0
-        commanded = now + np.einsum("hk,nkg->nhg", self._spline[:steps], change)
+        commanded = now + np.einsum("hk,nkg->nhg", self._spline[: len(now)], change)
         self._sampled.state = here
         cost = self._cost(*self._sampled.run(commanded), at) + 0.002 * ((commanded / _SPREAD) ** 2).mean(axis=(1, 2))
         weight = np.exp((cost.min() - cost) / (_TEMPERATURE * (np.median(cost) - cost.min()) + 1e-9))

@@ -156,20 +156,19 @@ class Rehearsal(Tracker):
             lifted = [c.object for c in interaction.checks if c.kind == "lifted"]
             reached = [c.object for c in interaction.checks if c.kind in ("touched", "opened")]
             check(interaction.scene, lifted, reached, self.options.area)
-        given = motion
         done = self._rehearse_alternatives(motion, conditions)
-        motion = done.corrected or motion
-        if self.policy is not None and given.correction is None:
-            variants = [motion] if motion is given else [motion, given]  # the best so far may not stay the best
+        if self.policy is not None and motion.correction is None:
+            # the best so far may not stay the best
+            variants = [motion] if done.corrected is None else [done.corrected, motion]
             if _outcome(done).jumps < _JUMPS:
-                done = self._taken_off(given, done, conditions)
+                done = self._taken_off(motion, done, conditions)
             if not done.metrics["commanded"]["success"]:
                 done = self._lowered(variants, done, conditions)
-            if given.pace == 1.0 and not _outcome(done).near:
+            if motion.pace == 1.0 and not _outcome(done).near:
                 done = self._slowed(variants, done, conditions)
         tries = 0 if _outcome(done).near else self.options.correction_tries
         if tries and self.policy is not None and correctable(self.policy):
-            done = max(done, self._correct(given, tries, conditions), key=_outcome)
+            done = max(done, self._correct(motion, tries, conditions), key=_outcome)
         if _is_done(done):
             done = self._varied(done, motion, conditions)
         return done
@@ -206,16 +205,17 @@ class Rehearsal(Tracker):
 
     def _best_of(self, motions: Sequence[RobotMotion], conditions: _Conditions) -> Tracking:
         """Rehearse motions, up to the first that succeeds, of which one may be carried out; return the best."""
-        done = [self._rehearse_corrected(motions[0], conditions)]
-        for motion in motions[1:]:
-            if not _outcome(done[-1]).near:
-                done.append(self._rehearse_corrected(motion, conditions))
+        done: list[Tracking] = []
+        for motion in motions:
+            done.append(self._rehearse_corrected(motion, conditions))
+            if _outcome(done[-1]).near:
+                break
         return max(done, key=_outcome)
 
     def _varied(self, done: Tracking, motion: RobotMotion, conditions: _Conditions) -> Tracking:
         """Also rehearse a successful task with perturbed objects; at a risk, with the alternative policy as well.
 
-        ``motion`` is what was carried out, unless ``done.corrected`` was. Returns the rehearsal with the lower risk.
+        ``motion`` is the given one. Returns the rehearsal with the lower risk.
         """
         motion = done.corrected or motion
         done = replace(done, metrics=done.metrics | self._vary(motion, conditions))
@@ -247,12 +247,10 @@ class Rehearsal(Tracker):
             metrics = self._rehearse(motion, replace(conditions, disturbance=otherwise, progress=share)).metrics
             if metrics["refused"]:
                 reasons.append(metrics["refused"][0])
-        failed = len(reasons)
-        risk = f"{failed} of {count} rehearsals with objects that are a little elsewhere failed: {(*reasons, '')[0]}"
-        return {
-            "perturbed": {"rehearsals": count, "failed": failed, "reasons": reasons},
-            "risk": risk if reasons and failed >= RISK * count else "",
-        }
+        failed, risk = len(reasons), ""
+        if failed and failed >= RISK * count:
+            risk = f"{failed} of {count} rehearsals with objects that are a little elsewhere failed: {reasons[0]}"
+        return {"perturbed": {"rehearsals": count, "failed": failed, "reasons": reasons}, "risk": risk}
 
     def _taken_off(self, motion: RobotMotion, done: Tracking, conditions: _Conditions) -> Tracking:
         """Rehearse a motion in whose jumps the robot stays on the floor with corrected take-offs; return the best."""
