@@ -18,6 +18,7 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from typing import Annotated, Any
 
 import numpy as np
@@ -275,7 +276,7 @@ def main(
     """Run all tasks."""
     chosen = [i + k * len(TASKS) for i, task in enumerate(TASKS) if only in ("", task.kind) for k in range(each)]
     results = []
-    with ProcessPoolExecutor(jobs) as pool, progress_bars() as bars:
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool, progress_bars() as bars:
         progress = bars("tasks")
         futures = [pool.submit(figures, number, first_seed, tries, perturbations, video) for number in chosen]
         for future in as_completed(futures):

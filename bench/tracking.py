@@ -23,6 +23,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -243,7 +244,7 @@ def main(
     chosen = set(only or (*SETS, *(parts or ("training", "validation"))))
     if unknown := chosen - {*SETS, *PARTS}:
         raise BadInput(f"There is no '{min(unknown)}' to run: there are {', '.join((*SETS, *PARTS))}.")
-    with progress_bars() as bars, ProcessPoolExecutor(workers) as pool:
+    with progress_bars() as bars, ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         wanted = {output / f"{k:02d}.npz": (make_task, k) for k in range(tasks if chosen & OF_TASKS else 0)}
         wanted |= {output / f"tour_{k:02d}.npz": (make_tour, k) for k in range(tours if "tours" in chosen else 0)}
         count = single_jumps if "jumps" in chosen else 0

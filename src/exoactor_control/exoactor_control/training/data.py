@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def make_hours(
     made: dict[int, tuple[Path, float]] = {}
     seconds, k = 0.0, 0
     running: dict[Future[float], tuple[int, Path]] = {}
-    with ProcessPoolExecutor(workers) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:  # a fork would copy locks of other threads
         while seconds < 3600.0 * hours or running:
             while len(running) < 2 * workers and seconds < 3600.0 * hours:
                 path = folder / f"{family_of(seed, k)}_{seed}_{k:06d}.npz"
