@@ -9,6 +9,7 @@ import numpy as np
 from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput
 from exoactor_gen.mannequin.handling import (
+    HAND_ASIDE,
     bend_seconds,
     grasp_offset,
     grip_height,
@@ -34,8 +35,6 @@ from exoactor_gen.mannequin.score import USUAL_STEP, Score, sign
 
 FAR_ASIDE = 0.5
 """m to the side from which an object is put down only after a side step."""
-HAND_ASIDE = 0.19
-"""m from the middle of the person to a hand that reaches straight ahead."""
 PELVIS_HEIGHT = 0.93
 """m, when standing."""
 MIN_LIFT, MAX_CARRY_HEIGHT = 0.12, 0.36
@@ -81,7 +80,7 @@ def pick_up(score: Score, movement: Movement) -> None:
         if part and inside and not is_on_part(score, inside, obj, part):
             raise BadInput(f"The {obj.name} is not on {PART_NAMES[part]} of the {inside.name}, seen from before it.")
         if part:
-            _step_before(score, obj.pose, sides, movement.pace)
+            _step_aside(score, obj.pose, movement.pace, sides, HAND_ASIDE)
         yaw, begin = score.pose[2], score.now
         points = {side: obj.pose[:3] + grasp_offset(obj, side, yaw) for side in sides}
         height = float(points[sides[0]][2])
@@ -135,7 +134,7 @@ def place(score: Score, movement: Movement) -> None:
         else:
             spot = spot_on(score, support, obj, sides[0], movement.part)
         if movement.part:
-            _step_before(score, spot, sides, movement.pace)
+            _step_aside(score, spot, movement.pace, sides, HAND_ASIDE)
         else:
             _step_aside(score, spot, movement.pace)
     yaw, begin = score.pose[2], score.now
@@ -158,19 +157,14 @@ def place(score: Score, movement: Movement) -> None:
     lower_hands(score, sides, bend_seconds(score, height, movement.pace), 0.14 if into else 0.06)
 
 
-def _step_aside(score: Score, spot: np.ndarray, pace: float) -> None:
-    """Step to the side towards a target that is too far aside to be reached."""
-    left = float((spot[:2] - score.pose[:2]) @ (score.ahead(0.0, 1.0) - score.pose[:2]))
-    if abs(left) > FAR_ASIDE:
-        score.walk_distance("left" if left > 0.0 else "right", abs(left), pace)
-
-
-def _step_before(score: Score, spot: np.ndarray, sides: tuple[str, ...], pace: float) -> None:
-    """Step to the side until a target is before the hands that reach for it."""
+def _step_aside(
+    score: Score, spot: np.ndarray, pace: float, sides: tuple[str, ...] = SIDES, most: float = FAR_ASIDE
+) -> None:
+    """Step to the side until a target is before the hands that reach for it, if it is more than ``most`` m aside."""
     natural = HAND_ASIDE * sign(sides[0]) if len(sides) == 1 else 0.0
-    aside = float((spot[:2] - score.pose[:2]) @ (score.ahead(0.0, 1.0) - score.pose[:2])) - natural
-    if abs(aside) > HAND_ASIDE:
-        score.walk_distance("left" if aside > 0.0 else "right", abs(aside), pace)
+    left = float((spot[:2] - score.pose[:2]) @ (score.ahead(0.0, 1.0) - score.pose[:2])) - natural
+    if abs(left) > most:
+        score.walk_distance("left" if left > 0.0 else "right", abs(left), pace)
 
 
 def _support(score: Score, name: str) -> RoomObject:

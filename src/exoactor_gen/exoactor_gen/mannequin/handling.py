@@ -17,6 +17,8 @@ from exoactor_gen.mannequin.vocabulary import HAND_KINDS
 
 EASY_REACH = 0.45
 """m from the middle of the person that a hand reaches when standing upright."""
+HAND_ASIDE = 0.19
+"""m from the middle of the person to a hand that reaches straight ahead."""
 TRUNK_LENGTH = 0.45
 """m from the hips to the shoulders."""
 DOOR_PUSH_HEIGHT = 1.15
@@ -162,7 +164,7 @@ def lay_on(
         top, inside = top + BACKREST, -0.01
     if obj.round:
         half = 0.04 * (len(sides) - 1)
-    left = {side: aside + float(np.clip(0.19 * sign(side) - aside, -half, half)) for side in sides}
+    left = {side: aside + float(np.clip(HAND_ASIDE * sign(side) - aside, -half, half)) for side in sides}
     points = {side: np.array([*score.ahead(edge + inside, left[side]), top + PALM_DEPTH]) for side in sides}
     if grasp:
         points = {side: obj.pose[:3] + grasp_offset(obj, side, yaw) for side in sides}

@@ -166,10 +166,15 @@ def spot_on(
     raise BadInput(f"There is no room left on {where}the {support.name} for the {obj.name}.")
 
 
+def _axes(yaw: float) -> np.ndarray:
+    """(2, 2) unit vectors on the floor: ahead and to the left of who faces ``yaw``."""
+    return np.array([[math.cos(yaw), math.sin(yaw)], [-math.sin(yaw), math.cos(yaw)]])
+
+
 def _part_of(score: Score, support: RoomObject, near: float, part: Part) -> tuple[float, tuple[float, ...]]:
     """Distances ahead and to the left, m, of places on a part of a support, of which ``near`` is the nearest."""
     yaw = score.pose[2]
-    ahead, across = np.array([[math.cos(yaw), math.sin(yaw)], [-math.sin(yaw), math.cos(yaw)]])
+    ahead, across = _axes(yaw)
     middle = support.pose[:2] - score.pose[:2]
     if part == "middle":
         farthest = near + MIDDLE_REACH
@@ -181,7 +186,7 @@ def _part_of(score: Score, support: RoomObject, near: float, part: Part) -> tupl
 def is_on_part(score: Score, support: RoomObject, obj: RoomObject, part: Part) -> bool:
     """Whether an object is on a part of its support, as the person before it sees it: its left, right or middle."""
     yaw = score.pose[2]
-    aside = float((obj.pose[:2] - support.pose[:2]) @ (-math.sin(yaw), math.cos(yaw)))
+    aside = float((obj.pose[:2] - support.pose[:2]) @ _axes(yaw)[1])
     third = support.extent(yaw + math.pi / 2.0) / 3.0
     return abs(aside) <= third if part == "middle" else aside * sign(part) > 0.0
 
@@ -189,7 +194,7 @@ def is_on_part(score: Score, support: RoomObject, obj: RoomObject, part: Part) -
 def spot_beside(score: Score, neighbour: RoomObject, obj: RoomObject, way: str) -> np.ndarray:
     """(3,) position to the "left" or "right" of an object, or "side": the closer of both."""
     yaw = score.pose[2]
-    ahead, across = np.array([[math.cos(yaw), math.sin(yaw)], [-math.sin(yaw), math.cos(yaw)]])
+    ahead, across = _axes(yaw)
     nearest = neighbour.pose[:2] - max(neighbour.extent(yaw) - max(obj.size[:2]) / 2.0, 0.0) * ahead
     wide = neighbour.extent(yaw + math.pi / 2.0) + max(obj.size[:2]) / 2.0 + BESIDE_GAP
     under = support_of(score.objects.values(), neighbour)

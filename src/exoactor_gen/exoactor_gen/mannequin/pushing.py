@@ -144,8 +144,7 @@ def aim(score: Score, obj: RoomObject, movement: Movement) -> float:
 
 def _walk_up(score: Score, obj: RoomObject, pace: float) -> None:
     """Walk up to an object straight ahead without turning to one of its sides."""
-    away = float((obj.pose[:2] - score.pose[:2]) @ heading_vector(score.pose[2])) - obj.extent(score.pose[2])
-    if (more := away - gap_to(score, obj.kind)) > 0.03:
+    if (more := _distance_ahead(score, obj, score.pose) - gap_to(score, obj.kind)) > 0.03:
         score.walk_distance("forward", more, pace)
 
 
@@ -155,10 +154,15 @@ def _is_low(score: Score, obj: RoomObject) -> bool:
     return slides and push_height(obj, score.pose[2]) < LOW_PUSH * score.scale
 
 
+def _distance_ahead(score: Score, obj: RoomObject, point: np.ndarray) -> float:
+    """Distance from a point to the front of an object, m, in the direction that the person faces."""
+    ahead = heading_vector(score.pose[2])
+    return float((obj.pose[:2] - point[:2]) @ ahead) - obj.extent(score.pose[2])
+
+
 def toe_gap(score: Score, obj: RoomObject, side: str) -> float:
     """Distance from the toes of a foot to the front of an object, m, in the direction that the person faces."""
-    ahead = heading_vector(score.pose[2])
-    return float((obj.pose[:2] - score.feet[side].value[:2]) @ ahead) - obj.extent(score.pose[2]) - TOE_LENGTH
+    return _distance_ahead(score, obj, score.feet[side].value) - TOE_LENGTH
 
 
 def _shove(score: Score, obj: RoomObject, ahead: np.ndarray, riders: list[RoomObject], side: str, pace: float) -> None:

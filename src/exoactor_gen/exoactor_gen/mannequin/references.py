@@ -217,7 +217,8 @@ class References:
         if movement.kind in ("place", "carry", "hold") and movement.object is None and taken:
             named = taken
         like = "contains" if inside else "supports" if movement.kind in ("wipe", "sit") else ""
-        named = [n for a in self.movements for n in a.objects if like and self.like(n).get(like)] or named
+        if like:
+            named = [n for a in self.movements for n in a.objects if self.like(n).get(like)] or named
         named = [name for name in named if name != movement.object]
         return named[-1] if named else ""
 
