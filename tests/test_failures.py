@@ -118,6 +118,11 @@ def mounted(folder, *options):
     return os.geteuid() == 0 and subprocess.run(words, capture_output=True).returncode == 0
 
 
+def unmount(folder):
+    """Takes the file system off the folder; a spawned process may still have it as its working folder."""
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
 @pytest.fixture
 def full(tmp_path):
     """A function that fills the disk of the folder that it returns, given what it is to hold before."""
@@ -134,7 +139,7 @@ def full(tmp_path):
     yield folder
     resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     if on_disk:
-        subprocess.run(["umount", str(folder)], check=True)
+        unmount(folder)
 
 
 @pytest.fixture
@@ -152,7 +157,7 @@ def read_only(tmp_path):
         folder.chmod(0o555)
     yield folder
     if on_disk:
-        subprocess.run(["umount", str(folder)], check=True)
+        unmount(folder)
     else:
         folder.chmod(0o755)
 
