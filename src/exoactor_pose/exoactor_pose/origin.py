@@ -16,10 +16,13 @@ HEADING_SECONDS = 0.2
 
 def at_origin(motion: HumanMotion, body: BodyModel) -> HumanMotion:
     """The motion moved over the floor, and turned about the vertical, so that it starts at x = y = 0 facing +x."""
-    root = Rotation.from_rotvec(motion.global_orient)
-    ahead = root.apply([0.0, 0.0, 1.0])[: max(1, round(HEADING_SECONDS * motion.fps))].mean(axis=0)
-    turn = Rotation.from_euler("z", -np.arctan2(ahead[1], ahead[0]))
     offset = body.rest_joints(motion.betas)[0]
-    pelvis = motion.transl + offset
-    pelvis = turn.apply(pelvis - pelvis[0] * [1, 1, 0])
-    return replace(motion, transl=pelvis - offset, global_orient=(turn * root).as_rotvec())
+    pelvis, root = path_at_origin(motion.transl + offset, Rotation.from_rotvec(motion.global_orient), motion.fps)
+    return replace(motion, transl=pelvis - offset, global_orient=root.as_rotvec())
+
+
+def path_at_origin(pelvis: np.ndarray, root: Rotation, fps: float) -> tuple[np.ndarray, Rotation]:
+    """The same for the pelvis alone: positions (T, 3) m, and T rotations from SMPL's rest pose to the world."""
+    ahead = root.apply([0.0, 0.0, 1.0])[: max(1, round(HEADING_SECONDS * fps))].mean(axis=0)
+    turn = Rotation.from_euler("z", -np.arctan2(ahead[1], ahead[0]))
+    return turn.apply(pelvis - pelvis[0] * [1, 1, 0]), turn * root

@@ -459,9 +459,11 @@ def test_banded_equations_are_solved_as_dense_ones():
                 {t + i: root * tap * np.eye(size)[k] for i, tap in enumerate(taps)}, np.zeros(common), root * bend[t, k]
             )
     matrix = np.array(rows)
-    step, shared = equations.solve(damping=0.0)
+    step, shared, information = equations.solve(damping=0.0)
     wanted = np.linalg.lstsq(matrix[:, :-1], -matrix[:, -1], rcond=None)[0]
     np.testing.assert_allclose(np.concatenate([step.ravel(), shared]), wanted, atol=1e-6)
+    covariance = np.linalg.inv(matrix[:, :-1].T @ matrix[:, :-1])[count:, count:]
+    np.testing.assert_allclose(information, np.linalg.inv(covariance), rtol=1e-5)
 
 
 def test_a_share_of_what_a_fit_saw_adds_to_what_is_known():

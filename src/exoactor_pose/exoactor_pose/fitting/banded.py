@@ -6,8 +6,6 @@ here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from scipy.linalg.lapack import dpbtrf, dtbtrs
@@ -58,25 +56,11 @@ class Banded:
         self.gradient[:frames], self.border[:frames] = 0.0, 0.0
         self.band[:frames, :, 0] = 1e16
 
-    def solve(self, damping: float) -> tuple[np.ndarray, np.ndarray] | None:
-        """Steps (frames, size) and (common,), with diagonals raised by a share ``damping``; None: not definite."""
-        reduced = self._reduced(damping)
-        if reduced is None:
-            return None
-        try:
-            common = np.linalg.solve(reduced.corner, reduced.right)
-        except np.linalg.LinAlgError:
-            return None
-        steps, _ = dtbtrs(reduced.lower, (reduced.own - reduced.border @ common)[:, None], uplo="L", trans="T")
-        return steps.reshape(self.frames, self.size), common
+    def solve(self, damping: float) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Steps (frames, size) and (common,), with diagonals raised by a share ``damping``; None: not definite.
 
-    def information(self) -> np.ndarray:
-        """(common, common) equations of the common variables, with the frames' own variables at their optimum."""
-        reduced = self._reduced(0.0)
-        return np.zeros_like(self.corner) if reduced is None else reduced.corner
-
-    def _reduced(self, damping: float) -> _Reduced | None:
-        """The equations of the common variables; None: not positive definite."""
+        The third is the information about the common variables, (common, common): H with the others eliminated.
+        """
         count = self.frames * self.size
         band = self.band.copy()
         band[..., 0] += damping * band[..., 0] + 1e-9
@@ -87,18 +71,10 @@ class Banded:
             return None
         half, _ = dtbtrs(lower, np.asfortranarray(right), uplo="L", overwrite_b=1)
         own, border = half[:, 0], half[:, 1:]
-        right_side = -self.common_gradient - border.T @ own
-        return _Reduced(corner - border.T @ border, right_side, lower, own, border)
-
-
-@dataclass(frozen=True)
-class _Reduced:
-    """Equations of the common variables, and factors for the others."""
-
-    corner: np.ndarray
-    right: np.ndarray
-    lower: np.ndarray
-    """Cholesky factor of the others' band..."""
-    own: np.ndarray
-    border: np.ndarray
-    """...applied to their right side and to their coupling with the common ones."""
+        information = corner - border.T @ border
+        try:
+            common = np.linalg.solve(information, -self.common_gradient - border.T @ own)
+        except np.linalg.LinAlgError:
+            return None
+        steps, _ = dtbtrs(lower, (own - border @ common)[:, None], uplo="L", trans="T")
+        return steps.reshape(self.frames, self.size), common, information

@@ -37,6 +37,7 @@ from exoactor_pose.fitting.limbs import limb_confidence
 from exoactor_pose.fitting.parallel import in_parallel
 from exoactor_pose.fitting.skeleton import LANDMARKS, MIXING, State
 from exoactor_pose.fitting.terms import Common, Terms, Weights
+from exoactor_pose.origin import path_at_origin
 
 USUAL_HEIGHT = 1.70
 """m, of a person of unknown height."""
@@ -102,7 +103,7 @@ def fit(
     previous: PreviousFit | None = None,
     goes_on: bool = False,
 ) -> Fit:
-    """Fit the body to the landmarks.
+    """Fit the body to the landmarks; if they may be read in several ways, the one that costs least decides.
 
     Parameters
     ----------
@@ -117,24 +118,10 @@ def fit(
     goes_on
         Whether another fit will continue from this one.
     """
-    # If single frames are ambiguous, the likelier motion decides.
-    ways, readings = [(seen, 0)], list[tuple[Landmarks, int]]()
-    turned, turned_frames = fix_front_back_flips(seen)
-    if turned_frames:
-        ways.append((turned, turned_frames))
-        if turned_frames > UNSURE_SHARE * seen.found.sum():
-            ways.append((facing_the_other_way(turned), len(seen) - turned_frames))
-    for way, flipped in ways:
-        reading, swapped_frames = fix_left_right_swaps(way)
-        readings.append((reading, flipped + swapped_frames))
-        reading, mirrored_frames = fix_mirrored_limbs(reading)
-        if mirrored_frames:
-            readings.append((reading, flipped + swapped_frames + mirrored_frames))
+    weights, readings = weights or Weights(), _readings(seen)
     if seen.camera_travels and seen.camera_rotation is not None and not previous:
         # A travelling background looks much like that of a turning camera.
         readings += [(replace(reading, camera_rotation=None), count) for reading, count in readings]
-
-    weights = weights or Weights()
 
     def solve(readings: list[tuple[Landmarks, int]], weights: Weights, progress: Progress) -> list[Fit]:
         def one(reading: Landmarks, swapped_frames: int, progress: Progress) -> Fit:
@@ -153,6 +140,23 @@ def fit(
             readings = [readings[int(np.argmin([result.cost for result in compared]))]]
             progress = sub_progress(progress, 0.2, 1.0)
         return min(solve(readings, weights, progress), key=lambda result: result.cost)
+
+
+def _readings(seen: Landmarks) -> list[tuple[Landmarks, int]]:
+    """The landmarks in every way in which ambiguous frames may be read, and the number of frames read differently."""
+    ways, readings = [(seen, 0)], list[tuple[Landmarks, int]]()
+    turned, turned_frames = fix_front_back_flips(seen)
+    if turned_frames:
+        ways.append((turned, turned_frames))
+        if turned_frames > UNSURE_SHARE * seen.found.sum():
+            ways.append((facing_the_other_way(turned), len(seen) - turned_frames))
+    for way, flipped in ways:
+        reading, swapped_frames = fix_left_right_swaps(way)
+        readings.append((reading, flipped + swapped_frames))
+        reading, mirrored_frames = fix_mirrored_limbs(reading)
+        if mirrored_frames:
+            readings.append((reading, flipped + swapped_frames + mirrored_frames))
+    return readings
 
 
 class _Problem:
@@ -272,7 +276,7 @@ class _Problem:
                 step = equations.solve(damping)
             if step is None:
                 break
-            state = self.state.moved(*step)
+            state = self.state.moved(*step[:2])
 
     def _follow_camera(self) -> None:
         """Estimate the camera's path, and the person's with it, from feet that stand on the floor."""
@@ -325,9 +329,7 @@ class _Problem:
         if self.previous:
             pelvis, root = self._gone_on(self.previous, pelvis, root)
         else:
-            ahead = root.apply([0.0, 0.0, 1.0])[: max(1, round(0.2 * self.fps))].mean(axis=0)
-            heading = Rotation.from_euler("z", -np.arctan2(ahead[1], ahead[0]))
-            pelvis, root = heading.apply(pelvis - [*pelvis[0, :2], 0.0]), heading * root
+            pelvis, root = path_at_origin(pelvis, root, self.fps)
         motion = HumanMotion(
             fps=self.fps,
             transl=pelvis - self.body.rest_joints(state.betas)[0],
@@ -345,8 +347,9 @@ class _Problem:
     def information(self) -> np.ndarray:
         """(N, N) information about the common variables: see `Common`."""
         _, equations = self.terms.equations(self.state, contacts_of(self._soles(), self.fps))
-        known = self.previous.common.information if self.previous else 0.0
-        return equations.information() - known
+        solution = equations.solve(damping=0.0)
+        found = np.zeros_like(equations.corner) if solution is None else solution[2]
+        return found - (self.previous.common.information if self.previous else 0.0)
 
     def _gone_on(self, previous: PreviousFit, pelvis: np.ndarray, root: Rotation) -> tuple[np.ndarray, Rotation]:
         """Pelvis (T, 3) and its rotations in the world of an earlier fit, continuing from its last settled frame.

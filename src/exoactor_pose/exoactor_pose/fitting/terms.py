@@ -218,9 +218,17 @@ class Terms:
             behind = slice(max(start - 1, 0), frames.stop)
             points = self.skeleton.points(state.part(behind))
             own = points.part(slice(start - behind.start, None))
-            cost += self._frame_terms(state, own, frames, contacts, sway, equations)
+            rows = _Rows(self.skeleton.shapes)
+            self._image_terms(rows, state, own, frames)
+            self._direction_terms(rows, own, frames)
+            self._sole_terms(rows, state, own, None if contacts is None else contacts[frames])
+            self._overlap_terms(rows, own)
+            if contacts is not None and sway is not None:
+                self._balance_terms(rows, state, own, contacts[frames], sway[frames])
+            rows.add_to(equations, frames)
+            cost += rows.cost
             if contacts is not None:
-                cost += self._planted(points, behind, self.fixed, equations)
+                cost += self._planted(points, behind, equations)
         if known := self.prior:
             away = state.common() - known.mean
             pull = known.information @ away
@@ -286,26 +294,6 @@ class Terms:
         smooth = gaussian_filter1d(mass, 0.08 * self.fps, axis=0, mode="nearest")
         acceleration = np.gradient(np.gradient(smooth, axis=0), axis=0) * self.fps**2
         return -0.55 * self.height / GRAVITY * acceleration
-
-    def _frame_terms(
-        self,
-        state: State,
-        points: Points,
-        frames: slice,
-        contacts: np.ndarray | None,
-        sway: np.ndarray | None,
-        equations: Banded,
-    ) -> float:
-        """Terms of single frames: landmarks, directions, heights of the soles, balance."""
-        rows = _Rows(self.skeleton.shapes)
-        self._image_terms(rows, state, points, frames)
-        self._direction_terms(rows, points, frames)
-        self._sole_terms(rows, state, points, None if contacts is None else contacts[frames])
-        self._overlap_terms(rows, points)
-        if contacts is not None and sway is not None:
-            self._balance_terms(rows, state, points, contacts[frames], sway[frames])
-        rows.add_to(equations, frames)
-        return rows.cost
 
     def _image_terms(self, rows: _Rows, state: State, points: Points, frames: slice) -> None:
         """Landmarks in the image, in m at the person's distance, so that the distance cannot shrink the error."""
@@ -411,7 +399,7 @@ class Terms:
             np.repeat((share * weight / spread**2)[:, None], 3, axis=1),
         )
 
-    def _planted(self, points: Points, frames: slice, fixed: np.ndarray, equations: Banded) -> float:
+    def _planted(self, points: Points, frames: slice, equations: Banded) -> float:
         """Fixed sole points do not move from frame to frame."""
         pairs = frames.stop - frames.start - 1
         if pairs < 1:
@@ -420,7 +408,7 @@ class Terms:
         slide = self.slide / self.fps
         soles = points.positions[:, LANDMARKS:]
         moved = soles[1:] - soles[:-1]
-        both = np.minimum(fixed[here], fixed[ahead])
+        both = np.minimum(self.fixed[here], self.fixed[ahead])
         loss, weight = _huber(np.linalg.norm(moved, axis=-1) / slide)
         scale = np.sqrt(np.repeat(both * weight / slide**2, 3, axis=1))[..., None]
         flat = (pairs, 12, -1)
