@@ -117,9 +117,8 @@ class VideoEstimator(Estimator):
         if not self.options.estimate_focal:
             camera = replace(camera, focal_std=0.0)
         person_height = self._known_height(video) or USUAL_HEIGHT
-        pinhole = (camera.fx, camera.fy, camera.cx, camera.cy)
         fps, size = video.fps / frame_step(video.fps), (video.width, video.height)
-        turning = CameraMotion(fps, pinhole, camera.focal_std) if self.options.moving_camera else None
+        turning = CameraMotion(fps, camera) if self.options.moving_camera else None
         with ExitStack() as stack:
             detector = stack.enter_context(closing(self.open_detector()))
             hands = self.open_hand_finder(fps)

@@ -1,15 +1,17 @@
 """Turns of the camera from a painted background whose motion is known."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.video.camera_motion import CameraMotion
 
 WIDTH, HEIGHT, FOCAL, FPS = 320, 240, 300.0, 30.0
 K = np.array([[FOCAL, 0, WIDTH / 2 - 0.5], [0, FOCAL, HEIGHT / 2 - 0.5], [0, 0, 1]])
-INTRINSICS = (FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2)
 MARGIN = 350
 """px painted beyond the first image on every side."""
 NOISE = np.random.default_rng(1)
@@ -46,7 +48,7 @@ def _person(image, x):
 
 
 def _look(frames, landmarks=None, focal=FOCAL):
-    motion = CameraMotion(FPS, (focal, focal, *INTRINSICS[2:]), 0.2)
+    motion = CameraMotion(FPS, Camera(focal, focal, WIDTH / 2, HEIGHT / 2, focal_std=0.2))
     for k, frame in enumerate(frames):
         motion(frame, None if landmarks is None else landmarks[k])
     return motion
@@ -119,7 +121,8 @@ def test_a_camera_that_moves_along_is_told(wall):
 
 def test_a_turn_is_no_other_motion_where_the_focal_length_is_only_assumed(wall):
     frames = [_turned(wall, r) for r in _there_and_back()]
-    assumed, known = (CameraMotion(FPS, (0.75 * FOCAL, 0.75 * FOCAL, *INTRINSICS[2:]), std) for std in (0.2, 0.0))
+    camera = Camera(0.75 * FOCAL, 0.75 * FOCAL, WIDTH / 2, HEIGHT / 2)
+    assumed, known = (CameraMotion(FPS, replace(camera, focal_std=std)) for std in (0.2, 0.0))
     for frame in frames:
         assumed(frame, None)
         known(frame, None)

@@ -156,7 +156,8 @@ def waving():
     pytest.importorskip("mediapipe")
     pytest.importorskip("exoactor_gen.mannequin.mannequin", reason="the generator is not installed")
     frames = np.array([frame for frame, _ in zip(generated("wave", seed=3).frames(), range(24), strict=False)])
-    return frames, detect(Video.from_frames(frames, FPS))[0].image
+    with closing(MediapipeDetector()) as detector:
+        return frames, detect(Video.from_frames(frames, FPS), detector)[0].image
 
 
 @pytest.fixture(scope="module")
@@ -169,8 +170,7 @@ def detector():
 
 def judged(frames, detector):
     video = frames if isinstance(frames, Video) else Video.from_frames(frames, FPS)
-    camera = Camera.guess(video.width, video.height, 55.0)
-    motion = CameraMotion(video.fps, (camera.fx, camera.fy, camera.cx, camera.cy), camera.focal_std)
+    motion = CameraMotion(video.fps, Camera.guess(video.width, video.height, 55.0))
     checks = check_video_quality(detect(video, detector, camera=motion)[0].facts)
     return {check.name: check for check in checks}, {check.name for check in checks if not check.passed}
 

@@ -8,6 +8,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.stages import GenerateRequest, load_backend
 from exoactor_core.video import Video
 from exoactor_pose.detection.detectors import MediapipeDetector, Pose
+from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.detection.people import Follower, Person, bhattacharyya, colour_histogram
 from exoactor_pose.detection.people_tracks import Sightings
 from exoactor_pose.video import landmark_tracking
@@ -233,7 +234,7 @@ def shots(image, found=None, changed=(), fps=30.0):
     count = len(image)
     found = np.ones(count, bool) if found is None else found
     flags = np.isin(np.arange(count), changed)
-    return find_stretches(image, found, np.full(count, 100.0), flags, fps, 640, 480)
+    return find_stretches(Landmarks(fps, 640, 480, image, None, found), np.full(count, 100.0), flags)
 
 
 def test_a_video_without_breaks_is_used_whole():
@@ -280,7 +281,7 @@ def test_a_slip_whose_size_differs_on_the_way_back_is_no_cut():
     image, sizes = walk(60, speed=0.0), np.full(60, 200.0)
     image[30, :, 0] += 33
     sizes[31] = 240.0  # in its own size, the way back is shorter than what counts as a jump
-    used = find_stretches(image, np.ones(60, bool), sizes, np.zeros(60, int), 30.0, 640, 480)
+    used = find_stretches(Landmarks(30.0, 640, 480, image, None, np.ones(60, bool)), sizes, np.zeros(60, int))
     assert (used.stretches, used.notes) == (((0, 60),), ())
     assert np.flatnonzero(~used.found).tolist() == [30]
 
@@ -354,7 +355,7 @@ def test_another_scene_is_a_cut_though_the_person_goes_on():
     """As between two videos of the same motion, which the generator made with two seeds."""
     changed = np.zeros(60, int)
     changed[30] = CERTAIN_CUT
-    used = find_stretches(walk(60), np.ones(60, bool), np.full(60, 100.0), changed, 30.0, 640, 480)
+    used = find_stretches(Landmarks(30.0, 640, 480, walk(60), None, np.ones(60, bool)), np.full(60, 100.0), changed)
     assert used.cuts == (30,)
 
 

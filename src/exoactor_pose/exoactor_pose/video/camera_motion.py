@@ -11,12 +11,14 @@ panorama's camera, R. Hartley and A. Zisserman, "Multiple View Geometry", 2004, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.spatial.transform import Rotation, Slerp
+
+from exoactor_pose.fitting.camera import Camera
 
 IMAGE_WIDTH = 320
 """Maximum width of the images, px."""
@@ -60,38 +62,27 @@ class _Keyframe:
     """(3, 3) from the first camera to this one."""
 
 
-@dataclass
 class CameraMotion:
     """Call it with every frame of a video in order, then query `rotations`.
 
-    Parameters
-    ----------
-    fps
-        Frames per second.
-    intrinsics
-        fx, fy, cx, cy in pixels; a wrong focal length scales the angles.
-    focal_std
-        Relative standard deviation of an assumed focal length; 0: it is known.
+    Of the camera the focal lengths and the centre are used: a wrong focal length scales the angles.
     """
 
-    fps: float
-    intrinsics: tuple[float, float, float, float]
-    focal_std: float
-    _frame: int = 0
-    _sampled: list[int] = field(default_factory=list)
-    _rotations: list[np.ndarray] = field(default_factory=list)
-    _pairs: list[list[np.ndarray]] = field(default_factory=list)
-    """For every processed image and every keyframe it was compared with: (2, M, 2) px, positions of static corners
-    before and after; none if there were too few."""
-    _keyframes: list[_Keyframe] = field(default_factory=list)
-    _last: tuple[np.ndarray, np.ndarray] | None = None
-    """Image and mask of the last processed frame."""
-    _explained: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    """Results of `explained` for the frames so far, by the first frame and the one after the last."""
-
-    def __post_init__(self) -> None:
-        self.every = max(1, round(self.fps / SAMPLE_RATE))
+    def __init__(self, fps: float, camera: Camera) -> None:
+        self.fps, self.camera = fps, camera
+        self.every = max(1, round(fps / SAMPLE_RATE))
         self._random = np.random.default_rng(0)
+        self._frame = 0
+        self._sampled: list[int] = []
+        self._rotations: list[np.ndarray] = []
+        self._pairs: list[list[np.ndarray]] = []
+        """For every processed image and every keyframe it was compared with: (2, M, 2) px, positions of static corners
+        before and after; none if there were too few."""
+        self._keyframes: list[_Keyframe] = []
+        self._last: tuple[np.ndarray, np.ndarray] | None = None
+        """Image and mask of the last processed frame."""
+        self._explained: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+        """Results of `explained` for the frames so far, by the first frame and the one after the last."""
 
     def __call__(self, frame: np.ndarray, landmarks: np.ndarray | None) -> None:
         """Add the next frame.
@@ -111,7 +102,8 @@ class CameraMotion:
         size = round(scale * frame.shape[1]), round(scale * frame.shape[0])
         image = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
         image = cv2.GaussianBlur(image, (0, 0), 0.8)  # aliased slanting edges are not corners
-        self._scale = scale
+        camera = self.camera
+        self._intrinsics = tuple(scale * v for v in (camera.fx, camera.fy, camera.cx, camera.cy))
         mask = _background(image.shape, None if landmarks is None else scale * landmarks[:, :2])
         self._pairs.append([])
         self._rotations.append(self._register(image, mask))
@@ -130,16 +122,16 @@ class CameraMotion:
         The ratio, and its relative standard deviation.
         """
         samples = self._samples(start, stop)
-        if not self.focal_std or len(samples) < 2 or self._too_few_corners(samples):
-            return 1.0, self.focal_std
+        if not self.camera.focal_std or len(samples) < 2 or self._too_few_corners(samples):
+            return 1.0, self.camera.focal_std
         looks = [self._agreement(pairs, FOCAL_RATIOS) for k in self._sparse(samples) for pairs in self._pairs[k]]
         error, share = np.mean(looks, axis=0)
         best = int(error.argmin())
         if best in (0, len(error) - 1) or share[best] < MIN_EXPLAINED_SHARE:
-            return 1.0, self.focal_std
+            return 1.0, self.camera.focal_std
         # Every image counts as one observation, whose noise is the residual of the best focal length.
         change = np.log(FOCAL_RATIOS)
-        cost = len(looks) * (error / max(error[best], CORNER_NOISE**2) - 1) + (change / self.focal_std) ** 2
+        cost = len(looks) * (error / max(error[best], CORNER_NOISE**2) - 1) + (change / self.camera.focal_std) ** 2
         k = int(cost.argmin())  # between the best one and the assumed one
         curve, slope, _ = np.polyfit(change[k - 1 : k + 2], cost[k - 1 : k + 2], 2)
         return float(np.exp(-slope / (2 * curve))), float(curve**-0.5)
@@ -220,7 +212,7 @@ class CameraMotion:
             each = ([self._agreement(pairs, focal_ratios)[1] for pairs in self._pairs[k]] for k in samples)
             return np.array([np.min(none + found, axis=0) for found in each])
 
-        ratios = FOCAL_RATIOS if self.focal_std else np.ones(1)
+        ratios = FOCAL_RATIOS if self.camera.focal_std else np.ones(1)
         ratio = ratios[shares(self._sparse(samples), ratios).sum(axis=0).argmax()]
         times = np.array(self._sampled)[samples] / self.fps
         window = max(1, round(1.0 / max(float(np.median(np.diff(times))), 1e-3)))
@@ -369,13 +361,13 @@ class CameraMotion:
 
     def _rays(self, pixels: np.ndarray, focal_ratio: float | np.ndarray = 1.0) -> np.ndarray:
         """Unit directions (..., 3) of pixels (..., 2) of the small image, with another focal length."""
-        fx, fy, cx, cy = (self._scale * v for v in self.intrinsics)
+        fx, fy, cx, cy = self._intrinsics
         x, y = (pixels[..., 0] + 0.5 - cx) / (focal_ratio * fx), (pixels[..., 1] + 0.5 - cy) / (focal_ratio * fy)
         rays = np.stack([x, y, np.ones_like(x)], axis=-1)
         return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
 
     def _pixels(self, rays: np.ndarray, focal_ratio: float | np.ndarray = 1.0) -> np.ndarray:
-        fx, fy, cx, cy = (self._scale * v for v in self.intrinsics)
+        fx, fy, cx, cy = self._intrinsics
         fx, fy = focal_ratio * fx, focal_ratio * fy
         depth = np.where(rays[..., 2] > 0.05, rays[..., 2], np.nan)
         with np.errstate(invalid="ignore"):

@@ -7,7 +7,7 @@ light for a cut (see ``test_light_and_flashes_are_told_from_another_scene``), an
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import cv2
@@ -16,6 +16,7 @@ from scipy.ndimage import median_filter
 
 from exoactor_core.arrays import true_runs
 from exoactor_core.errors import BadInput
+from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.detection.people import MAX_HIP_SPEED
 
 THUMBNAIL = (32, 24)
@@ -99,26 +100,20 @@ class Shots:
     notes: tuple[str, ...]
 
 
-def find_stretches(
-    image: np.ndarray, found: np.ndarray, sizes: np.ndarray, changed: np.ndarray, fps: float, width: int, height: int
-) -> Shots:
+def find_stretches(seen: Landmarks, sizes: np.ndarray, changed: np.ndarray) -> Shots:
     """The parts of a video in which one person is seen in one shot.
 
-    ``image`` (T, 33, 3) are landmarks: x px, y px, visibility; ``found`` (T,) says in which frames the person is seen,
-    ``sizes`` (T,) px how large; ``changed`` (T,) is what `CutFinder` says of every frame.
+    ``sizes`` (T,) px says how large the person is; ``changed`` (T,) is what `CutFinder` says of every frame.
 
     Raises
     ------
     BadInput
         All parts are too short.
     """
-    found = found.copy()
-    jumps = _jumps(image, found, sizes, fps)  # takes slips out of found
-    images = {
-        t
-        for t in np.flatnonzero(changed).tolist()
-        if changed[t] == CERTAIN_CUT or not _steady(image, found, sizes, t, fps)
-    }
+    fps, (jumps, found) = seen.fps, _jumps(seen, sizes)
+    seen = replace(seen, found=found)
+    frames = np.flatnonzero(changed).tolist()
+    images = {t for t in frames if changed[t] == CERTAIN_CUT or not _steady(seen, sizes, t)}
     cuts = (jumps | images) - {0}
     empty = true_runs(~found)
     edges = {0, len(found), *cuts, *(t for a, b in empty if (b - a) / fps > MAX_GAP_SECONDS for t in (a, b))}
@@ -126,14 +121,14 @@ def find_stretches(
     long = [(a, b) for a, b in parts if (b - a) / fps >= enough_seconds(len(found) / fps)]
 
     notes = []
-    for frames, sentence in (
+    for starts, sentence in (
         (cuts & images, "The video is cut at {}."),
         (cuts - images, "The person is suddenly somewhere else at {}: it is another one, or the video is cut."),
     ):
-        if frames:
-            notes.append(sentence.format(", ".join(f"{t / fps:.1f} s" for t in sorted(frames))))
+        if starts:
+            notes.append(sentence.format(", ".join(f"{t / fps:.1f} s" for t in sorted(starts))))
     reported = [(a, b) for a, b in empty if (b - a) / fps > REPORTED_GAP_SECONDS]
-    notes += [_gap_note(image, found, a, b, fps, width, height, cuts) for a, b in reported]
+    notes += [_gap_note(seen, a, b, cuts) for a, b in reported]
     if not long:
         longest = max((b - a for a, b in parts), default=0) / fps
         raise BadInput(
@@ -154,27 +149,29 @@ def enough_seconds(duration: float) -> float:
     return min(MIN_STRETCH_SECONDS, 0.5 * duration)
 
 
-def _jumps(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, fps: float) -> set[int]:
-    """Frames at which the person moved impossibly far; false detections there and back are removed from ``found``."""
-    hips = image[:, 23:25, :2].mean(axis=1)
+def _jumps(seen: Landmarks, sizes: np.ndarray) -> tuple[set[int], np.ndarray]:
+    """Frames at which the person moved impossibly far; and ``found`` without false detections there and back."""
+    hips, fps, found = seen.image[:, 23:25, :2].mean(axis=1), seen.fps, seen.found.copy()
+    frames = np.flatnonzero(found).tolist()
 
-    seen = np.flatnonzero(found).tolist()
-    steps = np.array([_displacement(hips, sizes, a, b) for a, b in pairwise(seen)])
-    usual = dict(zip(seen[1:], median_filter(steps, size=7, mode="nearest"), strict=True)) if len(steps) else {}
+    def displacement(a: int, b: int) -> float:
+        """Displacement of the hips from frame a to b, in sizes of the person."""
+        return float(np.linalg.norm(hips[b] - hips[a])) / max(sizes[a], sizes[b], 1.0)
+
+    steps = np.array([displacement(a, b) for a, b in pairwise(frames)])
+    usual = dict(zip(frames[1:], median_filter(steps, size=7, mode="nearest"), strict=True)) if len(steps) else {}
 
     def far(a: int, b: int) -> bool:
         allowed = MAX_HIP_SPEED * (b - a) / fps if b - a > 1 else 2 * usual[b] + MAX_HIP_ACCELERATION / fps**2
-        return _displacement(hips, sizes, a, b) > max(LANDMARK_NOISE, allowed)
+        return displacement(a, b) > max(LANDMARK_NOISE, allowed)
 
     def returned(before: int, jump: int, t: int) -> bool:
         """Whether the person at ``t`` is back where it was ``before`` a jump shortly ago."""
-        if t - jump > GLITCH_FRAMES:
-            return False
-        return _displacement(hips, sizes, before, t) < _RETURNED_SHARE * _displacement(hips, sizes, before, jump)
+        return t - jump <= GLITCH_FRAMES and displacement(before, t) < _RETURNED_SHARE * displacement(before, jump)
 
     jumps: list[tuple[int, int]] = []  # and the last good frame before each
     last = None
-    for t in seen:
+    for t in frames:
         slip = next((k for k, (jump, before) in enumerate(jumps) if returned(before, jump, t)), None)
         if slip is not None:
             found[jumps[slip][0] : t] = False
@@ -182,38 +179,37 @@ def _jumps(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, fps: float) 
         elif last is not None and far(last, t):
             jumps.append((t, last))
         last = t
-    return {t for t, _ in jumps}
+    return {t for t, _ in jumps}, found
 
 
-def _displacement(hips: np.ndarray, sizes: np.ndarray, a: int, b: int) -> float:
-    """Displacement of the hips from frame a to b, in sizes of the person."""
-    return float(np.linalg.norm(hips[b] - hips[a])) / max(sizes[a], sizes[b], 1.0)
-
-
-def _steady(image: np.ndarray, found: np.ndarray, sizes: np.ndarray, t: int, fps: float) -> bool:
+def _steady(seen: Landmarks, sizes: np.ndarray, t: int) -> bool:
     """Whether the person continues across frame ``t`` as if nothing had happened."""
-    seen = np.flatnonzero(found)
-    before, after = seen[seen < t], seen[seen >= t]
-    if not len(before) or not len(after) or (after[0] - before[-1]) / fps > FLASH_SECONDS:
+    frames = np.flatnonzero(seen.found)
+    before, after = frames[frames < t], frames[frames >= t]
+    if not len(before) or not len(after) or (after[0] - before[-1]) / seen.fps > FLASH_SECONDS:
         return False
     a, b = before[-1], after[0]
-    moved = np.linalg.norm(image[b, :, :2] - image[a, :, :2], axis=-1).mean()
+    moved = np.linalg.norm(seen.image[b, :, :2] - seen.image[a, :, :2], axis=-1).mean()
     return moved < MAX_STEADY_MOVEMENT * max(sizes[a], sizes[b], 1.0)
 
 
-def _gap_note(
-    image: np.ndarray, found: np.ndarray, a: int, b: int, fps: float, width: int, height: int, cuts: set[int]
-) -> str:
+def _gap_note(seen: Landmarks, a: int, b: int, cuts: set[int]) -> str:
     """A sentence about nobody in frames a to b."""
-    times = f"from {a / fps:.1f} s to {b / fps:.1f} s"
+    start, stop = f"{a / seen.fps:.1f} s", f"{b / seen.fps:.1f} s"
     if a == 0:
-        return f"The person is not seen before {b / fps:.1f} s."
-    if a not in cuts and found[a - 1]:
-        x, y = np.median(image[a - 1, 11:29, :2], axis=0)
-        sides = {"left": x, "right": width - x, "top": y, "bottom": height - y}
-        side = min(sides, key=lambda name: sides[name])
-        span = np.ptp(image[a - 1, 11:29, :2], axis=0)
-        if sides[side] < 0.5 * span[0 if side in ("left", "right") else 1] + 0.02 * width:
-            back = "and does not come back" if b == len(found) else f"and is back at {b / fps:.1f} s"
-            return f"The person leaves the image at the {side} at {a / fps:.1f} s {back}."
-    return f"The person is not seen {times}."
+        return f"The person is not seen before {stop}."
+    if a not in cuts and seen.found[a - 1]:
+        body = seen.image[a - 1, 11:29, :2]
+        (x, y), (wide, tall) = np.median(body, axis=0), np.ptp(body, axis=0)
+        # distance of the body from each side of the image, and the body's extent in that direction
+        sides = {
+            "left": (x, wide),
+            "right": (seen.width - x, wide),
+            "top": (y, tall),
+            "bottom": (seen.height - y, tall),
+        }
+        side, (away, extent) = min(sides.items(), key=lambda item: item[1][0])
+        if away < 0.5 * extent + 0.02 * seen.width:
+            back = "and does not come back" if b == len(seen) else f"and is back at {stop}"
+            return f"The person leaves the image at the {side} at {start} {back}."
+    return f"The person is not seen from {start} to {stop}."

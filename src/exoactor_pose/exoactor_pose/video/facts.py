@@ -55,10 +55,9 @@ def video_facts(
     times, shares = explained
     if len(shares):
         worst = int(np.argmin(shares))
+        most = 0.0 if turned is None else Rotation.from_matrix(turned).magnitude().max()
         facts |= {
-            "camera_turn_deg": 0.0
-            if turned is None
-            else float(np.degrees(Rotation.from_matrix(turned).magnitude().max())),
+            "camera_turn_deg": float(np.degrees(most)),
             "camera_explained": float(shares[worst]),
             "camera_explained_s": round(float(times[worst]), 3),
         }

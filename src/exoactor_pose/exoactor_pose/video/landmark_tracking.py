@@ -16,7 +16,7 @@ from exoactor_core.errors import BadInput
 from exoactor_core.stages import Progress, no_progress
 from exoactor_core.video import Video
 from exoactor_pose.detection.appearance import AppearanceModel
-from exoactor_pose.detection.detectors import Detector, MediapipeDetector
+from exoactor_pose.detection.detectors import Detector
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.detection.people import COMPARABLE_SIZE_RATIO, Follower, colour_histogram
 from exoactor_pose.detection.people_tracks import Sightings
@@ -45,7 +45,7 @@ def frame_step(fps: float) -> int:
 
 def detect(
     video: Video,
-    detector: Detector | None = None,
+    detector: Detector,
     person: str = "largest",
     max_seconds: float = 120.0,
     hands: HandFinder | None = None,
@@ -54,9 +54,8 @@ def detect(
 ) -> list[Landmarks]:
     """Follow one person through a video of ``max_seconds`` at most, decoded frame by frame at every `frame_step`-th.
 
-    ``detector`` is left open; None: MediaPipe. ``person`` says whom to follow if there are several people: see
-    `Follower`. ``hands`` finds the landmarks of the hands; ``camera`` estimates the camera's rotation, None: it is
-    taken as still.
+    ``detector`` is left open. ``person`` says whom to follow if there are several people: see `Follower`. ``hands``
+    finds the landmarks of the hands; ``camera`` estimates the camera's rotation, None: it is taken as still.
 
     Returns
     -------
@@ -67,21 +66,13 @@ def detect(
     BadInput
         The video is damaged or too long; it shows nobody, nobody upright, or only half a person; or no stretch is long
         enough.
-    Missing
-        MediaPipe or its model is not installed.
     """
     _require_motion(video, max_seconds)
-    own, detector = detector is None, detector or MediapipeDetector()
-    try:
-        tracker, appearance, camera = _tracked(video, detector, person, hands, camera, progress)
-        seen = tracker.landmarks(video.width, video.height)
-        if not seen.found.any():
-            raise BadInput(no_person_message(video, detector, tracker.follower))
-    finally:
-        if own:
-            detector.close()
-    sizes, changed = np.array(tracker.sizes), np.array(tracker.changed)
-    shots = find_stretches(seen.image, seen.found, sizes, changed, seen.fps, video.width, video.height)
+    tracker, appearance, camera = _tracked(video, detector, person, hands, camera, progress)
+    seen = tracker.landmarks(video.width, video.height)
+    if not seen.found.any():
+        raise BadInput(no_person_message(video, detector, tracker.follower))
+    shots = find_stretches(seen, np.array(tracker.sizes), np.array(tracker.changed))
     seen = replace(seen, found=shots.found, notes=seen.notes + shots.notes)
     for values in (seen.image, seen.world, seen.hands, seen.hands_world):
         if values is not None:
@@ -89,7 +80,7 @@ def detect(
     longest = max(shots.stretches, key=lambda part: part[1] - part[0])
     explained = camera.explained(*longest) if camera else (np.zeros(0), np.zeros(0))
     parts = {stretch: _part(seen, *stretch, camera) for stretch in shots.stretches}
-    turned = camera.turns(*longest, parts[longest].focal_ratio) if camera else None
+    turned = parts[longest].camera_rotation
     facts = video_facts(seen, np.array(tracker.others), shots, appearance, explained, turned)
     found, faults = list[Landmarks](), {}
     for stretch, part in parts.items():
@@ -129,13 +120,8 @@ def _tracked(
 
     Returns the last tracker, and the models of appearance and camera for the same person.
     """
-    step, furthest = frame_step(video.fps), 0.0
+    step, progress = frame_step(video.fps), _never_backward(progress)
     fps, total = video.fps / step, max(video.frame_count // step, 1)
-
-    def forward(share: float, text: str) -> None:
-        nonlocal furthest
-        furthest = max(furthest, share)
-        progress(furthest, text)
 
     def new_tracker(camera: CameraMotion | None) -> tuple[AppearanceModel, Tracker]:
         appearance = AppearanceModel(fps)
@@ -150,7 +136,7 @@ def _tracked(
                 tracker.wait()
                 return False
             done = len(tracker.poses)
-            forward(min(done / total, 1.0), f"Looking for the person: frame {done} of {total}")
+            progress(min(done / total, 1.0), f"Looking for the person: frame {done} of {total}")
         tracker.wait()
         return True
 
@@ -161,14 +147,14 @@ def _tracked(
     other: Sightings | None = None
     with closing(tracker), frames() as shown:
         if not show(shown, until_company=person == "largest"):  # the whole video decides whom to follow
-            sightings = survey(video, step, detector, forward)
+            sightings = survey(video, step, detector, progress)
             if _follows_most_prominent(tracker.follower, sightings):
                 tracker.follower.eligible = sightings.most_prominent  # in the following shots
                 show(shown)
             else:
                 other = sightings
     if other:
-        camera = camera and CameraMotion(fps, camera.intrinsics, camera.focal_std)
+        camera = camera and CameraMotion(fps, camera.camera)
         appearance, tracker = new_tracker(camera)
         _follow_most_prominent(tracker, other)
         with closing(tracker), frames() as shown:
@@ -178,6 +164,18 @@ def _tracked(
         with closing(tracker), frames() as shown:
             show(map(with_contrast, shown))
     return tracker, appearance, camera
+
+
+def _never_backward(progress: Progress) -> Progress:
+    """Report to ``progress`` the largest share so far, since some videos are processed twice."""
+    largest = 0.0
+
+    def report(share: float, text: str) -> None:
+        nonlocal largest
+        largest = max(largest, share)
+        progress(largest, text)
+
+    return report
 
 
 def _follows_most_prominent(follower: Follower, sightings: Sightings) -> bool:
