@@ -23,13 +23,13 @@ from exoactor_pose.detection.detectors import Detector
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.fitting.camera import Camera
 from exoactor_pose.fitting.fit import USUAL_HEIGHT, Fit, PreviousFit, fit
-from exoactor_pose.fitting.hands import hand_pose, with_hand_landmarks
+from exoactor_pose.fitting.hands import HandFinder, hand_pose, with_hand_landmarks
 from exoactor_pose.fitting.limbs import with_resting_arms
 from exoactor_pose.fitting.terms import Common, Weights
 from exoactor_pose.video.camera_motion import CameraMotion
 from exoactor_pose.video.cuts import MAX_GAP_SECONDS
 from exoactor_pose.video.landmark_tracking import frame_step
-from exoactor_pose.video.person_tracker import HandFinder, Tracker
+from exoactor_pose.video.person_tracker import Tracker
 
 SEGMENT_SECONDS = 1.0
 """s of motion per segment."""
@@ -102,23 +102,25 @@ class MotionStream:
         """Add the next frame, (H, W, 3) uint8 RGB, and return the segments that it finishes, none or one."""
         self.fits = []
         self._waiting.append(frame)
-        return [] if self.ended or len(self._waiting) < self._together else self._take()
+        if len(self._waiting) >= self._together:
+            self._take()
+        return [each.motion for each in self.fits]
 
-    def _take(self) -> list[HumanMotion]:
-        """Process the waiting frames, and return the segments that they finish."""
-        self.tracker(self._waiting)
-        segments = []
+    def _take(self) -> None:
+        """Process the waiting frames."""
+        if not self.ended:
+            self.tracker(self._waiting)
         for _ in self._waiting:
             if not self.ended:
-                segments += self._next()
+                self._next()
         self._waiting = []
-        return segments
 
-    def _next(self) -> list[HumanMotion]:
+    def _next(self) -> None:
         """Advance by one processed frame."""
         number = self._received - self.tracker.first
         if self.tracker.changed[number] and self.start is not None:
-            return self._end("the video is cut")
+            self._end("the video is cut")
+            return
         self._received += 1
         visible = [pose is not None for pose in self.tracker.poses[max(0, number + 1 - self.lost) : number + 1]]
         if self.start is None and visible[-1]:
@@ -127,10 +129,10 @@ class MotionStream:
             self.tracker.drop(number + 1)
             self.start = None
         elif not any(visible) and len(visible) == self.lost:
-            return self._end("nobody is there any more")
-        if self.start is None or self._received - self._settled < self.hop + self.ahead:
-            return []
-        return self._settle(self._settled + self.hop)
+            self._end("nobody is there any more")
+            return
+        if self.start is not None and self._received - self._settled >= self.hop + self.ahead:
+            self._settle(self._settled + self.hop)
 
     def close(self) -> list[HumanMotion]:
         """End the stream and return the last segment, if any.
@@ -141,23 +143,26 @@ class MotionStream:
             Nobody was found in any frame.
         """
         self.fits = []
-        segments = self._take() if self._waiting and not self.ended else []
+        if self._waiting:
+            self._take()
         if self.start is None:
             raise BadInput(f"Nobody was found in {self._received} frames: use a video that shows one whole person.")
-        return segments if self.ended else segments + self._end()
+        if not self.ended:
+            self._end()
+        return [each.motion for each in self.fits]
 
-    def _end(self, reason: str = "") -> list[HumanMotion]:
+    def _end(self, reason: str = "") -> None:
         """Output the rest, up to the last frame in which the person was found."""
         kept = self.tracker.poses[: self._received - self.tracker.first]
         found = [number for number, pose in enumerate(kept, self.tracker.first + 1) if pose is not None]
         self._received = max([self._settled, *found])
-        last = self._settle(self._received) if self._received > self._settled else []
+        if self._received > self._settled:
+            self._settle(self._received)
         when = f"{self._received / self.fps:.1f} s"
         self.ended = f"The motion ends at {when}: {reason}, what follows is left out." if reason else CLOSED
         self.tracker.close()
-        return last
 
-    def _settle(self, stop: int) -> list[HumanMotion]:
+    def _settle(self, stop: int) -> None:
         """Fit the new frames, and output the motion up to the frame ``stop``."""
         seen, start = self.tracker.landmarks(*self.size).part(self.tracker.first, self._received), self.start or 0
         if self.motion:
@@ -191,7 +196,6 @@ class MotionStream:
         self._previous = PreviousFit(state, stop - self._first, pelvis, turn, common)
         self.tracker.drop(max(0, stop - self.past - self.tracker.first))
         self.fits.append(self._last)
-        return [self._last.motion]
 
 
 def _with_head(head: Landmarks, seen: Landmarks) -> Landmarks:

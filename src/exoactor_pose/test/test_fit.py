@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pinhole import project
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
@@ -59,7 +60,7 @@ def seen_by(camera, body, motion, noise_px=0.0, seed=0):
     carriers, places = landmark_points(body, motion.betas)
     points = pos[:, carriers] + np.einsum("tkij,kj->tki", rot[:, carriers], places)
     image = np.ones((len(motion), 33, 3))
-    image[..., :2] = camera.project(points) + noise_px * rng.normal(size=(len(motion), 33, 2))
+    image[..., :2] = project(camera, points) + noise_px * rng.normal(size=(len(motion), 33, 2))
     world = points @ camera.rotation.T
     world = world - world[:, 23:25].mean(axis=1, keepdims=True)
     return Landmarks(motion.fps, 640, 480, image, world, np.ones(len(motion), bool))

@@ -133,7 +133,7 @@ def sightings(*people, seconds=8.0):
 )
 def test_the_most_prominent_of_the_whole_video_is_better(followed, other, better):
     made = sightings(followed, other)
-    best = made.best()[0]
+    best = made.best(0)
     assert (best is made.tracks[0]) != better
     for time in np.arange(0.0, 8.0, 0.5):
         there = [np.interp(time, each[:2], each[2]) for each in (followed, other) if each[0] <= time <= each[1]]

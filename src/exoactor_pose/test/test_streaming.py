@@ -2,6 +2,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from pinhole import project
 from scipy.spatial.transform import Rotation
 
 from exoactor_core.body import BODY_JOINT_NAMES, BodyModel
@@ -61,7 +62,7 @@ class Told:
         rotations, joints = body.transforms(motion)
         carriers, places = landmark_points(body, motion.betas)
         points = joints[:, carriers] + np.einsum("tkij,kj->tki", rotations[:, carriers], places)
-        pixels = CAMERA.project(points) + noise_px * np.random.default_rng(0).normal(size=(len(motion), 33, 2))
+        pixels = project(CAMERA, points) + noise_px * np.random.default_rng(0).normal(size=(len(motion), 33, 2))
         self.image = np.concatenate([pixels, np.ones((len(motion), 33, 1))], axis=-1)
         world = points @ CAMERA.rotation.T
         self.world = world - world[:, 23:25].mean(axis=1, keepdims=True)

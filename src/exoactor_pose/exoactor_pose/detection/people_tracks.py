@@ -94,8 +94,6 @@ class Sightings:
     def __init__(self, width: int, height: int) -> None:
         self.size = np.array([width, height])
         self.tracks: list[Track] = []
-        self.time = -np.inf
-        """s, time of the last search."""
 
     def add(self, time: float, shot: int, people: list[tuple[np.ndarray, np.ndarray, bool]]) -> None:
         """Add the people in a frame at a time, s, of a numbered shot, in order of time.
@@ -105,7 +103,7 @@ class Sightings:
         """
         from scipy.optimize import linear_sum_assignment  # takes 0.1 s to import
 
-        self.time, seen = time, list[Sighting]()
+        seen: list[Sighting] = []
         for image, colours, followed in people:
             if mean_visibility(image) < MIN_VISIBILITY:
                 continue
@@ -132,22 +130,19 @@ class Sightings:
             else:
                 known[k].sightings.append(seen[i])
 
-    def best(self) -> dict[int, Track]:
-        """The most prominent person of each shot by number: the one followed unless another clearly is."""
-        best = {}
-        for shot in {track.shot for track in self.tracks}:
-            tracks = [track for track in self.tracks if track.shot == shot]
-            followed = max(tracks, key=lambda t: sum(seen.followed for seen in t.sightings))
-            most = max(tracks, key=lambda t: t.prominence)
-            best[shot] = most if most.prominence > MIN_PROMINENCE_RATIO * followed.prominence else followed
-        return best
+    def best(self, shot: int) -> Track:
+        """The most prominent person of a shot: the one followed unless another clearly is."""
+        tracks = [track for track in self.tracks if track.shot == shot]
+        followed = max(tracks, key=lambda t: sum(seen.followed for seen in t.sightings))
+        most = max(tracks, key=lambda t: t.prominence)
+        return most if most.prominence > MIN_PROMINENCE_RATIO * followed.prominence else followed
 
     def most_prominent(self, people: list[Person], shot: int, time: float) -> list[Person]:
         """The people in a frame who may be the most prominent one of its shot; all if none is known."""
         tracks = [track for track in self.tracks if track.shot == shot]
         if not tracks:
             return people
-        best = self.best()[shot]
+        best = self.best(shot)
         chosen = []
         for person in people:
             away = [track.distance(person.centre, time) for track in tracks]

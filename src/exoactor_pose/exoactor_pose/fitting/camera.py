@@ -51,14 +51,3 @@ class Camera:
         """(3, 3) from world to camera."""
         c, s = math.cos(self.pitch), math.sin(self.pitch)
         return about_z(self.roll) @ [[0.0, -1.0, 0.0], [-s, 0.0, -c], [c, 0.0, -s]]
-
-    @property
-    def position(self) -> np.ndarray:
-        """(3,) in the world."""
-        return np.array([0.0, 0.0, self.height])
-
-    def project(self, points: np.ndarray) -> np.ndarray:
-        """World points (..., 3) -> pixels (..., 2)."""
-        p = (points - self.position) @ self.rotation.T
-        depth = np.maximum(p[..., 2], 0.1)
-        return np.stack([self.fx * p[..., 0] / depth + self.cx, self.fy * p[..., 1] / depth + self.cy], axis=-1)

@@ -20,11 +20,12 @@ from exoactor_pose.detection.detectors import Detector
 from exoactor_pose.detection.landmarks import Landmarks
 from exoactor_pose.detection.people import COMPARABLE_SIZE_RATIO, Follower, colour_histogram
 from exoactor_pose.detection.people_tracks import Sightings
+from exoactor_pose.fitting.hands import HandFinder
 from exoactor_pose.video.camera_motion import CameraMotion
 from exoactor_pose.video.cuts import CERTAIN_CUT, CutFinder, find_stretches
 from exoactor_pose.video.facts import video_facts
 from exoactor_pose.video.person_checks import no_person_message, whole_person
-from exoactor_pose.video.person_tracker import FRAMES_AHEAD, SEARCH_SECONDS, HandFinder, Tracker
+from exoactor_pose.video.person_tracker import FRAMES_AHEAD, SEARCH_SECONDS, Tracker
 
 MOTION_RATE = 30.0
 """Frames per second that a motion needs; faster videos are subsampled."""

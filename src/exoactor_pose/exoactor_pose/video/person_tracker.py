@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 import cv2
 import numpy as np
@@ -22,12 +21,9 @@ from exoactor_pose.detection.people import (
     side_images,
 )
 from exoactor_pose.detection.people_tracks import MIN_VISIBILITY, mean_visibility
+from exoactor_pose.fitting.hands import HandFinder
 from exoactor_pose.video.cuts import CERTAIN_CUT, CutFinder
 
-FrameObserver = Callable[[np.ndarray, np.ndarray | None], Any]
-"""Called with a frame and its 33 landmarks, or None if nobody was found."""
-HandFinder = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""(frame, its 33 landmarks) -> both hands' 21 landmarks (2, 21, 3): x px, y px, confidence; and (2, 21, 3) m."""
 SEARCH_SECONDS = 0.5
 """s between searches for other people..."""
 COMPANY_SEARCH_SECONDS = 0.25
@@ -56,7 +52,7 @@ class Tracker:
     hands
         Called once per frame in which the person was found.
     observers
-        Called with every frame.
+        Called with every frame and the person's landmarks (33, 3): x px, y px, visibility; None: nobody was found.
 
     Hands and observers are called in order, in a second thread; people are searched in a third, while the detector
     places the landmarks of the one followed.
@@ -68,7 +64,7 @@ class Tracker:
         fps: float,
         person: str = "largest",
         hands: HandFinder | None = None,
-        observers: Sequence[FrameObserver] = (),
+        observers: Sequence[Callable[[np.ndarray, np.ndarray | None], None]] = (),
     ) -> None:
         self.detector, self.fps, self.hands, self.observers = detector, fps, hands, observers
         self.first = 0
