@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -174,8 +175,8 @@ class VideoEstimator(Estimator):
             "rejected_s": [[*_rounded(stretch), stretch.fault] for stretch in stretches if stretch.fault],
             "notes": [
                 *longest.notes,
-                *_camera(best.fit),
-                *_coverage(best, stretches, video.duration),
+                *_camera_notes(best.fit),
+                *_coverage_notes(best, stretches, video.duration),
                 *guessed_limbs(best.motion, best.seconds[0]),
             ],
         }
@@ -185,30 +186,29 @@ class VideoEstimator(Estimator):
         self, found: list[Landmarks], camera: Camera, person_height: float, duration: float, progress: Progress
     ) -> list[Stretch]:
         """Motions in the stretches in which the person is visible."""
-        stretches, done, total = [], 0, sum(map(len, found))
-        for seen in found:
-            lens = self._lens(seen, camera, person_height, progress, 0.6 + 0.4 * done / total)
-
-            def fitted(landmarks: Landmarks, done: int = done, lens: Camera = lens) -> Fit:
-                def report(share: float, text: str) -> None:
-                    progress(0.6 + 0.4 * (done + share * len(landmarks)) / total, text)
-
-                result = fit(with_hand_landmarks(landmarks), lens, self.body, person_height, self.weights, report)
-                motion = replace(result.motion, hand_pose=hand_pose(landmarks))
-                return replace(result, motion=with_resting_arms(motion, result.seen or landmarks))
-
-            stretches += good_stretches(seen, fitted, self.body, self.options, duration)
-            done += len(seen)
+        stretches, ends = [], np.cumsum([0, *map(len, found)])
+        shares = (0.6 + 0.4 * ends / ends[-1]).tolist()
+        for seen, begin, end in zip(found, shares, shares[1:], strict=False):
+            report = sub_progress(progress, begin, end)
+            lens = self._lens(seen, camera, person_height, report)
+            one = partial(self._fit_stretch, camera=lens, person_height=person_height, progress=report)
+            stretches += good_stretches(seen, one, self.body, self.options, duration)
         return stretches
 
-    def _lens(self, seen: Landmarks, camera: Camera, person_height: float, progress: Progress, done: float) -> Camera:
+    def _fit_stretch(self, seen: Landmarks, camera: Camera, person_height: float, progress: Progress) -> Fit:
+        """The fit of a stretch, with fingers, and arms that hang where they are not seen."""
+        result = fit(with_hand_landmarks(seen), camera, self.body, person_height, self.weights, progress)
+        motion = replace(result.motion, hand_pose=hand_pose(seen))
+        return replace(result, motion=with_resting_arms(motion, result.seen or seen))
+
+    def _lens(self, seen: Landmarks, camera: Camera, person_height: float, progress: Progress) -> Camera:
         """The camera with the focal length estimated from the background or the person."""
         if seen.camera_rotation is not None or seen.camera_travels:
             std = camera.focal_std if seen.focal_std is None else seen.focal_std
             return camera.zoomed(seen.focal_ratio, std)
 
         def report(share: float, text: str) -> None:
-            progress(done, "Estimating the focal length")
+            progress(0.0, "Estimating the focal length")
 
         return camera.zoomed(*focal_ratio(with_hand_landmarks(seen), camera, self.body, person_height, report))
 
@@ -241,14 +241,14 @@ def _fault(stretch: Stretch) -> str:
     return f"from {start:.1f} s to {stop:.1f} s: {stretch.fault}"
 
 
-def _camera(found: Fit) -> list[str]:
+def _camera_notes(found: Fit) -> list[str]:
     """A sentence on a camera that only seemed to turn."""
     if found.seen is None or not found.seen.camera_travels or found.seen.camera_rotation is not None:
         return []
     return ["The camera is assumed to move along without turning, which makes the person's motion more plausible."]
 
 
-def _coverage(best: Stretch, stretches: list[Stretch], duration: float) -> list[str]:
+def _coverage_notes(best: Stretch, stretches: list[Stretch], duration: float) -> list[str]:
     """Sentences on the part of the video that the motion covers, and on the rest."""
     notes = []
     start, stop = best.seconds

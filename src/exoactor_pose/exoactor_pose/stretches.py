@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import median_filter
 
-from exoactor_core.arrays import true_runs
+from exoactor_core.arrays import flags_of_runs, true_runs
 from exoactor_core.body import BodyModel
 from exoactor_core.motion import HumanMotion
 from exoactor_core.stages import Metrics
@@ -58,9 +58,7 @@ def good_stretches(
             bad = _bad(seen, result, body, limits)
     window = 2 * round(0.5 * LOCAL_SECONDS * seen.fps) + 1
     evident = seen.found & (median_filter(np.asarray(result.motion.confidence), size=window, mode="nearest") > GUESSED)
-    for a, b in true_runs(~evident):
-        if (b - a) / seen.fps > MAX_GAP_SECONDS:
-            bad[a:b] = True
+    bad |= flags_of_runs(len(seen), [(a, b) for a, b in true_runs(~evident) if (b - a) / seen.fps > MAX_GAP_SECONDS])
     whole = limb_evidence(result.motion)[:, 2:].min(axis=1) > SEEN
     standing = np.asarray(result.motion.contacts).max(axis=1) > 0.5
     parts, most = [], round(MAX_GAP_SECONDS * seen.fps)
@@ -70,17 +68,12 @@ def good_stretches(
     enough = [part for part in parts if len(part.motion) / seen.fps >= enough_seconds(duration)]
     if not enough:
         return [whole_stretch(seen, result, body, limits)]
-    left_out = np.ones(len(seen), dtype=bool)
-    for part in enough:
-        left_out[part.start - seen.start : part.start - seen.start + len(part.motion)] = False
-    lost = [run for run in true_runs(left_out) if run[1] - run[0] > most]
-    rejected = [_rejected(_part(seen, result, a, b, body, limits)) for a, b in lost]
+    starts = [part.start - seen.start for part in enough]
+    used = flags_of_runs(len(seen), [(a, a + len(part.motion)) for a, part in zip(starts, enough, strict=True)])
+    lost = [_part(seen, result, a, b, body, limits) for a, b in true_runs(~used) if b - a > most]
+    unclear = "the person is seen too poorly, or well for too short a time"
+    rejected = [replace(part, fault=part.fault or unclear) for part in lost]
     return sorted([*enough, *rejected], key=lambda stretch: stretch.start)
-
-
-def _rejected(part: Stretch) -> Stretch:
-    """A rejected part of a stretch, with its fault: that of the whole part, or else those of its frames."""
-    return replace(part, fault=part.fault or "the person is seen too poorly, or well for too short a time")
 
 
 def _without_ends(start: int, stop: int, good: np.ndarray, most: int) -> tuple[int, int]:

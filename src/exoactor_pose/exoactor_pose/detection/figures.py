@@ -49,13 +49,11 @@ class MediapipePeople(PeopleFinder):
                 continue
             points = pose.image[:, :2]
             inside = np.all((points >= 0) & (points <= limit), axis=1)
-            extremities = np.zeros(len(points), bool)
-            extremities[_EXTREMITIES] = True
-            whole = bool(inside[extremities].all() and (pose.image[extremities, 2] > MIN_VISIBILITY).all())
-            box = np.concatenate([np.clip(points.min(axis=0), 0, limit), np.clip(points.max(axis=0), 0, limit)])
-            if all(_overlap(box, np.array(other.box)) < SAME_PERSON_OVERLAP for other in found):
-                left, top, right, bottom = (float(v) for v in box)
-                found.append(PersonDetection((left, top, right, bottom), whole))
+            whole = bool(inside[_EXTREMITIES].all() and (pose.image[_EXTREMITIES, 2] > MIN_VISIBILITY).all())
+            left, top, right, bottom = np.clip([points.min(axis=0), points.max(axis=0)], 0, limit).ravel().tolist()
+            box = left, top, right, bottom
+            if all(_overlap(np.array(box), np.array(other.box)) < SAME_PERSON_OVERLAP for other in found):
+                found.append(PersonDetection(box, whole))
         return found
 
 

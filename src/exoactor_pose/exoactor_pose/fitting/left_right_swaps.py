@@ -28,14 +28,13 @@ def _other_side(name: str) -> str:
     return {"left": f"right_{part}", "right": f"left_{part}"}.get(side, name)
 
 
-_ARMS, _LEGS = (np.arange(11, 23, 2), np.arange(23, 33, 2))
-"""Left landmarks; each is followed by the right one."""
+_ARMS, _LEGS = np.arange(11, 23), np.arange(23, 33)
+"""Landmarks, left and right in turn: shoulders, elbows, wrists, hands; hips, knees, ankles, feet."""
 _HIPS = [23, 24]
 _MIRRORED = np.array([LANDMARK_NAMES.index(_other_side(name)) for name in LANDMARK_NAMES])
 """Landmark on the other side, for each."""
-_LIMB_POINTS = np.array([11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28])
+_LIMB_POINTS = np.concatenate([_ARMS[:6], _LEGS[:6]])
 """Shoulders, elbows, wrists, hips, knees, ankles."""
-_TELLING = {"arms": (11, 13, 15), "legs": (23, 25, 27)}
 _LIMBS = tuple((a + s, b + s, c + s) for a, b, c in ((11, 13, 15), (23, 25, 27)) for s in (0, 1))
 """Shoulder, elbow, wrist or hip, knee, ankle."""
 _ENDS = {15: (17, 19, 21), 16: (18, 20, 22), 27: (29, 31), 28: (30, 32)}
@@ -91,25 +90,24 @@ def fix_left_right_swaps(seen: Landmarks) -> tuple[Landmarks, int]:
     changed = np.zeros(len(seen), dtype=bool)
     scale = _metres_per_pixel(image[frames])
     # The arms first: legs then follow the shoulders, if motion alone does not decide, for example when they cross.
-    for left, telling in ((_ARMS, _TELLING["arms"]), (_LEGS, _TELLING["legs"])):
-        pairs = np.array([(k, k + 1) for k in telling]).ravel()
-        features = [image[frames][:, pairs, :2] * scale]
+    for limbs in (_ARMS, _LEGS):
+        features = [image[frames][:, limbs[:6], :2] * scale]
         if world is not None:
-            features.append(world[frames][:, pairs])
-        own = np.concatenate(features, axis=-1).reshape(len(frames), len(telling), 2, -1)
-        readings = np.stack([own, own[:, :, ::-1]], axis=1).reshape(len(frames), 2, 2 * len(telling), -1)
+            features.append(world[frames][:, limbs[:6]])
+        own = np.concatenate(features, axis=-1).reshape(len(frames), 3, 2, -1)
+        readings = np.stack([own, own[:, :, ::-1]], axis=1).reshape(len(frames), 2, 6, -1)
         kept = _kept(readings)
         lost = np.setdiff1d(frames, frames[kept])
-        image[lost[:, None], np.concatenate([left, left + 1]), 2] *= 0.1
-        twist = np.zeros(len(seen)) if left is _ARMS or world is None else _twist(world)
+        image[lost[:, None], limbs, 2] *= 0.1
+        twist = np.zeros(len(seen)) if limbs is _ARMS or world is None else _twist(world)
         against = _TWIST_COST * np.stack([-twist, twist], axis=1).clip(min=0.0)
         swapped = frames[kept][_choose(readings[kept], frames[kept], _SWAP_COST, against[frames[kept]])]
         changed[swapped] = True
-        both, other = np.concatenate([left, left + 1]), np.concatenate([left + 1, left])
+        correct_hips = np.ix_(swapped[twist[swapped] > 0], _HIPS)
         for points in (image,) if world is None else (image, world):
-            hips = points[np.ix_(swapped[twist[swapped] > 0], _HIPS)]  # they were on the correct side
-            points[np.ix_(swapped, both)] = points[np.ix_(swapped, other)]
-            points[np.ix_(swapped[twist[swapped] > 0], _HIPS)] = hips
+            hips = points[correct_hips]
+            points[np.ix_(swapped, limbs)] = points[np.ix_(swapped, _MIRRORED[limbs])]
+            points[correct_hips] = hips
     return replace(seen, image=image, world=world), int(changed.sum())
 
 

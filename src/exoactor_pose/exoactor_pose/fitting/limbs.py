@@ -8,15 +8,10 @@ from scipy.ndimage import gaussian_filter1d, median_filter
 from exoactor_core.arrays import interpolate, true_runs
 from exoactor_core.body import with_hanging_arms
 from exoactor_core.motion import LIMBS, HumanMotion
-from exoactor_pose.detection.anatomy import LANDMARK_NAMES
 from exoactor_pose.detection.landmarks import Landmarks
 
-_LIMB_LANDMARKS = (
-    *((f"{side}_elbow", f"{side}_wrist") for side in ("left", "right")),
-    *((f"{side}_knee", f"{side}_ankle") for side in ("left", "right")),
-    ("left_shoulder", "right_shoulder", "left_hip", "right_hip"),
-)
-_LIMB_INDICES = tuple([LANDMARK_NAMES.index(name) for name in names] for names in _LIMB_LANDMARKS)
+_LIMB_LANDMARKS = ([13, 15], [14, 16], [25, 27], [26, 28], [11, 12, 23, 24])
+"""Elbow and wrist of each arm, knee and ankle of each leg, shoulders and hips."""
 
 ERROR_SHARE = 0.08
 """Distance of a landmark from the body's, as a share of the person's height in view, at which the confidence falls to
@@ -39,7 +34,7 @@ def limb_confidence(seen: Landmarks, error: np.ndarray, height_px: np.ndarray) -
     """
     far = error / np.maximum(ERROR_SHARE * height_px, 1.0)[:, None]
     sure = seen.image[..., 2] * np.exp(-(far**2)) * seen.found[:, None]
-    return np.stack([sure[:, indices].min(axis=1) for indices in _LIMB_INDICES], axis=1).clip(0.0, 1.0)
+    return np.stack([sure[:, indices].min(axis=1) for indices in _LIMB_LANDMARKS], axis=1).clip(0.0, 1.0)
 
 
 def with_resting_arms(motion: HumanMotion, seen: Landmarks) -> HumanMotion:

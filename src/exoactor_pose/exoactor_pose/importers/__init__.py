@@ -28,6 +28,7 @@ SUPPORTED_FORMATS = (
 DEFAULT_FPS = 30.0
 NOTED_GAP_SECONDS = 0.3
 """s for which a person may be missing without a note."""
+_NO_RATE = f"{{}} does not say the video's frame rate: {DEFAULT_FPS:.0f} was taken; set fps to another."
 
 
 def recognises(path: str | Path) -> bool:
@@ -68,7 +69,7 @@ def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
     if isinstance(data, dict) and {"contacts", "confidence"} <= data.keys():  # our own, unchanged
         motion = HumanMotion.load(path)
         return Estimate(motion, metrics=_metrics("ExoActor", motion) | {"notes": []})
-    reader = next((reader for reader in READERS if reader.tool(data)), None)
+    reader = next((reader for reader in READERS if isinstance(data, dict) and reader.tool(data)), None)
     if reader is None:
         holds = "it is of another kind ('exoactor estimate' reads videos)"
         if isinstance(data, dict):
@@ -91,7 +92,7 @@ def read(path: str | Path, person: str = "", fps: float = 0.0) -> Estimate:
         "notes": [
             *(f"{name} holds Python objects, which are not read." for name in objects),
             *recording.notes,
-            *_rate_notes(tool, fps or recording.fps),
+            *([] if fps or recording.fps else [_NO_RATE.format(tool)]),
             *_gap_notes(recording.people[name].frames, motion.fps),
         ],
     }
@@ -105,12 +106,6 @@ def _choose(people: dict, person: str) -> str:
         known = ", ".join(f"{name} ({len(p.frames)} frames)" for name, p in people.items())
         raise BadInput(f"there is no person '{person}': there are {known}.")
     return person or max(people, key=lambda name: len(people[name].frames))
-
-
-def _rate_notes(tool: str, fps: float | None) -> list[str]:
-    if fps:
-        return []
-    return [f"{tool} does not say the video's frame rate: {DEFAULT_FPS:.0f} was taken; set fps to another."]
 
 
 def _gap_notes(frames: np.ndarray, fps: float) -> list[str]:

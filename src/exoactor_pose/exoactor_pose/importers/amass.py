@@ -22,12 +22,9 @@ from exoactor_pose.importers.recording import Person, Recording, array, matrices
 _HANDS = {72: None, 156: slice(66, 156), 165: slice(75, 165)}
 
 
-def tool(data: Any) -> str:
+def tool(data: dict[str, Any]) -> str:
     """AMASS, or "" if the content is not AMASS's."""
-    table = (
-        isinstance(data, dict) and "trans" in data and ("poses" in data or {"root_orient", "pose_body"} <= data.keys())
-    )
-    return "AMASS" if table else ""
+    return "AMASS" if "trans" in data and ("poses" in data or {"root_orient", "pose_body"} <= data.keys()) else ""
 
 
 def read(data: dict[str, Any]) -> Recording:

@@ -23,9 +23,9 @@ FPS = 30.0
 _GROUPS = {"GVHMR": "smpl_params_global", "GEM": "body_params_global"}
 
 
-def tool(data: Any) -> str:
+def tool(data: dict[str, Any]) -> str:
     """GVHMR or GEM, or "" if the content is neither's."""
-    return next((name for name, key in _GROUPS.items() if isinstance(data, dict) and key in data), "")
+    return next((name for name, key in _GROUPS.items() if key in data), "")
 
 
 def read(data: dict[str, Any]) -> Recording:

@@ -35,9 +35,9 @@ SMOOTHING = 3.0
 """Frames (one standard deviation) over which the path is smoothed: frames were estimated independently."""
 
 
-def tool(data: Any) -> str:
+def tool(data: dict[Any, Any]) -> str:
     """PHALP, or "" if the content is not PHALP's."""
-    frames = isinstance(data, dict) and data and all(isinstance(f, dict) and "tid" in f for f in data.values())
+    frames = data and all(isinstance(f, dict) and "tid" in f for f in data.values())
     return "PHALP" if frames and any("smpl" in f and "camera" in f for f in data.values()) else ""
 
 

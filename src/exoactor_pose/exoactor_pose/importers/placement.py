@@ -116,12 +116,12 @@ def without_gaps(person: Person) -> Person:
 
     confidence = np.zeros(len(every))
     confidence[frames - frames[0]] = 1.0 if person.confidence is None else person.confidence
-    return Person(
+    return replace(
+        person,
         frames=every,
         root=Slerp(frames, Rotation.from_matrix(person.root))(every).as_matrix(),
         pelvis=interpolate(every, frames, person.pelvis),
         body_pose=turning(person.body_pose),
-        stature=person.stature,
         hand_pose=None if person.hand_pose is None else turning(person.hand_pose),
         contacts=None if person.contacts is None else interpolate(every, frames, person.contacts),
         confidence=confidence,

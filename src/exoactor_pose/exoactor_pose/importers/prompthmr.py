@@ -16,9 +16,9 @@ from exoactor_core.rotations import FROM_Y_UP
 from exoactor_pose.importers.recording import Person, Recording, array, frame_numbers, matrices, stature
 
 
-def tool(data: Any) -> str:
+def tool(data: dict[str, Any]) -> str:
     """PromptHMR, or "" if the content is not PromptHMR's."""
-    return "PromptHMR" if isinstance(data, dict) and {"people", "camera_world"} <= data.keys() else ""
+    return "PromptHMR" if {"people", "camera_world"} <= data.keys() else ""
 
 
 def read(data: dict[str, Any]) -> Recording:

@@ -23,10 +23,9 @@ SMPL_PELVIS = np.array([-0.002, -0.235, 0.028])
 """Pelvis of SMPL's rest body from its origin, m, rounded: it turns with the camera, the person does not."""
 
 
-def tool(data: Any) -> str:
+def tool(data: dict[str, Any]) -> str:
     """TRAM, or "" if the content is not TRAM's."""
-    track = isinstance(data, dict) and {"camera", "tracks"} <= data.keys()
-    return "TRAM" if track else ""
+    return "TRAM" if {"camera", "tracks"} <= data.keys() else ""
 
 
 def read(data: dict[str, Any]) -> Recording:

@@ -15,9 +15,9 @@ from exoactor_core.rotations import FROM_Y_UP
 from exoactor_pose.importers.recording import Person, Recording, array, frame_numbers, matrices, stature
 
 
-def tool(data: Any) -> str:
+def tool(data: dict[Any, Any]) -> str:
     """WHAM, or "" if the content is not WHAM's."""
-    people = isinstance(data, dict) and data and all(isinstance(p, dict) and "pose_world" in p for p in data.values())
+    people = data and all(isinstance(p, dict) and "pose_world" in p for p in data.values())
     return "WHAM" if people else ""
 
 
