@@ -36,6 +36,7 @@ from exoactor_pose.video.landmark_tracking import detect, frame_step
 
 HEIGHT_STD = 0.09
 """m, standard deviation of adult stature, women and men together (ANSUR II, 2012)."""
+_TRAVELS = "The camera is assumed to move along without turning, which makes the person's motion more plausible."
 
 
 class VideoOptions(BaseOptions):
@@ -175,7 +176,7 @@ class VideoEstimator(Estimator):
             "rejected_s": [[*_rounded(stretch), stretch.fault] for stretch in stretches if stretch.fault],
             "notes": [
                 *longest.notes,
-                *_camera_notes(best.fit),
+                *([_TRAVELS] if best.fit.seen.camera_travels and best.fit.seen.camera_rotation is None else []),
                 *_coverage_notes(best, stretches, video.duration),
                 *guessed_limbs(best.motion, best.seconds[0]),
             ],
@@ -199,7 +200,7 @@ class VideoEstimator(Estimator):
         """The fit of a stretch, with fingers, and arms that hang where they are not seen."""
         result = fit(with_hand_landmarks(seen), camera, self.body, person_height, self.weights, progress)
         motion = replace(result.motion, hand_pose=hand_pose(seen))
-        return replace(result, motion=with_resting_arms(motion, result.seen or seen))
+        return replace(result, motion=with_resting_arms(motion, result.seen))
 
     def _lens(self, seen: Landmarks, camera: Camera, person_height: float, progress: Progress) -> Camera:
         """The camera with the focal length estimated from the background or the person."""
@@ -239,13 +240,6 @@ def _rounded(stretch: Stretch) -> list[float]:
 def _fault(stretch: Stretch) -> str:
     start, stop = stretch.seconds
     return f"from {start:.1f} s to {stop:.1f} s: {stretch.fault}"
-
-
-def _camera_notes(found: Fit) -> list[str]:
-    """A sentence on a camera that only seemed to turn."""
-    if found.seen is None or not found.seen.camera_travels or found.seen.camera_rotation is not None:
-        return []
-    return ["The camera is assumed to move along without turning, which makes the person's motion more plausible."]
 
 
 def _coverage_notes(best: Stretch, stretches: list[Stretch], duration: float) -> list[str]:

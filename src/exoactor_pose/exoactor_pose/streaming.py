@@ -171,18 +171,19 @@ class MotionStream:
                 seen = replace(seen, camera_rotation=turns[seen.start - start :])
         first = self._first
         window = with_hand_landmarks(seen).part(first, self._received)
-        if self._last is not None and self._last.seen is not None:  # left and right are settled as well
+        if self._last is not None:  # left and right are settled as well
             window = _with_head(self._last.seen.part(first, self._settled), window)
         previous = self._previous and replace(self._previous, state=self._previous.state.part(slice(len(window))))
         result = fit(window, self.camera, self.body, self.person_height, self.weights, previous=previous, goes_on=True)
         new = slice(self._settled - first, stop - first)
         motion = replace(result.motion, hand_pose=hand_pose(seen)[first - seen.start :])
-        motion = with_resting_arms(motion, result.seen or window)
+        motion = with_resting_arms(motion, result.seen)
         self._last = replace(
             result,
             motion=motion.part(new.start, new.stop),
             reprojection=result.reprojection[new],
-            swapped_frames=_changed_frames(window, result.seen or window, new),
+            seen=result.seen.part(self._settled, stop),
+            swapped_frames=_changed_frames(window, result.seen, new),
         )
         assert result.information is not None  # it continues
         found = result.state.common()
@@ -255,17 +256,13 @@ def follow(
             progress(min(number / total, 1.0), f"Following the person: frame {number} of {total}")
         send(source.close())
     motion = joined([each.motion for each in fits], source.body)
-    start = source.start or 0
-    ends = start + np.cumsum([len(each.motion) for each in fits])
-    seen = [(each.seen, end - len(each.motion), end) for each, end in zip(fits, ends, strict=True)]
-    parts = [window.part(first, end) for window, first, end in seen if window is not None]
     landmarks = Landmarks(
         source.fps,
         *source.size,
-        np.concatenate([part.image for part in parts]),
+        np.concatenate([each.seen.image for each in fits]),
         None,
-        np.concatenate([part.found for part in parts]),
-        start=start,
+        np.concatenate([each.seen.found for each in fits]),
+        start=fits[0].seen.start,
         notes=(*source.tracker.notes, *([source.ended] if source.ended != CLOSED else [])),
     )
     whole = replace(

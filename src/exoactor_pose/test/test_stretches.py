@@ -46,7 +46,7 @@ def fitted(leap, with_evidence_only=False):
         calls.append(landmarks)
         here = leap if landmarks.found[60] or not with_evidence_only else 0.0
         moved = motion(here, confidence=0.9 * landmarks.found)
-        return Fit(moved, Camera.guess(640, 480, 55.0), np.ones(FRAMES), None, 300.0)
+        return Fit(moved, Camera.guess(640, 480, 55.0), np.ones(FRAMES), None, 300.0, landmarks)
 
     return fit, calls
 
@@ -90,7 +90,7 @@ def test_ends_in_which_legs_or_trunk_are_a_guess_are_left_out(body):
 
     def fit(landmarks):
         moved = motion(confidence=np.full(FRAMES, 0.9), limb_confidence=sure)
-        return Fit(moved, Camera.guess(640, 480, 55.0), np.ones(FRAMES), None, 300.0)
+        return Fit(moved, Camera.guess(640, 480, 55.0), np.ones(FRAMES), None, 300.0, landmarks)
 
     (whole,) = good_stretches(seen(), fit, body, Limits(), FRAMES / FPS)
     assert (whole.start, len(whole.motion)) == (10, FRAMES - 22)
@@ -106,7 +106,7 @@ def test_ends_in_the_air_are_left_out(body):
 
     def fit(landmarks):
         moved = motion(confidence=np.full(FRAMES, 0.9), contacts=contacts)
-        return Fit(moved, Camera.guess(640, 480, 55.0), np.ones(FRAMES), None, 300.0)
+        return Fit(moved, Camera.guess(640, 480, 55.0), np.ones(FRAMES), None, 300.0, landmarks)
 
     (stands,) = good_stretches(seen(), fit, body, Limits(), FRAMES / FPS)
     assert (stands.start, len(stands.motion)) == (8, FRAMES - 13)

@@ -84,16 +84,12 @@ JOINT_MASSES /= JOINT_MASSES.sum()
 """(22,) share of the body's mass that counts at each body joint, for the centre of mass."""
 
 
-def _index(name: str) -> int:
-    return LANDMARK_NAMES.index(name)
-
-
 _SEGMENTS = "shoulder-elbow elbow-wrist hip-knee knee-ankle heel-foot_index hip-shoulder ear-eye"
-_SIDE_SEGMENTS = [segment.split("-") for segment in _SEGMENTS.split()]
-SEGMENTS = np.array(
-    [(_index(f"{side}_{a}"), _index(f"{side}_{b}")) for side in ("left", "right") for a, b in _SIDE_SEGMENTS]
-    + [(_index(f"right_{part}"), _index(f"left_{part}")) for part in ("shoulder", "hip", "ear")]
+_SEGMENT_NAMES = (
+    *([f"{side}_{end}" for end in segment.split("-")] for side in ("left", "right") for segment in _SEGMENTS.split()),
+    *([f"right_{part}", f"left_{part}"] for part in ("shoulder", "hip", "ear")),
 )
+SEGMENTS = np.array([[LANDMARK_NAMES.index(end) for end in ends] for ends in _SEGMENT_NAMES])
 """(S, 2) pairs of landmarks whose directions in space MediaPipe's world landmarks give."""
 
 # Range of each left joint's axis-angle components (rad): comfortable ranges of an adult with some room, and the spread

@@ -83,8 +83,6 @@ class Graph:
         Tags of its output streams.
     roi
         Whether it takes a region.
-    side
-        Integer side packets, by tag.
     model
         A TensorFlow Lite model to run in place of the graph's own.
     threshold
@@ -101,7 +99,6 @@ class Graph:
         name: str,
         outputs: tuple[str, ...],
         roi: bool = False,
-        side: dict[str, int] | None = None,
         model: bytes | None = None,
         threshold: float = 0.5,
     ) -> None:
@@ -112,23 +109,21 @@ class Graph:
             from mediapipe.python._framework_bindings import calculator_graph, resource_util, validated_graph_config
 
             resource_util.set_resource_dir(str(folder.parent.parent))
-            side, inputs = side or {}, ["IMAGE"] + ["ROI"] * roi
+            inputs = ["IMAGE"] + ["ROI"] * roi
             config = calculator_pb2.CalculatorGraphConfig(
                 input_stream=[tag.lower() for tag in inputs],
                 output_stream=[tag.lower() for tag in outputs],
-                input_side_packet=[tag.lower() for tag in side],
             )
             config.node.add(
                 calculator=name,
                 input_stream=[f"{tag}:{tag.lower()}" for tag in inputs],
                 output_stream=[f"{tag}:{tag.lower()}" for tag in outputs],
-                input_side_packet=[f"{tag}:{tag.lower()}" for tag in side],
             )
             flat = validated_graph_config.ValidatedGraphConfig()
             flat.initialize(graph_config=config)
             config = calculator_pb2.CalculatorGraphConfig.FromString(flat.binary_config)
             _set_threshold(config, threshold)
-            packets = {tag.lower(): packet_creator.create_int(value) for tag, value in side.items()}
+            packets = {}
             if model is not None:
                 _set_model(config, "model")
                 packets["model"] = packet_creator.create_string(model)
@@ -146,10 +141,7 @@ class Graph:
     def __call__(self, image: np.ndarray, roi: np.ndarray | None = None) -> dict[str, Any]:
         """Run on one RGB image, (H, W, 3) uint8.
 
-        Parameters
-        ----------
-        roi
-            x, y of the centre and side of a square in px, and its rotation in rad (clockwise in the image).
+        ``roi`` is a square: x, y of its centre and its side in px, and its rotation in rad, clockwise in the image.
 
         Returns
         -------

@@ -83,10 +83,10 @@ class Fit:
     state: State
     height_px: float
     """Height of the person in view, px, median of the frames."""
+    seen: Landmarks
+    """The corrected landmarks; without the camera's rotation if the motion is likelier without."""
     swapped_frames: int = 0
     """Number of frames in which left and right, or near and far, were corrected."""
-    seen: Landmarks | None = None
-    """The corrected landmarks; without the camera's rotation if the motion is likelier without."""
     cost: float = 0.0
     """Remaining cost."""
     information: np.ndarray | None = None
@@ -128,7 +128,7 @@ def fit(
             problem = _Problem(reading, camera, body, person_height, weights, previous)
             result = problem.solve(progress)
             information = problem.information() if goes_on else None
-            return replace(result, swapped_frames=swapped_frames, seen=reading, information=information)
+            return replace(result, swapped_frames=swapped_frames, information=information)
 
         return in_parallel([partial(one, *reading) for reading in readings], progress)
 
@@ -327,7 +327,7 @@ class _Problem:
         pelvis[:, 2] += _lift(-soles[..., 2].min(axis=1))
         root = Rotation.from_matrix(level @ state.root)
         if self.previous:
-            pelvis, root = self._gone_on(self.previous, pelvis, root)
+            pelvis, root = self._continued(self.previous, pelvis, root)
         else:
             pelvis, root = path_at_origin(pelvis, root, self.fps)
         motion = HumanMotion(
@@ -342,7 +342,7 @@ class _Problem:
         )
         in_view = float(np.median(height_px[seen.found]))
         reprojection = np.where(seen.found, reprojection, 0.0)
-        return Fit(motion, camera, reprojection, state, in_view, cost=self.cost)
+        return Fit(motion, camera, reprojection, state, in_view, seen, cost=self.cost)
 
     def information(self) -> np.ndarray:
         """(N, N) information about the common variables: see `Common`."""
@@ -351,7 +351,7 @@ class _Problem:
         found = np.zeros_like(equations.corner) if solution is None else solution[2]
         return found - (self.previous.common.information if self.previous else 0.0)
 
-    def _gone_on(self, previous: PreviousFit, pelvis: np.ndarray, root: Rotation) -> tuple[np.ndarray, Rotation]:
+    def _continued(self, previous: PreviousFit, pelvis: np.ndarray, root: Rotation) -> tuple[np.ndarray, Rotation]:
         """Pelvis (T, 3) and its rotations in the world of an earlier fit, continuing from its last settled frame.
 
         The vertical may have changed meanwhile: the body adapts to it.

@@ -49,9 +49,7 @@ class HandFinder:
 
     def __init__(self, every: int = 1) -> None:
         self.every, self._calls = max(1, int(every)), 0
-        self._graph = Graph(
-            "HandLandmarkCpu", ("LANDMARKS", "WORLD_LANDMARKS", "HANDEDNESS"), roi=True, side={"MODEL_COMPLEXITY": 1}
-        )
+        self._graph = Graph("HandLandmarkCpu", ("LANDMARKS", "WORLD_LANDMARKS", "HANDEDNESS"), roi=True)
 
     def __call__(self, frame: np.ndarray, body: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Search both hands in a frame, (H, W, 3) uint8 RGB, by the body's landmarks (33, 3): x px, y px, visibility.
