@@ -143,7 +143,7 @@ def test_auto_has_the_heavy_model_too_where_it_is_installed(monkeypatch, tmp_pat
 def test_without_the_silhouette_landmarks_are_the_same(waving):
     region = np.array([320.0, 240.0, 500.0, 0.0])
     outputs = ("LANDMARKS", "WORLD_LANDMARKS", "AUXILIARY_LANDMARKS")
-    whole = Graph("PoseLandmarkByRoiCpu", outputs, roi=True, side={"MODEL_COMPLEXITY": 1})
+    whole = Graph("PoseLandmarkByRoiCpu", outputs, roi=True)
     model = detectors.model_file(1).read_bytes()
     cut = without_output(model, 2)
     assert operators(cut) < operators(model)
@@ -188,7 +188,7 @@ def detector_of(monkeypatch, *graphs):
     detector._people_graph, detector._models = lambda image: {}, []
     for name, graph in zip(("full", "heavy"), graphs, strict=False):
         model = object.__new__(detectors._LandmarkModel)
-        model.name, model.looks, model._graph = name, 0, graph
+        model.name, model.runs, model._graph = name, 0, graph
         detector._models.append(model)
     monkeypatch.setattr(detectors, "landmark_array", lambda packet: packet)
     return detector

@@ -131,7 +131,7 @@ class MediapipeDetector:
     @property
     def model(self) -> str:
         """Names of the models that were used."""
-        return ", ".join(model.name for model in self._models if model.looks) or self._models[0].name
+        return ", ".join(model.name for model in self._models if model.runs) or self._models[0].name
 
     def find_people(self, frames: list[np.ndarray]) -> list[list[Person]]:
         """The people in every frame."""
@@ -145,11 +145,11 @@ class MediapipeDetector:
         """
         track, *others = (person.region[1] for person in people)
         if any(other is not track for other in others):
-            looks = [self._look(frame, person.region[1]) for frame, person in zip(frames, people, strict=True)]
-            return [_pose(look) for look in looks]
+            tracks = [self._run(frame, person.region[1]) for frame, person in zip(frames, people, strict=True)]
+            return [_pose(track) for track in tracks]
         found, step = list[_Track | None](), track.step
         while part := frames[len(found) :][:step]:
-            seen = self._look(part[-1], track, len(part))
+            seen = self._run(part[-1], track, len(part))
             if seen is not None:
                 *between, track = self._filled(part[:-1], track, seen)
                 found += [*between, track]
@@ -164,7 +164,7 @@ class MediapipeDetector:
         """Tracks between two model runs, interpolated or processed as the motion requires, and the one after."""
         half = len(frames) // 2
         needed = frames and after.deviation(len(frames) + 1) > MAX_DEVIATION
-        middle = self._look(frames[half], before, half + 1) if needed else None
+        middle = self._run(frames[half], before, half + 1) if needed else None
         if middle is None:
             return [*_between(before, after, len(frames)), after]
         after = after.since(middle, len(frames) - half)
@@ -200,11 +200,11 @@ class MediapipeDetector:
         points = [detection.location_data.relative_keypoints[:2] for detection in detections]
         return [np.array([(p.x, p.y) for p in ends]) * scale for ends in points]
 
-    def _look(self, frame: np.ndarray, track: _Track, frames: int = 1) -> _Track | None:
-        """Run the model on a frame so many later; None: the landmarks do not fit."""
+    def _run(self, frame: np.ndarray, track: _Track, frames: int = 1) -> _Track | None:
+        """Run the model on a frame, ``frames`` after the track's last run; None: the landmarks do not fit."""
         first, *heavy = self._models
         clear = track.across is not None and track.length >= UNSURE_SIZE_PX and not _hidden(track.points)
-        once = not track.looks  # so far: most detections are processed only once
+        once = not track.runs  # so far: most detections are processed only once
         placed, across = None, track.across
         if clear or once or not heavy:
             placed = first(frame, _person(track).region[0])
@@ -215,7 +215,7 @@ class MediapipeDetector:
             if closer is not None:  # otherwise the region would be the same again
                 track = closer
                 placed = first(frame, _person(track).region[0])
-        if heavy and (placed is None or (track.looks > 1 and _unsure(placed[0], track, frames))):
+        if heavy and (placed is None or (track.runs > 1 and _unsure(placed[0], track, frames))):
             placed = heavy[0](frame, _person(track).region[0])
             across = None if placed is None else _across(placed[0])
         if placed is None:
@@ -238,7 +238,7 @@ def _disagree(ends: np.ndarray, track: _Track) -> bool:
 
 
 def _unsure(points: np.ndarray, track: _Track, frames: int) -> bool:
-    """Whether landmarks (33, 6) so many frames after a model run are hidden, swapped, or turned relative to heavy's."""
+    """Whether landmarks (33, 6), ``frames`` after the last run, are hidden, swapped, or turned since heavy's."""
     assert track.across is not None  # the heavy model runs as soon as somebody is followed
     cosine = (_across(points) * track.across).sum(axis=1)
     turned = bool(cosine.min() < np.cos(np.radians(UNSURE_TURN_DEG)))
@@ -246,7 +246,7 @@ def _unsure(points: np.ndarray, track: _Track, frames: int) -> bool:
 
 
 def _swapped(points: np.ndarray, track: _Track, frames: int) -> bool:
-    """Whether a left and a right joint have been swapped, by landmarks (33, 6) so many frames later."""
+    """Whether a left and a right joint are swapped in landmarks (33, 6), ``frames`` after the last run."""
     expected, at = (p[_JOINTS, :2].reshape(-1, 2, 2) for p in (track.points + frames * track.velocity, points))
     own, other = (np.linalg.norm(at - e, axis=-1).sum(axis=1) for e in (expected, expected[:, ::-1]))
     return bool((own - other).max() > UNSURE_SWAP * track.length)
@@ -267,7 +267,7 @@ class _LandmarkModel:
     """One of MediaPipe's landmark models, by its complexity."""
 
     def __init__(self, complexity: int, min_confidence: float) -> None:
-        self.name, self.looks = MODELS[complexity], 0
+        self.name, self.runs = MODELS[complexity], 0
         self._graph = Graph(
             "PoseLandmarkByRoiCpu",
             ("LANDMARKS", "WORLD_LANDMARKS", "AUXILIARY_LANDMARKS"),
@@ -281,7 +281,7 @@ class _LandmarkModel:
 
         None: they do not fit.
         """
-        self.looks += 1
+        self.runs += 1
         got = self._graph(frame, region)
         if len(got) < 3:
             return None
@@ -311,7 +311,7 @@ def _squares(image: np.ndarray) -> list[tuple[int, np.ndarray]]:
 
 
 def _between(before: _Track, after: _Track, count: int) -> list[_Track]:
-    """So many tracks between two model runs: parabolas through the landmarks of these and of the run before."""
+    """``count`` tracks between two model runs: parabolas through the landmarks of these and of the run before."""
     tracks = []
     for k in range(1, count + 1):
         share = k / (count + 1)
@@ -345,7 +345,8 @@ class _Track:
     """Mean of the last two bends, which has less noise."""
     frames: int = 1
     """Since the run before."""
-    looks: int = 0
+    runs: int = 0
+    """Number of model runs."""
     across: np.ndarray | None = None
     """`_across` of the heavy model's last run; None: it has not run."""
 
@@ -363,14 +364,14 @@ class _Track:
         return max(1, step)
 
     def deviation(self, frames: int) -> float:
-        """Deviation of landmarks from a straight line over so many frames, lengths of the body; infinite if unknown."""
-        if self.looks < 4:
+        """Deviation of the landmarks from a straight line over ``frames``, lengths of the body; infinite if unknown."""
+        if self.runs < 4:
             return np.inf
         curve = np.linalg.norm(self.curve[:, :2], axis=1) * LANDMARK_TRUST * self.points[:, 2]
         return 0.25 * frames**2 * float(curve.max()) / self.length
 
     def next(self, value: np.ndarray, frames: int = 1) -> _Track:
-        """The track so many frames later."""
+        """The track with its two points at ``value`` (2, 2) px, ``frames`` later."""
         rate = 30.0 / frames
         length = replace(self, value=value).length
         speed = self.speed + _smoothing_factor(1.0, rate) * ((value - self.value) * rate / length - self.speed)
@@ -378,12 +379,12 @@ class _Track:
         return replace(self, value=self.value + factor * (value - self.value), speed=speed)
 
     def since(self, before: _Track, frames: int) -> _Track:
-        """The track with the landmarks' motion since a model run so many frames before."""
+        """The track with the landmarks' motion since a model run ``frames`` before."""
         velocity = (self.points - before.points) / frames
         bend = (velocity - before.velocity) / (frames + before.frames)
         bend[:, 2] = 0.0
         curve = 0.5 * (bend + before.bend)
-        return replace(self, velocity=velocity, bend=bend, curve=curve, frames=frames, looks=before.looks + 1)
+        return replace(self, velocity=velocity, bend=bend, curve=curve, frames=frames, runs=before.runs + 1)
 
 
 def _smoothing_factor(cutoff: float | np.ndarray, rate: float) -> float | np.ndarray:

@@ -35,14 +35,9 @@ none of them in a benchmark."""
 def focal_ratio(
     seen: Landmarks, camera: Camera, body: BodyModel, person_height: float, progress: Progress = no_progress
 ) -> tuple[float, float]:
-    """Focal length relative to the camera's assumed one, and its relative standard deviation.
+    """Focal length relative to the one assumed of a still camera, and its relative standard deviation.
 
-    Parameters
-    ----------
-    seen
-        Landmarks seen by a still camera.
-    camera
-        Its focal length is assumed with the standard deviation `Camera.focal_std`.
+    The assumed one has the standard deviation `Camera.focal_std`; ``person_height`` is in m.
     """
     if not camera.focal_std:
         return 1.0, camera.focal_std

@@ -147,16 +147,8 @@ class _Rows:
 class Terms:
     """The terms of the cost of poses, shape and camera, given the landmarks of T frames.
 
-    Parameters
-    ----------
-    camera
-        Its focal lengths and centre are used.
-    height
-        m, of the person.
-    prior
-        Of shape and camera, from an earlier fit.
-    settled
-        Number of first frames that are kept as they are.
+    Of the camera the focal lengths and the centre are used; ``height`` is the person's, m. The first ``settled`` frames
+    are kept as an earlier fit found them, and ``prior`` is its knowledge of shape and camera.
     """
 
     def __init__(
@@ -199,7 +191,7 @@ class Terms:
         """m/s, standard deviation of their speed."""
         self._directions = np.zeros((self.frames, len(SEGMENTS), 3))
         self._direction_trust = np.zeros((self.frames, len(SEGMENTS)))
-        self._looks = max(1.0, (self.frames - settled) / weights.prior_frames)
+        self._observations = max(1.0, (self.frames - settled) / weights.prior_frames)
 
     def set_directions(self, space: np.ndarray) -> None:
         """Set the directions of the limbs to those between landmarks (T, 33, 3) in the frame of reference."""
@@ -247,7 +239,7 @@ class Terms:
         equations.gradient[:, 6:] += stiff * outside + self._pull * pose
         cost = float((stiff * outside**2 + self._pull * pose**2).sum())
 
-        shapes, looks = self.skeleton.shapes, self._looks
+        shapes, observations = self.skeleton.shapes, self._observations
         spreads = np.array([w.pitch, w.roll, w.travel])
         which = shapes + np.array([0, 1, 3])
         rows = np.zeros((shapes + 3, shapes + CAMERA))
@@ -261,9 +253,9 @@ class Terms:
         loss, weight = error**2, np.ones_like(error)
         roll = shapes + 1
         loss[roll], weight[roll] = _cauchy(np.abs(error[roll]), 1.0)
-        equations.corner += looks * (rows.T * weight) @ rows
-        equations.common_gradient += looks * (rows.T * weight) @ error
-        return cost + looks * float(loss.sum())
+        equations.corner += observations * (rows.T * weight) @ rows
+        equations.common_gradient += observations * (rows.T * weight) @ error
+        return cost + observations * float(loss.sum())
 
     def _smoothness(self, state: State, equations: Banded) -> float:
         """Acceleration and jerk of the pelvis and of the joints' axis-angles."""
@@ -306,9 +298,9 @@ class Terms:
         loss, weight = _huber(np.linalg.norm(error, axis=-1) / w.image)
         rows.cost += float((self.trust[frames] * loss).sum())
         weight = np.repeat(self.trust[frames] * weight / w.image**2, 2, axis=1)
-        look = (view[..., :2, :] - (p[..., :2] / depth)[..., None] * view[..., 2:, :]).astype(np.float32)
-        camera = {3: -(look @ travelled)[..., 0]}
-        rows.add(error, look @ points.by_variable[at], look @ points.by_shape[at], camera, weight)
+        jacobian = (view[..., :2, :] - (p[..., :2] / depth)[..., None] * view[..., 2:, :]).astype(np.float32)
+        camera = {3: -(jacobian @ travelled)[..., 0]}
+        rows.add(error, jacobian @ points.by_variable[at], jacobian @ points.by_shape[at], camera, weight)
 
     def _direction_terms(self, rows: _Rows, points: Points, frames: slice) -> None:
         """Directions of the limbs in space."""

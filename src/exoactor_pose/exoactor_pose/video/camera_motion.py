@@ -85,15 +85,7 @@ class CameraMotion:
         """Results of `explained` for the frames so far, by the first frame and the one after the last."""
 
     def __call__(self, frame: np.ndarray, landmarks: np.ndarray | None) -> None:
-        """Add the next frame.
-
-        Parameters
-        ----------
-        frame
-            (H, W, 3) uint8 RGB.
-        landmarks
-            (33, 2 or more) px of the person; None: not found.
-        """
+        """Add the next frame, (H, W, 3) uint8 RGB, and the person's landmarks (33, 2 or more) px; None: not found."""
         number, self._frame = self._frame, self._frame + 1
         self._explained.clear()
         if number % self.every:
@@ -122,16 +114,16 @@ class CameraMotion:
         The ratio, and its relative standard deviation.
         """
         samples = self._samples(start, stop)
-        if not self.camera.focal_std or len(samples) < 2 or self._too_few_corners(samples):
+        if not self.camera.focal_std or self._too_few_corners(samples):
             return 1.0, self.camera.focal_std
-        looks = [self._agreement(pairs, FOCAL_RATIOS) for k in self._sparse(samples) for pairs in self._pairs[k]]
-        error, share = np.mean(looks, axis=0)
+        compared = [self._agreement(pairs, FOCAL_RATIOS) for k in self._sparse(samples) for pairs in self._pairs[k]]
+        error, share = np.mean(compared, axis=0)
         best = int(error.argmin())
         if best in (0, len(error) - 1) or share[best] < MIN_EXPLAINED_SHARE:
             return 1.0, self.camera.focal_std
         # Every image counts as one observation, whose noise is the residual of the best focal length.
         change = np.log(FOCAL_RATIOS)
-        cost = len(looks) * (error / max(error[best], CORNER_NOISE**2) - 1) + (change / self.camera.focal_std) ** 2
+        cost = len(compared) * (error / max(error[best], CORNER_NOISE**2) - 1) + (change / self.camera.focal_std) ** 2
         k = int(cost.argmin())  # between the best one and the assumed one
         curve, slope, _ = np.polyfit(change[k - 1 : k + 2], cost[k - 1 : k + 2], 2)
         return float(np.exp(-slope / (2 * curve))), float(curve**-0.5)
@@ -141,12 +133,7 @@ class CameraMotion:
     ) -> tuple[np.ndarray | None, bool, tuple[str, ...]]:
         """Rotation of the camera in the frames from ``start`` to before ``stop``.
 
-        Parameters
-        ----------
-        start, stop
-            Numbers of the frames.
-        focal_ratio
-            Focal length relative to the assumed one: the larger it is, the less the camera has turned.
+        ``focal_ratio`` is the focal length relative to the assumed one: the larger, the less the camera has turned.
 
         Returns
         -------
@@ -175,7 +162,7 @@ class CameraMotion:
     def turns(self, start: int = 0, stop: int | None = None, focal_ratio: float = 1.0) -> np.ndarray | None:
         """The rotations alone, which takes less time."""
         samples = self._samples(start, stop)
-        if len(samples) < 2 or self._too_few_corners(samples):
+        if self._too_few_corners(samples):
             return None
         frames = np.arange(start, self._frame if stop is None else stop)
         known = Rotation.from_matrix(np.array(self._rotations)[samples])
@@ -204,7 +191,7 @@ class CameraMotion:
 
     def _explain(self, samples: list[int]) -> tuple[np.ndarray, np.ndarray]:
         """Times and shares of these samples: see `explained`."""
-        if len(samples) < 2 or self._too_few_corners(samples):
+        if self._too_few_corners(samples):
             return np.zeros(0), np.zeros(0)
 
         def shares(samples: list[int], focal_ratios: np.ndarray) -> np.ndarray:
@@ -224,8 +211,8 @@ class CameraMotion:
         return [k for k, number in enumerate(self._sampled) if start <= number < stop]
 
     def _too_few_corners(self, samples: list[int]) -> bool:
-        """Whether most of these images have too few corners."""
-        return sum(not self._pairs[k] for k in samples if k) > 0.5 * len(samples)
+        """Whether these are fewer than two images, or most of them have too few corners."""
+        return len(samples) < 2 or sum(not self._pairs[k] for k in samples if k) > 0.5 * len(samples)
 
     def _sparse(self, samples: list[int]) -> list[int]:
         """About `FOCAL_SEARCH_SAMPLES` of them."""

@@ -31,26 +31,24 @@ def whole_person(seen: Landmarks) -> Landmarks:
     inside = ((image[..., :2] >= 0) & (image[..., :2] < [seen.width, seen.height])).all(axis=-1)
     body = inside[:, 11:]
     unclear = (image[:, 11:, 2] * body).sum() < MIN_BODY_VISIBILITY * body.sum()
+
+    def refusal(reason: str) -> BadInput:
+        return BadInput(NO_PERSON if unclear else reason)
+
     inside &= image[..., 2] > 0.2
     upper, lower = inside[:, UPPER].any(axis=1), inside[:, LOWER].any(axis=1)
     for half, there in (("upper", lower), ("lower", upper)):
         if there.mean() < 0.5:
-            raise BadInput(
-                NO_PERSON
-                if unclear
-                else f"Only the {half} half of the person is in the image in {1 - there.mean():.0%} of the frames: use "
-                "a video that shows the whole person."
+            raise refusal(
+                f"Only the {half} half of the person is in the image in {1 - there.mean():.0%} of the frames: use a "
+                "video that shows the whole person."
             )
-    up = image[:, 23:25, 1].mean(axis=1) - image[:, 11:13, 1].mean(axis=1)
-    length = np.linalg.norm(image[:, 23:25, :2].mean(axis=1) - image[:, 11:13, :2].mean(axis=1), axis=-1)
-    if (up < -0.7 * length).mean() > 0.8:
-        raise BadInput(
-            NO_PERSON
-            if unclear
-            else "The person is upside down in most frames: turn the video by 180 degrees, or use another."
-        )
+    trunk = image[:, 23:25, :2].mean(axis=1) - image[:, 11:13, :2].mean(axis=1)
+    down, length = trunk[:, 1], np.linalg.norm(trunk, axis=-1)
+    if (down < -0.7 * length).mean() > 0.8:
+        raise refusal("The person is upside down in most frames: turn the video by 180 degrees, or use another.")
     notes = []
-    if (level := float((abs(up) < 0.5 * length).mean())) > 0.8:
+    if (level := float((abs(down) < 0.5 * length).mean())) > 0.8:
         notes.append(f"The person lies in {level:.0%} of the frames; if not, turn the video by 90 degrees.")
     tall = float(np.median(np.ptp(image[..., 1], axis=1)))
     if tall < SMALL_PERSON_PX and not level > 0.8:
@@ -65,11 +63,12 @@ def no_person_message(video: Video, detector: Detector, follower: Follower) -> s
     if follower.most and follower.choice != "largest":
         most = "1 person is" if follower.most == 1 else f"{follower.most} people are"
         return f"The option person is {follower.choice}, counted from 0, but at most {most} in a frame of the video."
-    step = max(1, video.frame_count // 6)
-    some = list(video.frames(step))
+    some = list(video.frames(max(1, video.frame_count // 6)))
     for turns, words in ((2, "180 degrees"), (3, "90 degrees to the right"), (1, "90 degrees to the left")):
         turned = [np.ascontiguousarray(np.rot90(frame, turns)) for frame in some]
         if sum(bool(people) for frame in turned for people in detector.find_people([frame])) > len(turned) / 2:
             return f"Nobody is found in the video, but somebody is when it is turned by {words}: turn it."
-    count = video.frame_count
-    return f"A person was found in 0 of {count} frames: use a video that shows one whole person most of the time."
+    return (
+        f"A person was found in 0 of {video.frame_count} frames: use a video that shows one whole person most of the "
+        "time."
+    )
