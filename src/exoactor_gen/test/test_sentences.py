@@ -39,6 +39,62 @@ MEANT: list[tuple[str, list[Movement]]] = [
         "raise your left arm, then walk while waving",
         [do("raise", side="left"), do("walk", meanwhile="wave with your left hand")],
     ),
+    # to the left and to the right
+    ("do three lunges on each side", [do("lunge", side=side, count=3) for side in ("left", "right")]),
+    ("twist to each side", [do("twist", direction="left"), do("twist", direction="right")]),
+    ("wave on both sides", [do("wave", side="left"), do("wave", side="right")]),
+    ("do four lunges, alternating legs", [do("lunge", side="left"), do("lunge", side="right")] * 2),
+    ("lift your knees alternately", [do("lift knee", side="left"), do("lift knee", side="right")]),
+    ("turn your head alternately left and right", [do("look", direction="left"), do("look", direction="right")]),
+    (
+        "punch four times, alternating your fists, starting with your right hand",
+        [do("punch", side="right"), do("punch", side="left")] * 2,
+    ),
+    (
+        "raise your left arm, twist to the left, and repeat on the other side",
+        [
+            do(k, **{name: side})
+            for side in ("left", "right")
+            for k, name in (("raise", "side"), ("twist", "direction"))
+        ],
+    ),
+    (
+        "walk to the table, lift your knee, then do the same on the other side",
+        [do("walk", object="table"), do("lift knee"), do("lift knee", side="left")],
+    ),
+    # how often, when, and until where
+    ("step left, step right, and repeat this three times", [do("step", direction=d) for d in ("left", "right")] * 3),
+    (
+        "raise your left hand, and after two seconds lower it",
+        [do("raise", side="left"), do("stand", seconds=2.0), do("lower", side="left")],
+    ),
+    ("wave and two seconds later nod", [do("wave"), do("stand", seconds=2.0), do("nod")]),
+    ("walk to the table and come back here", [do("walk", object="table"), do("walk", object="start")]),
+    (
+        "take the cup from the table, look at it, and put it down where it was",
+        [
+            do("pick up", object="cup", at="table", direction="up"),
+            do("look", object="cup"),
+            do("place", object="cup", at="table"),
+        ],
+    ),
+    # as far as it goes, and back
+    ("lift your right knee as high as you can", [do("lift knee", side="right")]),
+    ("lean to the left as far as you can", [do("bow", direction="left", angle=30.0)]),
+    ("look right as far as possible", [do("look", direction="right", angle=75.0)]),
+    ("lunge forward, then return to standing", [do("lunge", direction="forward"), do("stand")]),
+    ("squat down and come back up", [do("squat", direction="down")]),
+    ("salute, then lower your hand", [do("salute")]),
+    # how the arms are meanwhile
+    (
+        "stand with your arms stretched out in front of you for 5 seconds",
+        [do("raise", side="both", direction="forward", seconds=5.0)],
+    ),
+    (
+        "walk with arms outstretched",
+        [do("walk", meanwhile="raising arms to the side")],
+    ),
+    ("march in place for eight seconds, lifting your knees high", [do("march", seconds=8.0)]),
     # parts of what something is put on, or taken from
     ("put the cup on the left side of the table", [do("place", object="cup", at="table", part="left")]),
     ("place the bottle on the right edge of the table", [do("place", object="bottle", at="table", part="right")]),
@@ -1024,6 +1080,9 @@ MEANT: list[tuple[str, list[Movement]]] = [
 ]
 
 REFUSED: list[tuple[str, str]] = [
+    ("walk to the table and repeat on the other side", "'walk' has no side"),
+    ("kick alternately for ten seconds", "'alternately' takes a count"),
+    ("take two back", "what to take back"),
     # negation and conditions
     ("stop walking", "walking"),
     ("stop waving", "waving"),
@@ -1229,6 +1288,12 @@ def test_a_plan_says_what_is_done_again_where_it_could_be_less():
     assert read("wave. nod and bow, then do it again").notes == (note,)
     assert read("nod and bow, then again").notes == ("'again' was read as the last step again",)
     assert not read("wave, then do it again").notes
+
+
+def test_a_plan_says_how_often_repeated_actions_are_done_in_all():
+    assert read("bow, clap and repeat this three times").notes == (
+        "'repeat this three times' was read as three times in all",
+    )
 
 
 def test_an_object_is_put_next_to_another_where_that_stands():

@@ -19,7 +19,16 @@ from exoactor_gen.mannequin.details import (
     with_number,
 )
 from exoactor_gen.mannequin.grammar import Phrase
-from exoactor_gen.mannequin.movement import BESIDE, HANDLED, KINDS, MOVES_FEET, START, Movement, category_of
+from exoactor_gen.mannequin.movement import (
+    BESIDE,
+    HANDLED,
+    KINDS,
+    MOVES_FEET,
+    START,
+    Movement,
+    category_of,
+    largest_angle,
+)
 from exoactor_gen.mannequin.references import References
 from exoactor_gen.mannequin.vocabulary import (
     AT_AFTER,
@@ -43,7 +52,6 @@ _ADDED: dict[tuple[str, str], tuple[str, Any]] = {
     ("away", "push"): ("direction", "forward"),
     ("away", "kick"): ("direction", "forward"),
     ("deep", "bow"): ("angle", DEEP_BOW),
-    ("fully", "bow"): ("angle", DEEP_BOW),
     ("away", "step"): ("direction", "backward"),
     ("away", "turn"): ("direction", "around"),
     ("circle", "turn"): ("angle", 360.0),
@@ -55,8 +63,9 @@ _SAID_ANYWAY = frozenset(
     (*(("again", kind) for kind in ("rise", "place", "close")), ("air", "kick"), ("air", "punch"),
      ("in place", "march"), ("in place", "turn"), ("in place", "jump"), ("in place", "stand"),
      ("broom", "sweep"), ("out", "reach"), ("moment", "stand"), ("there", "stand"),
-     *(("slight", kind) for kind in ("nod", "wave", "dance")), ("deep", "squat"), ("fully", "jump"),
+     *(("slight", kind) for kind in ("nod", "wave", "dance")), ("deep", "squat"),
      *(("fully", kind) for kind in ("raise", "reach", "squat", "sit", "rise", "close", "lower", "stand")),
+     *(("fully", kind) for kind in ("jump", "hop", "lift knee")),
      *((sort, kind) for sort in ("everyone", "manner") for kind in _TO_PEOPLE),
      *(("manner", kind) for kind in ("place", "sit", "knock", "dance")),
      ("like wings", "flap"), ("like wings", "raise"), ("flat", "touch"),
@@ -83,7 +92,7 @@ def filled(refs: References, movement: Movement, details: list[Phrase], verb: Ph
     if movement.kind == "walk" and any(p.said.get("preposition") in _PAST for p in details):  # 'back under it'
         details = [p for p in details if p.text != "back"]
     clockwise = any(p.said.get("way", "").endswith("clockwise") for p in details)
-    for phrase in sorted(details, key=lambda p: p.sort in ("slight", "out")):
+    for phrase in sorted(details, key=lambda p: p.sort in ("slight", "out", "fully")):
         movement = _detail(refs, movement, phrase, verb, amounts)
     rounds = movement.count and not movement.angle and movement.direction in (None, "around")
     if movement.kind == "turn" and rounds and movement.object is None:  # 'rotate in place once'
@@ -139,6 +148,9 @@ def _degree(movement: Movement, phrase: Phrase, verb: Phrase) -> Movement | None
         return movement
     if sort == "fully" and kind == "reach" and {"high", "low"} & set(phrase.text.split()):
         return with_detail(movement, "direction", "up" if "high" in phrase.text else "down", phrase)
+    if sort == "fully" and (kind == "bow" or (kind in ("look", "twist") and movement.direction)):
+        forward = kind == "bow" and movement.direction not in SIDES
+        return with_detail(movement, "angle", DEEP_BOW if forward else largest_angle(movement), phrase)
     if sort == "fully" and kind == "turn" and movement.direction == "around":
         return movement
     if sort == "above" and "up" in KINDS[kind].directions and kind not in _CARRIED_LOW:

@@ -181,8 +181,8 @@ def with_limb(movement: Movement, phrase: Phrase) -> Movement:
         return movement
     if (kind, part) in _NAMED_PARTS and side in (None, "both"):
         return movement
-    if part == "knee" and kind == "lift knee":
-        part = "leg"
+    if part in ("knee", "knees") and kind == "lift knee":
+        part = part.replace("knee", "leg")
     if not (part in HAND_WORDS and kind in HAND_KINDS) and not (part in FOOT_WORDS and kind in FOOT_KINDS):
         raise BadInput(
             f"The mannequin cannot {kind} with '{part}': other backends can do more (see 'exoactor doctor')."

@@ -71,6 +71,13 @@ _WHICH = (
 """What a relative clause begins with, which says where an object is: 'the cup that is on the table'."""
 _THERE_IS = r"(?:on|in|inside|next to|beside|near)"
 """What follows that."""
+_ALL_OF_IT = (
+    r"(?:it|this|that|these|everything|all (?:of )?(?:it|this|that)|(?:the|this) (?:whole |same )?(?:thing"
+    r"|sequence|cycle|exercise|movement|action|motion)|the same|so)"
+)
+"""What is done again."""
+_OTHER_SIDE = r"(?:on|to|with|for) the other side"
+_ITS_SIDE = rf"{_ALL_OF_IT} {_OTHER_SIDE}"
 _PART = r"(?:side|half|end|edge|part|corner)"
 """What follows 'left' and 'right' of a part of a table."""
 
@@ -121,6 +128,10 @@ _PATTERNS = (
     ("there below", r"(?:down )?at (?:the (?:floor|ground)|your feet)\b"),
     ("figure eight", r"(?:in )?an? (?:figure )?(?:of )?(?:eight|8)(?: shape)?\b"),
     ("level", rf"(?:(?:up )?(?:to|at) )?{DETERMINER}(?P<level>{_either(LEVEL_ANGLE)})s? (?:height|level|high)\b"),
+    ("repeat", rf"(?:repeat|(?:do|perform)(?= {_ITS_SIDE}))(?: {_ALL_OF_IT})?(?: (?P<mirrored>{_OTHER_SIDE})\b"
+               rf"|(?= {_TIMES}))"),
+    ("each side", r"(?:on|to|for) (?:each|either|both) sides?\b(?! of)"),
+    ("alternately", r"alternately\b"),
     ("between", rf"(?:through (?:the (?:gap|space) )?|in )?between (?:(?P<pair>them)"
                 rf"|{DETERMINER}(?P<first>{_COLOR}{_NAMED}) and {DETERMINER}(?P<second>{_COLOR}{_NAMED})"
                 rf"|(?:the )?(?:two |both )?(?P<several>{_SEVERAL}))\b"),
@@ -131,7 +142,7 @@ _PATTERNS = (
               r"|another(?=$| ?[,.;!]| and\b| then\b| to\b| forward| backward))\b"),
     (START, r"(?:back )?to (?:(?:the|your|its|his|her) "
             r"(?:start|(?:starting|initial|original) (?:point|position|place|spot)|beginning|origin)"
-            r"|where (?:you|it|he|she|they) (?:started|began|came from))\b"),
+            r"|where (?:you|it|he|she|they) (?:started|began|came from))\b|back (?:to )?here\b"),
     ("zigzag", r"(?:in )?an? zig ?zag\b"),
     ("polygon", rf"(?:in )?an? (?:(?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT}) )?(?P<polygon>{_either(POLYGONS)})\b"),
     ("gap", rf"leaving (?P<number>{_QUANTITY}) ?(?P<unit>{_UNIT})(?!\w)"),
@@ -289,7 +300,9 @@ class Clause:
 
 _VERB = rf"{_either(VERB_KIND)}\b"
 _WHAT = r"(it |them |(?:the|an?|that|this) (?:\w+ ){1,2}?)"
-_ARMS = rf"((?:(?:your|his|her|the|both|both of your|both your) )(?:left |right )?(?:{_either(HAND_WORDS)}))"
+_OWN_ARMS = rf"(?:your|his|her|the|both|both of your|both your) (?:left |right )?{_either(HAND_WORDS)}"
+_ARMS, _WITH_ARMS = f"({_OWN_ARMS})", rf"\bwith ({_OWN_ARMS}|arms|hands)"
+_UP = "(?:up|high|in the air|overhead|above your head)"
 _BIN = _either(["bin", *(word for word, kind in SYNONYM.items() if kind == "bin")])
 _THERE = (
     r"(?:reach(?:ing)?|get(?:ting)? to|arriv(?:e|ing) at|com(?:e|ing) to|have reached"
@@ -354,9 +367,11 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
         r"turn \3 45 degrees, then \1\2 forward",
     ),
     (
-        r"\breturn to (?:an? |your |the )?(?:upright|standing|neutral) (?:posture|position|pose|stance)\b",
+        r"\b(?:return|rise|(?:come|go|get) back)(?: up)? to (?:(?:an? |your |the )?(?:upright|standing|neutral) "
+        r"(?:posture|position|pose|stance)|standing(?: up)?(?: straight)?)\b",
         "stand up straight",
     ),
+    (r"\bcome (?:(?:back|right|straight) )?up\b(?! (?:close|from|here|near|to|with)\b)", "stand up"),
     (r"\brepeat (?:it |this |that )?(?:with|using) (?=(?:the|your) )", "then with "),
     (r"\b((?:stand|remain|stay|wait)\w*(?: \w+){0,5}?) without moving\b", r"\1"),
     (
@@ -424,8 +439,10 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (rf"\b(?:hold|hand) {_WHAT}(?:out|over)\b(?! to\b)", r"hold out \1"),
     (rf"\b((?:put|place|set|lay)(?:s|ting|ing)? {_WHAT})back (?=(?:down|(?:on|in)(?:to)?)\b)", r"\1"),
     (
-        rf"\b((?:put|place|set)(?:s|ting|ing)? {_WHAT}back) (?:to )?where (?:it|they) (?:was|were|came from|stood)\b",
-        r"\1",
+        rf"\b((?:put|place|set|lay|bring|return)(?:s|ting|ing)? {_WHAT})(?:(?:back )?(?:down )?(?:to )?where "
+        r"(?:(?:it|they) (?:was|were|came from|stood)|you (?:found|got|took|picked) (?:it|them)(?: (?:from|up))?)"
+        r"|(?:back )?(?:in|to|at|on) (?:its|their) (?:old |original )?(?:place|position|spot)s?)\b(?! on\b)",
+        r"\1back",
     ),
     (r"\b((?:stand|wait|stay|stop|remain)\w*|march\w*|danc\w*|sit\w* down) (?:right )?here\b", r"\1"),
     (rf"\bdrop(?:s|ping)? {_WHAT}(?=in(?:to|side)?\b)", r"put \1"),
@@ -447,7 +464,10 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (rf"\b({_QUANTITY}) ({_UNIT}|steps?) (?:more|further|farther)\b", r"\1 \2 another"),
     (rf"\b(for|by) (?:about|approximately|roughly|around|exactly|precisely) (?={_QUANTITY}\b)", r"\1 "),
     (r"\bhalf ?way around\b", "around"),
-    (r"\b(march\w* (?:in place|on the spot)),? (?:lifting|raising|with) your knees(?: high| up)?\b", r"\1"),
+    (
+        r"\b(march\w*\b[^.;!?]*?),?(?: while)? (?:lifting|raising|bringing|with) your knees(?: (?:up )?high| up)?\b",
+        r"\1",
+    ),
     (rf"\b(?:go|come|walk) (?:over )?(?:in order )?to (?={_VERB}(?! ?[,.;!]|$))", ""),  # nothing to go to
     (r"\bone (?:after the other|after another|by one)\b", "in turn"),
     (
@@ -468,10 +488,17 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (rf"\b({_either(PACE)}) and (?={_either(PACE)}\b(?! {_either(VERB_KIND)}\b))", r"\1 "),  # 'slowly and carefully'
     (r"(?<=[.;] )(?:second|third|fourth|fifth)(?:ly)?,", "then"),
     (r"\bafter (?:a )?(?:pause|wait|break) of\b", "after"),
+    (rf"(\band|\bthen|\bbut|[,.;]) ({_FIGURE} ?{_either(UNITS['seconds'])}) later\b", r"\1 after \2"),
     (rf"\b(?:take|make|hang) a (left|right)(?: turn)?{_END}", r"turn \1"),
     (r"\b(turn\w*|rotat\w*) your (?:whole )?body\b(?! part)", r"\1"),
+    (
+        r",?(?: while)? alternat(?:ing|ely)(?: between)?(?: (?:to |on |with )?(?:your |the )?(?:arms|feet|fists|hands"
+        rf"|knees|legs|sides|left and (?:(?:to |on |with )?(?:your |the )?)?right(?: {_either(BODY_PARTS)})?))?"
+        r"(?:,(?= (?:starting|beginning|leading) with\b)|(?=$| ?[,.;!]| and\b| then\b| \w+ times\b| for\b))",
+        " alternately",
+    ),
     (rf"\bdo the same with (?=(?:your|the) (?:\w+ )?{_either(BODY_PARTS)}\b)", "with "),
-    (r"\bdo the same (?:with|to|for) ", ""),
+    (r"\bdo the same (?:with|to|for) (?!the other side\b)", ""),
     # how often all of it is done
     (
         rf"^(?:please )?(?:(?:repeat|do|perform) (?:(?:this|that|it|the following) )?)?({_TIMES})[,:] (.+?)[.!]?$",
@@ -546,13 +573,16 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (rf"\bthrow {_ARMS} (?:up )?(?=(?:in the air|up)\b)", r"raise \1 "),
     # what arms do meanwhile
     (
-        rf"\bwith {_ARMS} (?:(?:held |raised )?(?:up|high|in the air|overhead|above your head)|raised)\b",
-        r"while raising \1",
+        rf"{_WITH_ARMS} (?:held|kept|raised|lifted|stretched|extended|spread|outstretched) (?:straight )?(?:out )?"
+        rf"(forwards?|(?:straight )?in front(?: of (?:you|yourself))?|(?:to (?:the|your) )?sides?|sideways|{_UP})\b",
+        r"while raising \1 \2",
     ),
+    (rf"{_WITH_ARMS} (?:(?:straight )?{_UP}|raised|lifted)\b", r"while raising \1"),
     (rf"\bwith {_ARMS} (?:crossed|folded)\b", r"while crossing \1"),
     (rf"\bwith {_ARMS} (on (?:your|the) (?:hips?|head))\b", r"while putting \1 \2"),
     (
-        rf"\bwith {_ARMS} (?:spread|(?:held |stretched )?out(?:stretched)? to the sides?)\b",
+        rf"{_WITH_ARMS} (?:spread|outstretched|(?:stretched|extended|spread|held) out|out(?= to the sides?| wide))"
+        r"(?: wide)?(?: to the sides?)?\b(?! of\b)",
         r"while raising \1 to the side",
     ),
 )
@@ -618,6 +648,7 @@ _ORDERS = (
     (rf"{_FIRST}after (?:you )?(?={_VERB})(.+?), (.+)", "{0}{1}, then {2}"),
     (rf"{_FIRST}before (?:you )?(?={_VERB})(.+?), (.+)", "{0}{2}, then {1}"),
     (rf"{_FIRST}after {_WAIT},? (.+)", "{0}wait {1}, then {2}"),
+    (rf"(.*\b{_VERB}.*?)(?:,|,? and|,? but) after {_WAIT},? (?={_VERB})(.+)", "{0}, then wait {1}, then {2}"),
     (r"(.+?),? but (?:first|before (?:that|this)),? (.+)", "{1}, then {0}"),
     (rf"(.*\b{_VERB}.*?),? before (?:you )?(?={_VERB})([^,]+)(|, .+)", "{0}, then {1}{2}"),
     (rf"(.*\b{_VERB}.*?),? after (?:you )?(?={_VERB})([^,]+)(|, .+)", "{1}, then {0}{2}"),

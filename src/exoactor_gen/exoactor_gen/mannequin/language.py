@@ -21,6 +21,7 @@ from exoactor_gen.mannequin.complements import filled, object_of
 from exoactor_gen.mannequin.details import unfit, with_amount
 from exoactor_gen.mannequin.grammar import Clause, Phrase, normalised, phrases_of
 from exoactor_gen.mannequin.movement import (
+    ARM_GESTURES,
     BESIDE,
     GESTURES_MEANWHILE,
     HANDLED,
@@ -48,6 +49,8 @@ from exoactor_gen.mannequin.verbs import (
     is_nearby,
     is_of_head,
     kind_by_details,
+    mirrored,
+    on_each_side,
     opened,
     rounds_of,
     times,
@@ -452,6 +455,8 @@ class _Reader:
         back = next((p for p in details if p.sort == START or p.text == "back"), None)
         if kind in ("carry", "take") and back:  # 'bring the ball back to the start'
             taken = filled(self.refs, Movement("pick up"), [p for p in details if p is not back], verb)
+            if taken.object is None:
+                raise BadInput(f"It is not said what to {verb.text} back: say for example '{verb.text} the cup back'.")
             self.movements += [] if self.refs.holds(taken.name) else [taken]
             kind, details = "walk", [Phrase(START, back.text)]
         if kind == "rise" and details and is_count(details[0]) and self.movements:  # 'sit down and stand up twice'
@@ -465,7 +470,7 @@ class _Reader:
         if verb.text.startswith("stack"):
             details = self._stacked(verb, details)
         rounds, details = rounds_of(kind, details)
-        for one in self._each(details) * rounds:
+        for one in self._each(kind, details) * rounds:
             movement = self._with_goal(filled(self.refs, opened(kind, verb, one), one, verb))
             if kind == "fetch" and self.refs.scene is None and all(m.kind != "walk" for m in self.movements):
                 there = movement.at if movement.at not in (None, "floor") else None  # what is fetched is elsewhere
@@ -555,8 +560,10 @@ class _Reader:
             *(p for p in details if p is not many),
         ]
 
-    def _each(self, details: list[Phrase]) -> list[list[Phrase]]:
-        """The details for each of the objects that 'them' or a plural names, or for each arm, one by one."""
+    def _each(self, kind: str, details: list[Phrase]) -> list[list[Phrase]]:
+        """The details for each of the objects that 'them' or a plural names, or for each arm or side, one by one."""
+        if sided := on_each_side(kind, details):
+            return sided
         turns = next((p for p in details if p.sort == "in turn"), None)
         limb = next((p for p in details if p.sort == "limb" and p.said.get("part", "").endswith("s")), None)
         each = next((p for p in details if p.said.get("side") == "each"), None)
@@ -794,12 +801,12 @@ class _Reader:
         if others == paces and (lowered := self._left_up(limbs, paces)):
             self.movements.append(lowered)
             return True
-        if last.kind not in ("raise", "reach", "point", "lift knee"):
+        if last.kind not in ARM_GESTURES | {"lift knee"}:
             raise BadInput(
                 f"There is nothing to {verb.text if verb.text.startswith('lower') else 'put down'}: every gesture ends "
                 "with the arms down."
             )
-        if others or filled(self.refs, last, limbs, verb) != last:
+        if others or ("side" in KINDS[last.kind].takes and filled(self.refs, last, limbs, verb) != last):
             raise unfit(verb.text, (others or limbs)[0])
         return True
 
@@ -824,6 +831,9 @@ class _Reader:
         """Read 'again', or how often what was said is done; False: the clause says more than that."""
         often = next((p for p in clause.phrases if is_count(p)), None)
         rest = [p for p in clause.phrases if p is not often]
+        if [p.sort for p in rest] == ["repeat"]:
+            self.movements += self._repeated(rest[0], often)
+            return True
         if [p.sort for p in rest] == ["again"]:
             whole = rest[0].text.startswith("do ")  # 'wave and bow, then do it again'
             alone = self.movements[self.sentence :]
@@ -841,6 +851,20 @@ class _Reader:
             self.movements += alone * (times(often) - 1)  # 'wave and bow, twice'
             return True
         return False
+
+    def _repeated(self, repeat: Phrase, often: Phrase | None) -> Sequence[Movement]:
+        """What 'repeat this four times', or 'on the other side', adds to the sentence before."""
+        said = self.movements[self.sentence :]
+        if "mirrored" in repeat.said:
+            sided = list(takewhile(lambda both: both[0] != both[1], ((m, mirrored(m)) for m in reversed(said))))
+            if not sided:
+                raise BadInput(
+                    f"'{said[-1].kind}' has no side, so '{repeat.text}' is not clear: say what is to be done."
+                )
+            return [other for _, other in reversed(sided)] * (times(often) if often else 1)
+        assert often  # else the phrase would not be one
+        self.notes.append(f"'{repeat.text} {often.text}' was read as {often.text} in all")
+        return said * (times(often) - 1)
 
     def _go_on(self, clause: Clause) -> None:
         """Read a clause without a verb: a detail that is still open, or the last movement once more."""

@@ -295,7 +295,7 @@ def _faults(m: Movement) -> Iterator[str]:
         yield f"The mannequin sits on a chair only, not on the {m.object}."
     if m.object == START and kind != "walk":
         yield f"'{kind}' takes no place to do it at ('{START}')."
-    if m.angle and m.angle > (most := _largest_angle(m)):
+    if m.angle and m.angle > (most := largest_angle(m)):
         yield f"The mannequin cannot {kind} by {m.angle:g} degrees: up to {most:g} can be done."
     if kind == "squat" and m.distance and m.distance > DEEPEST_SQUAT:
         yield f"The mannequin cannot squat down by {m.distance:g} metres: up to {DEEPEST_SQUAT:g} can be done."
@@ -343,7 +343,7 @@ def _shown(movement: Movement, name: str) -> str:
     return "" if value is None else value if isinstance(value, str) else f"{value:g}"
 
 
-def _largest_angle(movement: Movement) -> float:
+def largest_angle(movement: Movement) -> float:
     """Largest angle of a movement, degrees."""
     if movement.kind == "bow":
         return 30.0 if movement.direction in ("left", "right") else 80.0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput
 from exoactor_core.everyday import EVERYDAY
 from exoactor_gen.mannequin.details import unfit, with_amount
 from exoactor_gen.mannequin.grammar import Clause, Phrase
 from exoactor_gen.mannequin.movement import KINDS, MOVES_FEET, START, Movement, category_of
-from exoactor_gen.mannequin.objects import LOOSE
+from exoactor_gen.mannequin.objects import LOOSE, usual_side
 from exoactor_gen.mannequin.vocabulary import (
     AT_AFTER,
     DIRECTION,
@@ -15,6 +18,7 @@ from exoactor_gen.mannequin.vocabulary import (
     HAND_WORDS,
     HEAD_WORDS,
     NOUN_KIND,
+    SIDE_FIRST,
     SYNONYM,
     TRUNK_WORDS,
     UNITS,
@@ -90,7 +94,7 @@ def kind_by_details(kind: str, verb: Phrase, details: list[Phrase], source: Phra
         kind = "stand"
     if kind == "lean":
         kind = "bow"
-        if not any(p.sort in ("amount", "number", "slight") for p in details):
+        if not any(p.sort in ("amount", "number", "slight", "fully") for p in details):
             details = [*details, Phrase("slight", "a bit")]
     if kind == "return":
         kind, details = "walk", details or [Phrase(START, "return")]
@@ -180,7 +184,7 @@ def _opened_by_part(kind: str, details: list[Phrase]) -> Movement | None:
     parts = {p.said.get("part") for p in details}
     if kind == "bow" and parts & {"knee", "knees"}:
         return Movement("squat")
-    if (kind == "raise" and parts & {"knee", *FOOT_WORDS}) or any(p.sort == "on one leg" for p in details):
+    if (kind == "raise" and parts & {"knee", "knees", *FOOT_WORDS}) or any(p.sort == "on one leg" for p in details):
         on_one = "hop" if kind == "jump" else "lift knee" if kind in ("raise", "stand", "lift knee") else kind
         return Movement(on_one)
     if kind == "turn" and is_of_head(details):
@@ -247,6 +251,44 @@ def is_count(phrase: Phrase) -> bool:
 def times(phrase: Phrase) -> int:
     """How often something is done, of a phrase that says so."""
     return with_amount(Movement("squat"), phrase).count or 1
+
+
+def on_each_side(kind: str, details: list[Phrase]) -> list[list[Phrase]]:
+    """The details of each movement where 'on each side' or 'alternately' is said; empty: neither is."""
+    each = next((p for p in details if p.sort in ("each side", "alternately")), None)
+    if each is None:
+        return []
+    rest = [p for p in details if p is not each]
+    turns = KINDS[kind].directions if kind in KINDS else frozenset()
+    way = each.text.startswith("to ") or (kind not in SIDE_FIRST and {"left", "right"} <= turns)
+    sides = {
+        side: Phrase("direction" if way else "limb", each.text, {"aside" if way else "only": side}) for side in SIDES
+    }
+    if each.sort == "each side":
+        return [[*rest, sides[side]] for side in SIDES]
+    if any(p.said.get("unit") in UNITS["seconds"] for p in rest):
+        raise BadInput(f"'{each.text}' takes a count and no time: say for example 'lunge alternately six times'.")
+    often = next((p for p in rest if is_count(p) or (p.sort == "deed" and "number" in p.said)), None)
+    limb = next((p for p in rest if p.sort == "limb" and p.said.get("part") not in HEAD_WORDS | TRUNK_WORDS), None)
+    if limb and "part" in limb.said:
+        part = {"feet": "foot"}.get(limb.said["part"], limb.said["part"].removesuffix("s"))
+        sides = {side: Phrase("limb", limb.text, {"part": part, "side": side}) for side in SIDES}
+    once = [replace(often, said={**often.said, "number": "a"})] if often and often.sort == "deed" else []
+    count = times(often) if often and not once else round(quantity(often.said["number"])) if often else 2
+    rest = [*(p for p in rest if p not in (often, limb)), *once]
+    first = SIDES[::-1] if limb and limb.said.get("side", limb.said.get("only")) == "right" else SIDES
+    return [[*rest, sides[first[k % 2]]] for k in range(count)]
+
+
+def mirrored(movement: Movement) -> Movement:
+    """The movement to, or with, the other side; the same where it has none, or is done to an object."""
+    if movement.objects or movement.meanwhile:
+        return movement
+    kind, aside = movement.kind, movement.direction in SIDES
+    side = movement.side if aside or kind in MOVES_FEET or "side" not in KINDS[kind].takes else usual_side(movement)
+    if side in SIDES:
+        movement = replace(movement, side="left" if side == "right" else "right")
+    return replace(movement, direction="left" if movement.direction == "right" else "right") if aside else movement
 
 
 def rounds_of(kind: str, details: list[Phrase]) -> tuple[int, list[Phrase]]:
