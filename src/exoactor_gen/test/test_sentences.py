@@ -95,6 +95,8 @@ MEANT: list[tuple[str, list[Movement]]] = [
         [do("walk", meanwhile="raising arms to the side")],
     ),
     ("march in place for eight seconds, lifting your knees high", [do("march", seconds=8.0)]),
+    ("squat twice with your arms stretched forward", [do("squat", count=2)]),
+    ("march in place while clapping for 5 seconds", [do("march", seconds=5.0, meanwhile="clap")]),
     # parts of what something is put on, or taken from
     ("put the cup on the left side of the table", [do("place", object="cup", at="table", part="left")]),
     ("place the bottle on the right edge of the table", [do("place", object="bottle", at="table", part="right")]),

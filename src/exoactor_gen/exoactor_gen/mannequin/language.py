@@ -88,6 +88,10 @@ _STRUCK = {"knock": ("door",), "kick": ("ball", "box"), "punch": ("bag",), "push
 """Kinds that can be mimed, and the categories that they are done to by who has walked there."""
 _FOUND_BESIDE = ("pick up", "take", "raise", "touch", "kick", "push")
 """Kinds of verbs whose object may be imagined beside something else: 'take the ball next to the chair'."""
+_GO_ON = ("walk", "march")
+"""What lasts as long as what is done meanwhile: 'walk with your arms crossed for 5 seconds'."""
+_RAISED_FORWARD = Movement("raise", side="both", direction="forward")
+"""What arms do in a squat anyway."""
 _ELLIPTICAL = {"walk": "to", "turn": "to", "look": "at", "point": "at"}
 """The word that is left out before a second object."""
 
@@ -733,6 +737,9 @@ class _Reader:
             gesture, stand = (second, first) if first.kind == "stand" else (first, second)
             self.movements[-2:] = [replace(gesture, seconds=stand.seconds or gesture.seconds)]
             return
+        if second == _RAISED_FORWARD and first.kind == "squat" and not first.distance:
+            self.movements.pop()
+            return
         if taken := next((m for m in (first, second) if m.kind in ("hold", "carry") and m.object and not m.at), None):
             meanwhile = second if taken is first else first  # 'walk to the door while holding the cup'
             self.movements[-2:] = []
@@ -751,6 +758,9 @@ class _Reader:
             feet, gesture, text = first, second, clause.text
         if gesture_of(text) != gesture:
             raise BadInput(f"'{before.text}' and '{clause.text}' are not done at the same time: {_MEANWHILE}.")
+        amounts = (feet.object, feet.distance, feet.count, feet.seconds, feet.angle)
+        if gesture.seconds and feet.kind in _GO_ON and feet.direction != "around" and not any(amounts):
+            feet, text = replace(feet, seconds=gesture.seconds), instruction_of(replace(gesture, seconds=None))
         self.movements[-2:] = [replace(feet, meanwhile=text)]
 
     def _stays(self, verb: Phrase, details: list[Phrase]) -> bool:
