@@ -147,14 +147,14 @@ def with_hanging_arms(motion: HumanMotion, share: np.ndarray) -> HumanMotion:
 
 
 def joint_transforms(local: np.ndarray, pelvis: np.ndarray, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """World rotations (T, 55, 3, 3) and positions (T, 55, 3) of the joints.
+    """World rotations (T, J, 3, 3) and positions (T, J, 3) m of the first J joints.
 
-    They follow from the rotations ``local`` (T, 55, 3, 3) of each in its parent, the pelvis' in the world, the position
-    of the ``pelvis`` (T, 3), and the joints at ``rest`` (55, 3).
+    They follow from the rotations ``local`` (T, J, 3, 3) of each in its parent, the pelvis' in the world, the position
+    of the ``pelvis`` (T, 3), and the joints at ``rest`` (J, 3).
     """
     rot, pos = local.copy(), np.empty(local.shape[:3])
     pos[:, 0] = pelvis
-    for joint, parent in enumerate(HUMAN_PARENTS[1:], 1):
+    for joint, parent in enumerate(HUMAN_PARENTS[1 : len(rest)], 1):
         rot[:, joint] = rot[:, parent] @ local[:, joint]
         pos[:, joint] = pos[:, parent] + rot[:, parent] @ (rest[joint] - rest[parent])
     return rot, pos

@@ -127,9 +127,8 @@ class VideoEstimator(Estimator):
             if hands is not None:
                 stack.enter_context(closing(hands))
             if self.options.streaming:
-                person = self.person
                 source = MotionStream(
-                    detector, fps, camera, *size, self.body, person_height, person, hands, turning, self.weights
+                    detector, fps, camera, *size, self.body, person_height, self.person, hands, turning, self.weights
                 )
                 seen, result = follow(video, source, on_segment, progress)
                 found = self._check_found([seen])
@@ -191,8 +190,8 @@ class VideoEstimator(Estimator):
         shares = (0.6 + 0.4 * ends / ends[-1]).tolist()
         for seen, begin, end in zip(found, shares, shares[1:], strict=False):
             report = sub_progress(progress, begin, end)
-            lens = self._lens(seen, camera, person_height, report)
-            one = partial(self._fit_stretch, camera=lens, person_height=person_height, progress=report)
+            calibrated = self._calibrated(seen, camera, person_height, report)
+            one = partial(self._fit_stretch, camera=calibrated, person_height=person_height, progress=report)
             stretches += good_stretches(seen, one, self.body, self.options, duration)
         return stretches
 
@@ -202,11 +201,10 @@ class VideoEstimator(Estimator):
         motion = replace(result.motion, hand_pose=hand_pose(seen))
         return replace(result, motion=with_resting_arms(motion, result.seen))
 
-    def _lens(self, seen: Landmarks, camera: Camera, person_height: float, progress: Progress) -> Camera:
+    def _calibrated(self, seen: Landmarks, camera: Camera, person_height: float, progress: Progress) -> Camera:
         """The camera with the focal length estimated from the background or the person."""
         if seen.camera_rotation is not None or seen.camera_travels:
-            std = camera.focal_std if seen.focal_std is None else seen.focal_std
-            return camera.zoomed(seen.focal_ratio, std)
+            return camera.zoomed(seen.focal_ratio, seen.focal_std)
 
         def report(share: float, text: str) -> None:
             progress(0.0, "Estimating the focal length")

@@ -37,8 +37,8 @@ class Landmarks:
     """Whether the camera travels, besides turning."""
     focal_ratio: float = 1.0
     """Focal length relative to the assumed one, from the background of a turning camera."""
-    focal_std: float | None = None
-    """Its relative standard deviation; None: that of the assumed one."""
+    focal_std: float = 0.0
+    """Its relative standard deviation."""
     start: int = 0
     """Number of the first of these frames in the video."""
     notes: tuple[str, ...] = ()

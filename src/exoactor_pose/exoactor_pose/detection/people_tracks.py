@@ -75,9 +75,9 @@ class Track:
         before, after = (np.median([seen.centre for seen in half], axis=0) for half in halves)
         whole = (count - 1) / max(count // 2, 1)
         height = float(np.median([seen.height for seen in self.sightings]))
-        way = whole * float(np.linalg.norm(after - before)) / max(height, 1.0)
+        path = whole * float(np.linalg.norm(after - before)) / max(height, 1.0)
         size = float(np.mean([seen.height * seen.whole for seen in self.sightings]))
-        return size * (last.time - first.time + LOOK_SECONDS) * (1.0 + min(way, MAX_PATH_HEIGHTS))
+        return size * (last.time - first.time + LOOK_SECONDS) * (1.0 + min(path, MAX_PATH_HEIGHTS))
 
     def distance(self, centre: np.ndarray, time: float) -> float:
         """Heights from the track to a person found at (2,) px at a time, s; infinite if it cannot be the same one."""

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter1d, median_filter, minimum_filter1d
 from exoactor_core.arrays import true_runs
 
 PIVOT_RATE, PIVOT_ANGLE = 0.3, 0.15
-"""rad/s about the vertical, and rad in one go, from which a foot on the floor pivots: less is noise."""
+"""rad/s about the vertical, and rad altogether, from which a foot on the floor pivots: less is noise."""
 _LONGEST_RISE = 0.3
 """s from the take-off to the top of a jump, at most: that of a jump of 0.44 m."""
 

@@ -158,13 +158,13 @@ def _kept(readings: np.ndarray, lost: float = _LOST) -> np.ndarray:
     """
     kept = np.arange(len(readings))
 
-    def way(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.linalg.norm(a[:, :1] - b, axis=-1).sum(-1).min(1)
 
     for _ in range(3):
         r = readings[kept]
         detour = np.zeros(len(kept))
-        detour[1:-1] = way(r[:-2], r[1:-1]) + way(r[1:-1], r[2:]) - way(r[:-2], r[2:])
+        detour[1:-1] = distance(r[:-2], r[1:-1]) + distance(r[1:-1], r[2:]) - distance(r[:-2], r[2:])
         peak = (detour >= np.roll(detour, 1)) & (detour >= np.roll(detour, -1)) & (detour > lost)
         if not peak.any():
             break
@@ -184,9 +184,9 @@ def _choose(
     changed = change * np.array([[0.0, 1.0], [1.0, 0.0]])
     a, b, c = readings[:-2], readings[1:-1], readings[2:]
     bend = a[:, :, None, None] - 2 * b[:, None, :, None] + c[:, None, None, :]
-    way = c[:, None] - b[:, :, None]  # also counts: if limbs are lost for a frame, they bend in any reading
+    moved = c[:, None] - b[:, :, None]  # also counts: if limbs are lost for a frame, they bend in any reading
     costs = np.linalg.norm(bend, axis=-1).sum(-1)  # (F - 2, first, second, third)
-    costs += 0.5 * np.linalg.norm(way, axis=-1).sum(-1)[:, None]
+    costs += 0.5 * np.linalg.norm(moved, axis=-1).sum(-1)[:, None]
     costs[frames[2:] - frames[:-2] > 5] = 0.0  # unknown across a gap
     costs += own[2:, None, None] + changed
     total = own[0][:, None] + own[1] + changed

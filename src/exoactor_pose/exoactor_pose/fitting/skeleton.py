@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from exoactor_core.body import BODY_JOINT_NAMES, HUMAN_PARENTS, BodyModel
+from exoactor_core.body import BODY_JOINT_NAMES, HUMAN_PARENTS, BodyModel, joint_transforms
 from exoactor_pose.detection.anatomy import JOINT_MASSES, SOLE_JOINTS, landmark_points
 
 BODY_JOINTS = len(BODY_JOINT_NAMES)
@@ -179,24 +179,16 @@ class Skeleton:
         offset = self._offsets[0] + self._offsets[1] @ betas
         turns = state.axis_angles().reshape(frames, BODY_JOINTS - 1, 3)
         local = Rotation.from_rotvec(turns.reshape(-1, 3)).as_matrix().reshape(frames, BODY_JOINTS - 1, 3, 3)
-        rot = np.empty((frames, BODY_JOINTS, 3, 3))
-        pos = np.empty((frames, BODY_JOINTS, 3))
-        by_shape = np.zeros((frames, BODY_JOINTS, 3, self.shapes if derivatives else 0))
-        rot[:, 0], pos[:, 0] = state.root, state.path
-        for joint in range(1, BODY_JOINTS):
-            parent = self._parents[joint]
-            rot[:, joint] = rot[:, parent] @ local[:, joint - 1]
-            pos[:, joint] = pos[:, parent] + rot[:, parent] @ (rest[joint] - rest[parent])
-            if derivatives:
-                by_shape[:, joint] = by_shape[:, parent] + rot[:, parent] @ (
-                    self._rest[1][joint] - self._rest[1][parent]
-                )
+        rot, pos = joint_transforms(np.concatenate([state.root[:, None], local], axis=1), state.path, rest)
         carried = rot[:, self._carriers]
         positions = pos[:, self._carriers] + (carried @ offset[..., None])[..., 0]
         mass = np.einsum("j,tjx->tx", JOINT_MASSES, pos)
         if not derivatives:
             return Points(positions, mass, pos)
 
+        by_shape, change = np.zeros((frames, BODY_JOINTS, 3, self.shapes)), self._rest[1]
+        for joint, parent in enumerate(self._parents[1:], 1):
+            by_shape[:, joint] = by_shape[:, parent] + rot[:, parent] @ (change[joint] - change[parent])
         # Axes of the variables in the frame of reference, and their moments about its origin.
         axes = rot[:, self._parents[1:]] @ _left_jacobian(turns)
         axes = np.swapaxes(axes, 2, 3)  # (T, 21, axis, 3)

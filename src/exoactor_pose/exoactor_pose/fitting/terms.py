@@ -18,6 +18,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import unit
 from exoactor_core.body import BodyModel
 from exoactor_core.constants import GRAVITY
 from exoactor_pose.detection.anatomy import LANDMARK_TRUST, SEGMENTS, joint_ranges
@@ -195,8 +196,7 @@ class Terms:
 
     def set_directions(self, space: np.ndarray) -> None:
         """Set the directions of the limbs to those between landmarks (T, 33, 3) in the frame of reference."""
-        direction = space[:, SEGMENTS[:, 1]] - space[:, SEGMENTS[:, 0]]
-        self._directions = direction / np.maximum(np.linalg.norm(direction, axis=-1, keepdims=True), 1e-6)
+        self._directions = unit(space[:, SEGMENTS[:, 1]] - space[:, SEGMENTS[:, 0]])
         visible = np.clip(self.seen.image[:, SEGMENTS, 2], 0.05, 1.0)
         self._direction_trust = (LANDMARK_TRUST[SEGMENTS] * visible).min(axis=-1) * self.seen.found[:, None]
 

@@ -22,6 +22,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation
 
+from exoactor_core.arrays import unit
 from exoactor_core.body import BodyModel
 from exoactor_core.errors import BadInput
 from exoactor_core.motion import HumanMotion
@@ -85,7 +86,7 @@ def _upright(root: np.ndarray, body_pose: np.ndarray) -> np.ndarray:
     motion = HumanMotion(30.0, np.zeros((len(root), 3)), axis_angles(root), body_pose, np.zeros(1))
     mass = np.einsum("tji,j->ti", body.joints(motion)[:, :22], JOINT_MASSES)
     above = mass - body.foot_points(motion).mean(axis=1)
-    up = np.median(above / np.linalg.norm(above, axis=1, keepdims=True), axis=0)
+    up = np.median(unit(above), axis=0)
     ahead = np.array([0.0, 0.0, 1.0]) - up * up[2] / (up @ up)
     level, _ = Rotation.align_vectors([[0, 0, 1.0], [1.0, 0, 0]], [up, ahead])
     return level.as_matrix()

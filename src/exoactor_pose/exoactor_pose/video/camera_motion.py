@@ -18,6 +18,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
+from exoactor_core.arrays import unit
 from exoactor_pose.fitting.camera import Camera
 
 IMAGE_WIDTH = 320
@@ -350,8 +351,7 @@ class CameraMotion:
         """Unit directions (..., 3) of pixels (..., 2) of the small image, with another focal length."""
         fx, fy, cx, cy = self._intrinsics
         x, y = (pixels[..., 0] + 0.5 - cx) / (focal_ratio * fx), (pixels[..., 1] + 0.5 - cy) / (focal_ratio * fy)
-        rays = np.stack([x, y, np.ones_like(x)], axis=-1)
-        return rays / np.linalg.norm(rays, axis=-1, keepdims=True)
+        return unit(np.stack([x, y, np.ones_like(x)], axis=-1))
 
     def _pixels(self, rays: np.ndarray, focal_ratio: float | np.ndarray = 1.0) -> np.ndarray:
         fx, fy, cx, cy = self._intrinsics
@@ -386,8 +386,7 @@ def _unmoved(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _frames(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(N, 3, 3) frames whose first axis is a, the third across a and b; unit directions (N, 3)."""
-    z = np.cross(a, b)
-    z /= np.maximum(np.linalg.norm(z, axis=-1, keepdims=True), 1e-12)
+    z = unit(np.cross(a, b))
     return np.stack([a, np.cross(z, a), z], axis=-1)
 
 

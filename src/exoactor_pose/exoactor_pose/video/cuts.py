@@ -21,7 +21,7 @@ from exoactor_pose.detection.people import MAX_HIP_SPEED
 
 THUMBNAIL = (32, 24)
 SAMPLES = 8
-"""Pixels, each way, that a pixel of a thumbnail is the mean of, about: all of a large image take ten times as long."""
+"""A pixel of a thumbnail is the mean of about this many, each way: all of a large image take ten times as long."""
 MIN_DIFFERENCE = 0.07
 """Mean difference of two thumbnails, of the full range, above which a frame may be another shot..."""
 MIN_COLOUR_CHANGE = 0.25
@@ -35,7 +35,7 @@ SAME_SCENE_CORRELATION = 0.6
 FAINT_EDGES_RATIO = 0.2
 """...where the fainter ones have this share of the stronger ones' strength: a flash or darkness hides them."""
 MAX_STEADY_MOVEMENT = 0.12
-"""Mean way of the landmarks, in sizes of the person, below which the person just goes on: the light changed."""
+"""Mean displacement of the landmarks, sizes of the person, below which the person continues: the light changed."""
 FLASH_SECONDS = 0.25
 """How long the person may be lost in such a change."""
 LANDMARK_NOISE = 0.15

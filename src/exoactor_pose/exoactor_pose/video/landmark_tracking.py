@@ -30,6 +30,10 @@ from exoactor_pose.video.person_tracker import FRAMES_AHEAD, SEARCH_SECONDS, Tra
 MOTION_RATE = 30.0
 """Frames per second that a motion needs; faster videos are subsampled."""
 MIN_FPS = 8.0
+SEVERAL_PEOPLE = (
+    "Several people are in the video: the one followed is the largest and there for the longest time, or moves about "
+    "most; the option person chooses another."
+)
 
 
 def with_contrast(image: np.ndarray) -> np.ndarray:
@@ -128,7 +132,7 @@ def _tracked(
         appearance = AppearanceModel(fps)
         return appearance, Tracker(detector, fps, person, hands, (appearance, camera) if camera else (appearance,))
 
-    def show(frames: Iterable[np.ndarray], until_company: bool = False) -> bool:
+    def process(frames: Iterable[np.ndarray], until_company: bool = False) -> bool:
         """Process frames, until others appear or to the end; returns whether it got to the end."""
         source = iter(frames)
         while batch := list(islice(source, detector.batch)):
@@ -141,29 +145,30 @@ def _tracked(
         tracker.wait()
         return True
 
-    def frames() -> closing[Generator[np.ndarray, None, None]]:
+    def images() -> closing[Generator[np.ndarray, None, None]]:
         return closing(_prefetched(video.frames(step)))
 
     appearance, tracker = new_tracker(camera)
     other: Sightings | None = None
-    with closing(tracker), frames() as shown:
-        if not show(shown, until_company=person == "largest"):  # the whole video decides whom to follow
+    with closing(tracker), images() as frames:
+        if not process(frames, until_company=person == "largest"):  # the whole video decides whom to follow
             sightings = survey(video, step, detector, progress)
             if _follows_most_prominent(tracker.follower, sightings):
                 tracker.follower.eligible = sightings.most_prominent  # in the following shots
-                show(shown)
+                process(frames)
             else:
                 other = sightings
     if other:
         camera = camera and CameraMotion(fps, camera.camera)
         appearance, tracker = new_tracker(camera)
-        _follow_most_prominent(tracker, other)
-        with closing(tracker), frames() as shown:
-            show(shown)
+        tracker.follower.eligible = other.most_prominent
+        tracker.follower.notes.append(SEVERAL_PEOPLE)
+        with closing(tracker), images() as frames:
+            process(frames)
     if not any(tracker.poses):  # for example against the light
         appearance, tracker = new_tracker(None)
-        with closing(tracker), frames() as shown:
-            show(map(with_contrast, shown))
+        with closing(tracker), images() as frames:
+            process(map(with_contrast, frames))
     return tracker, appearance, camera
 
 
@@ -182,15 +187,6 @@ def _never_backward(progress: Progress) -> Progress:
 def _follows_most_prominent(follower: Follower, sightings: Sightings) -> bool:
     """Whether the person followed is the one to follow by the whole video, or nobody is known yet."""
     return follower.last is None or bool(sightings.most_prominent([follower.last], follower.shot, follower.time))
-
-
-def _follow_most_prominent(tracker: Tracker, sightings: Sightings) -> None:
-    """Let a tracker follow the person to follow by the whole video, with a note."""
-    tracker.follower.eligible = sightings.most_prominent
-    tracker.follower.notes.append(
-        "Several people are in the video: the one followed is the largest and there for the longest time, or moves "
-        "about most; the option person chooses another."
-    )
 
 
 def _part(seen: Landmarks, start: int, stop: int, camera: CameraMotion | None) -> Landmarks:
