@@ -179,10 +179,7 @@ class _Problem:
     def _start(self) -> None:
         """Initial guess: pose from the directions in space, distance from the size in the image."""
         seen, terms, found = self.seen, self.terms, np.flatnonzero(self.seen.found)
-        count = np.arange(self.frames)
-        after = np.clip(np.searchsorted(found, count), 0, len(found) - 1)
-        before = np.maximum(after - 1, 0)
-        nearest = np.where(np.abs(found[before] - count) < np.abs(found[after] - count), found[before], found[after])
+        nearest = found[np.searchsorted((found[:-1] + found[1:]) / 2, np.arange(self.frames), side="right")]
         image = seen.image[nearest]
         if seen.world is not None:
             world = seen.world[nearest]

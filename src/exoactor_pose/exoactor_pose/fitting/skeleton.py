@@ -216,9 +216,7 @@ class Skeleton:
 
 def _skew(v: np.ndarray) -> np.ndarray:
     """Cross-product matrices (..., 3, 3) of (..., 3)."""
-    out = np.zeros((*v.shape, 3))
-    out[..., 0, 1], out[..., 0, 2], out[..., 1, 2] = -v[..., 2], v[..., 1], -v[..., 0]
-    return out - np.swapaxes(out, -1, -2)
+    return np.cross(np.eye(3), v[..., None, :])
 
 
 def _left_jacobian(r: np.ndarray) -> np.ndarray:
