@@ -95,6 +95,17 @@ MEANT: list[tuple[str, list[Movement]]] = [
         [do("walk", meanwhile="raising arms to the side")],
     ),
     ("march in place for eight seconds, lifting your knees high", [do("march", seconds=8.0)]),
+    ("stand up straight with your arms at your sides", [do("stand")]),
+    (
+        "raise both arms to the side until they are at shoulder height",
+        [do("raise", side="both", direction="side", angle=90.0)],
+    ),
+    (
+        "extend both arms in front of you at chest level",
+        [do("raise", side="both", direction="forward", angle=75.0)],
+    ),
+    ("place your left hand on your left hip", [do("hands on hips", side="left")]),
+    ("turn your head to the right and back to the center", [do("look", direction="right")]),
     ("squat twice with your arms stretched forward", [do("squat", count=2)]),
     ("march in place while clapping for 5 seconds", [do("march", seconds=5.0, meanwhile="clap")]),
     # parts of what something is put on, or taken from
@@ -1085,6 +1096,8 @@ REFUSED: list[tuple[str, str]] = [
     ("walk to the table and repeat on the other side", "'walk' has no side"),
     ("kick alternately for ten seconds", "'alternately' takes a count"),
     ("take two back", "what to take back"),
+    ("place your left hand on your right hip", "hip"),
+    ("walk with your arms at your sides", "at your sides"),
     # negation and conditions
     ("stop walking", "walking"),
     ("stop waving", "waving"),

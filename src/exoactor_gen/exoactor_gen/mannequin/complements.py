@@ -63,6 +63,7 @@ _SAID_ANYWAY = frozenset(
     (*(("again", kind) for kind in ("rise", "place", "close")), ("air", "kick"), ("air", "punch"),
      ("in place", "march"), ("in place", "turn"), ("in place", "jump"), ("in place", "stand"),
      ("broom", "sweep"), ("out", "reach"), ("moment", "stand"), ("there", "stand"),
+     ("arms at rest", "stand"), ("arms at rest", "rise"),
      *(("slight", kind) for kind in ("nod", "wave", "dance")), ("deep", "squat"),
      *(("fully", kind) for kind in ("raise", "reach", "squat", "sit", "rise", "close", "lower", "stand")),
      *(("fully", kind) for kind in ("jump", "hop", "lift knee")),

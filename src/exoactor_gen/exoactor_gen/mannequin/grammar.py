@@ -128,6 +128,8 @@ _PATTERNS = (
     ("there below", r"(?:down )?at (?:the (?:floor|ground)|your feet)\b"),
     ("figure eight", r"(?:in )?an? (?:figure )?(?:of )?(?:eight|8)(?: shape)?\b"),
     ("level", rf"(?:(?:up )?(?:to|at) )?{DETERMINER}(?P<level>{_either(LEVEL_ANGLE)})s? (?:height|level|high)\b"),
+    ("arms at rest", rf"with {DETERMINER}(?:both )?{_either(HAND_WORDS)} (?:hanging |relaxed |resting |down )*"
+                     rf"(?:at|by) (?:your|the) sides?\b"),
     ("repeat", rf"(?:repeat|(?:do|perform)(?= {_ITS_SIDE}))(?: {_ALL_OF_IT})?(?: (?P<mirrored>{_OTHER_SIDE})\b"
                rf"|(?= {_TIMES}))"),
     ("each side", r"(?:on|to|for) (?:each|either|both) sides?\b(?! of)"),
@@ -571,6 +573,17 @@ _REWRITES: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     ),
     (rf"\b((?:mov|swing)(?:e|es|s|ing)? {_ARMS}) in (?:an? )?(?:big |large |wide |full )?circles?\b", r"circle \2"),
     (rf"\bthrow {_ARMS} (?:up )?(?=(?:in the air|up)\b)", r"raise \1 "),
+    (
+        r",? (?:until|till|so that) (?:they|it|your \w+(?: \w+)?) (?:are|is|reach(?:es)?) "
+        rf"(?=(?:(?:up )?(?:to|at) )?{DETERMINER}{_either(LEVEL_ANGLE)}s? (?:height|level|high)\b)",
+        " ",
+    ),
+    (r"\b(left|right) (hand|palm|fist) on your \1 hip\b", r"\1 \2 on your hip"),
+    (
+        r"\b((?:look|turn|twist|rotat|lean|bend)\w* (?:(?!go\b|walk|step)[^.;!?])*?(?:,|\band|\bthen)) back to "
+        rf"(?:the |your )?(?:cent(?:re|er)|front|middle){_END}",
+        r"\1 back",
+    ),
     # what arms do meanwhile
     (
         rf"{_WITH_ARMS} (?:held|kept|raised|lifted|stretched|extended|spread|outstretched) (?:straight )?(?:out )?"

@@ -158,12 +158,6 @@ def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
         return by_part
     if verb.text.startswith("stretch") and not details:
         return Movement("reach", side="both", direction="up")
-    if (
-        kind == "reach"
-        and limbs
-        and any(DIRECTION.get(p.said.get("aside") or p.said.get("way", "")) == "side" for p in details)
-    ):
-        return Movement("raise")
     if kind == "spin" and any(p.sort == "deed" or p.said.get("unit") in UNITS["angle"] for p in details):
         return Movement("turn")
     return {
@@ -182,6 +176,9 @@ def opened(kind: str, verb: Phrase, details: list[Phrase]) -> Movement:
 def _opened_by_part(kind: str, details: list[Phrase]) -> Movement | None:
     """The bare movement of a part of the body that a verb is said of: 'bend your knees', 'turn your head'."""
     parts = {p.said.get("part") for p in details}
+    aside = any(DIRECTION.get(p.said.get("aside") or p.said.get("way", "")) == "side" for p in details)
+    if kind == "reach" and parts & HAND_WORDS and (aside or any(p.sort == "level" for p in details)):
+        return Movement("raise")
     if kind == "bow" and parts & {"knee", "knees"}:
         return Movement("squat")
     if (kind == "raise" and parts & {"knee", "knees", *FOOT_WORDS}) or any(p.sort == "on one leg" for p in details):
