@@ -386,8 +386,19 @@ def test_what_is_kicked_away_need_not_stay_near():
     assert [check.kind for check in checks] == ["kicked", "stands"]
 
 
-@pytest.mark.parametrize("task", ["put the red cup into the blue basket", "put the cup and the bottle on the table"])
-def test_what_is_imagined_stands_apart(task):
+@pytest.mark.parametrize(
+    "task",
+    [
+        "put the red cup into the blue basket",
+        "put the cup and the bottle on the table",
+        "put the cup next to the bottle on the table",
+        "put the cup into the drawer",
+        "take the cup out of the drawer",
+        "take the bottle out of the basket",
+        "take the ball out of the bin",
+    ],
+)
+def test_what_is_imagined_stands_apart_and_on_something(task):
     scene = Choreography.of_instruction(task, ROBOT_STATURE / MEAN_STATURE).scene
     check(scene)
 

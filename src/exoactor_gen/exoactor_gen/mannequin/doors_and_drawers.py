@@ -9,7 +9,6 @@ from scipy.spatial.transform import Rotation
 
 from exoactor_core.contacts import SIDES
 from exoactor_core.errors import BadInput
-from exoactor_core.everyday import EVERYDAY
 from exoactor_gen.mannequin.handling import DOOR_PUSH_HEIGHT, bend_seconds, free_hand, lean, lower_hands
 from exoactor_gen.mannequin.locomotion import approach, face, gap_to, walk_route
 from exoactor_gen.mannequin.movement import Movement, category_of
@@ -23,8 +22,8 @@ SHOVE_LENGTH = 0.20
 """m that the hand moves with a door."""
 AJAR_ANGLE, AJAR_DISTANCE = 0.6, 0.3
 """rad by which an imagined door that is to be closed stands open towards the person, and additional distance, m."""
-DRAWER_HEIGHT, DRAWER_GAP, DRAW_LENGTH = 0.60, 0.01, 0.20
-"""m: height of the stand of an imagined drawer, gap between them, and length by which it is drawn out."""
+DRAW_LENGTH = 0.20
+"""m by which a drawer is drawn out."""
 
 
 def open_up(score: Score, movement: Movement) -> None:
@@ -111,13 +110,7 @@ def _swing(score: Score, door: RoomObject, angle: float, movement: Movement) -> 
 
 
 def _drawer(score: Score, movement: Movement) -> RoomObject:
-    """The drawer; an imagined one is on a stand, its front towards the person, at its maximum opening."""
-    if movement.object not in score.objects and score.imagines:
-        size = np.array(EVERYDAY["drawer"].size)
-        stand = object_named(score, "stand", gap_to(score, "drawer"), size=(*size[:2], DRAWER_HEIGHT * score.scale))
-        approach(score, stand, movement.pace)
-        pose = np.array([*stand.pose[:2], stand.size[2] + DRAWER_GAP, score.pose[2] + math.pi])
-        score.objects[movement.name] = RoomObject.imagined(movement.name, pose)
+    """The drawer, with the person in front of it."""
     drawer = object_named(score, movement.name, gap_to(score, "drawer"))
     joint = drawer.item.articulation
     if joint is None or joint.kind != "slide":

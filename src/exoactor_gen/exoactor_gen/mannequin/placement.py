@@ -13,6 +13,7 @@ from itertools import count, product
 import numpy as np
 
 from exoactor_core.errors import BadInput
+from exoactor_core.everyday import EVERYDAY
 from exoactor_gen.mannequin.locomotion import approach, bearing_of, gap_to
 from exoactor_gen.mannequin.movement import PART_NAMES, SHOWN, can_be_shown, category_of
 from exoactor_gen.mannequin.objects import BROOM, LOOSE, ONE_HANDED, RoomObject
@@ -27,6 +28,8 @@ TURNING_ROOM = 0.6
 """m, minimum distance of objects that are not straight ahead: the person turns to them, with objects in the hands."""
 MIDDLE_REACH = 0.10
 """m beyond the nearest place on a support up to which something is put in its middle."""
+DRAWER_STAND_HEIGHT, DRAWER_GAP = 0.60, 0.01
+"""m: height of the stand of an imagined drawer, and the gap between them."""
 RIM_HEIGHT = 0.86
 """m from the floor to the top of containers, for arms that do not reach lower: they stand on a stand."""
 
@@ -69,6 +72,8 @@ def object_named(
     kind = category_of(name)
     if not (is_known(score, name) or (score.imagines and kind == "stand")):
         raise BadInput(f"The scene has no {name}: it has {', '.join(score.objects) or 'nothing'}.")
+    if kind == "drawer" and on is None:
+        return _drawer_on_stand(score, name, away)
     if on is None and (kind == "cup" or (kind in LOOSE and away < 0.5 and at_table(score))):
         on = table_of(score)
     new = RoomObject.imagined(name, np.zeros(4), size)
@@ -76,8 +81,8 @@ def object_named(
     taken = kind in ONE_HANDED or (kind == "ball" and name in score.taken)
     if on is None and (into or (score.low_reach and taken)):
         on = "stand"
-    if on == "stand" and on in score.objects:  # each object has its own stand
-        on = next(stand for n in count(2) if (stand := f"stand_{n}") not in score.objects)
+    if on == "stand":
+        on = _new_stand(score)
     if on and on != "floor":
         on_stand = category_of(on) == "stand"
         if not (is_known(score, on) or on_stand):
@@ -92,6 +97,8 @@ def object_named(
         approach(score, under, 1.0)
         spot = spot_on(score, under, new, side, part)
         spot[:2] += score.ahead(back) - score.pose[:2]
+        if under.item.contains:
+            spot[2] = under.scene_object.heights[:, 1].min()  # its floor
         score.objects[name] = new.at(np.array([*spot, score.pose[2]]))
         return score.objects[name]
     for farther, turn in product((0.0, 0.5, 1.0), np.radians([0.0, 50.0, -50.0, 90.0, -90.0, 135.0, -135.0, 180.0])):
@@ -106,6 +113,21 @@ def object_named(
         raise BadInput(f"There is no room left for a {name} around the person.")
     score.objects[name] = new
     return new
+
+
+def _new_stand(score: Score) -> str:
+    """Name of a new stand: each object has its own."""
+    return next(name for n in count(1) if (name := f"stand_{n}" if n > 1 else "stand") not in score.objects)
+
+
+def _drawer_on_stand(score: Score, name: str, away: float) -> RoomObject:
+    """A new drawer on a stand of its own, its front towards the person, who walks there."""
+    size = (*EVERYDAY["drawer"].size[:2], DRAWER_STAND_HEIGHT * score.scale)
+    stand = object_named(score, _new_stand(score), away, size=size)
+    approach(score, stand, 1.0)
+    pose = np.array([*stand.pose[:2], stand.size[2] + DRAWER_GAP, score.pose[2] + math.pi])
+    score.objects[name] = RoomObject.imagined(name, pose)
+    return score.objects[name]
 
 
 def at_table(score: Score) -> bool:
@@ -156,10 +178,13 @@ def spot_on(
         lefts += (0.15, -0.15, 0.3, -0.3, 0.45, -0.45)
     if part:
         away, lefts = _part_of(score, support, away, part)
+    there = objects_on(score, support, obj)
+    if obj.item.id not in score.objects:  # a new one stands there from the start
+        there += [t.at(t.start) for t in score.objects.values() if t.events and _is_on(support, t.start)]
     for left in lefts:
         spot = score.ahead(away, left if part else left * sign(side or "right"))
         if (score.imagines or support.distance(spot) == 0.0) and all(
-            near.distance(spot) > 0.02 + max(obj.size[:2]) / 2.0 for near in objects_on(score, support, obj)
+            near.distance(spot) > 0.02 + max(obj.size[:2]) / 2.0 for near in there
         ):
             return np.array([*spot, support.size[2] + support.pose[2]])
     where = f"{PART_NAMES[part]} of " if part else ""
@@ -222,8 +247,10 @@ def objects_on(score: Score, support: RoomObject, but: RoomObject | None = None)
     return [
         t
         for t in score.standing
-        if t is not support
-        and (but is None or t.item.id != but.item.id)
-        and t.pose[2] > support.pose[2] + 0.01
-        and support.distance(t.pose) == 0.0
+        if t is not support and (but is None or t.item.id != but.item.id) and _is_on(support, t.pose)
     ]
+
+
+def _is_on(support: RoomObject, pose: np.ndarray) -> bool:
+    """Whether an object at a pose (4,) is on or in another one."""
+    return bool(pose[2] > support.pose[2] + 0.01 and support.distance(pose) == 0.0)
