@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -227,8 +227,10 @@ def carried(
         )
         rise = np.maximum(rise, _over_thighs(targets) - bottom)
     center = begin + share[:, None] * (hands - begin)
+    placed: list[tuple[np.ndarray, SceneObject]] = []
     if not carry.kept:
         goal, under = place_for(scene, obj, hands[last], np.zeros(2), headings[last], destination)
+        placed = [(goal, other) for other in under]
         rims = [other.extent[1, 2] + _RIM_CLEARANCE - goal[2] - obj.bounds[0, 2] for other in under if other.contains]
         hover = max([_HOVER_HEIGHT + hangs * bool(under), *rims])
         over = goal + rotation[last].apply(grip) + [0.0, 0.0, hover]
@@ -240,7 +242,9 @@ def carried(
         share *= 1.0 - come
     center[:, 2] += share * rise
     pos = center - rotation.apply(grip)
-    pos[:, 2] += _over_others(scene, obj, pos, first, last, carry.fps, _PASSING_HEIGHT + hangs, draws)
+    taken = [(np.array(obj.pos), other) for other in scene.objects if rests_on(obj, other)]
+    tops = _tops_to_pass(scene, obj, taken + placed)
+    pos[:, 2] += _over_others(scene, obj, tops, pos, first, last, carry.fps, _PASSING_HEIGHT + hangs, draws)
     out = rest.copy()
     out[first:, :3], out[first:, 3:] = pos[first:], rotation[first:].as_quat(scalar_first=True)
     out[last:] = out[last]
@@ -323,25 +327,42 @@ def _rise_before_placing(
     return gaussian_filter1d(rise, 0.3 * _RAISE_SECONDS * fps, mode="nearest")
 
 
+def _tops_to_pass(
+    scene: Scene, obj: SceneObject, supports: Sequence[tuple[np.ndarray, SceneObject]]
+) -> dict[str, float]:
+    """Heights in m, by id, of what an object that is carried may have to pass over.
+
+    ``supports`` are where (3,) it is taken and put, and on what: on a chair, the seat counts, not the back.
+    """
+    tops = {other.id: other.extent[1, 2] for other in scene.objects if other.id != obj.id and not other.contains}
+    return tops | {other.id: top_at(other, at[:2]) for at, other in supports if other.id in tops}
+
+
 def _over_others(
-    scene: Scene, obj: SceneObject, pos: np.ndarray, first: int, last: int, fps: float, over: float, beside: float
+    scene: Scene,
+    obj: SceneObject,
+    tops: Mapping[str, float],
+    pos: np.ndarray,
+    first: int,
+    last: int,
+    fps: float,
+    over: float,
+    beside: float,
 ) -> np.ndarray:
     """How much (T,) higher an object must be, where it is lifted and not yet put, to pass ``over`` m above others.
 
-    It is so high from ``beside`` m beside them on.
+    These are as high as ``tops`` says by their ids; it is so high from ``beside`` m beside them on.
     """
     low, half = obj.bounds[0, 2], obj.bounds[1, :2].max() + beside
     needed = np.full(len(pos), -np.inf)
     frames = np.arange(len(pos))
     room = over * np.minimum(ramp(frames / fps, first / fps, 0.4), ramp(-frames / fps, -last / fps, 0.4))
-    for other in scene.objects:
-        if other.id == obj.id or other.contains:
-            continue
+    for name, top in tops.items():
+        other = scene[name]
         local = other.local(np.column_stack([pos[:, :2], np.full(len(pos), other.pos[2])]))
         inside = (
             np.abs(local[:, :2] - other.bounds[:, :2].mean(axis=0)) < np.diff(other.bounds[:, :2], axis=0) / 2 + half
         )
-        top = other.extent[1, 2]
         above = inside.all(axis=1) & (top < _MAX_PASSED_HEIGHT)
         needed = np.maximum(needed, np.where(above, top + room - low, -np.inf))
     needed[: first + 1] = needed[last:] = -np.inf

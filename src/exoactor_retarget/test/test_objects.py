@@ -915,6 +915,31 @@ def test_what_two_hands_carry_is_steady_before_the_middle_of_the_body(retarget):
     assert np.abs(np.diff(poses[walks, :2], n=2, axis=0)).max() * targets.fps**2 < 3.0
 
 
+@pytest.mark.parametrize("onto_chair", [True, False])
+def test_what_is_put_on_a_seat_or_taken_from_it_is_not_lifted_over_the_back(retarget, onto_chair):
+    targets = retarget.targets(person_doing("walk forward one metre"))
+    chair = everyday("chair", pos=(1.5 if onto_chair else 0.5, 0.0, 0.0))
+    chair = chair.at(np.r_[chair.pos, Rotation.from_euler("z", np.pi).as_quat(scalar_first=True)])
+    box = box_at(0.5, 0.0, 0.0 if onto_chair else 0.44)
+    contact = held("box", 0.5, len(targets) / targets.fps - 0.5)[0]
+    rest = np.repeat(box.pose[None], len(targets), axis=0)
+    natural = targets.pelvis_pos + np.array([0.35, 0.0, -0.05])
+    where = Destination("chair" if onto_chair else "")
+    poses = carried(
+        Scene(objects=(box, chair)),
+        contact,
+        rest,
+        np.array([0.0, 0.0, 0.15]),
+        natural,
+        targets,
+        retarget.model,
+        where,
+        two_hands=True,
+    )
+    assert poses[:, 2].max() < chair.extent[1, 2]
+    assert poses[-1, 2] == pytest.approx(0.44 if onto_chair else 0.0, abs=0.01)
+
+
 def test_who_takes_a_box_off_a_table_hardly_bends_and_has_the_load_over_the_feet(retarget):
     table = everyday("table", pos=(1.4, 0.0, 0.0), size=(0.6, 1.2, 0.75))
     box = everyday("box", pos=(1.32, 0.0, 0.75), size=(0.3, 0.28, 0.3), mass=2.0)
