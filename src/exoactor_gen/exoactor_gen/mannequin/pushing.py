@@ -149,8 +149,8 @@ def _walk_up(score: Score, obj: RoomObject, pace: float) -> None:
 
 
 def _is_low(score: Score, obj: RoomObject) -> bool:
-    """Whether hands would have to push an object on the floor from a crouch, from which the G1 falls over backwards."""
-    slides = obj.pose[2] < 0.1 and obj.kind != "ball" and not obj.item.supports
+    """Whether hands would push an object on the floor from a crouch: the G1 falls backwards, or misses a ball."""
+    slides = obj.pose[2] < 0.1 and not obj.item.supports
     return slides and push_height(obj, score.pose[2]) < LOW_PUSH * score.scale
 
 
