@@ -15,7 +15,7 @@ from exoactor_core.dex3 import EXTRA_MASS
 from exoactor_core.scene import Scene, SceneObject
 from exoactor_retarget.hand_contacts import LOW, HandContact, HandContactPlanner
 from exoactor_retarget.human import BEARING
-from exoactor_retarget.object_motion import Destination, carried, pushed, swung, within_reach
+from exoactor_retarget.object_motion import PUSH_LAG, Destination, carried, pushed, swung, within_reach
 from exoactor_retarget.reaching import hand_path
 from exoactor_retarget.stance import foot_goal, seat_edge
 from exoactor_retarget.surroundings import solids_of
@@ -99,7 +99,7 @@ class ContactTargets:
         if contact.kind == "push" and obj.articulation:
             begin, end = self._frames(contact)
             far = float(np.linalg.norm(np.diff(self._palms[[begin, end], hands[0].side, :2], axis=0)))
-            self.poses[:, k] = swung(obj, hands[0], self._times, far)
+            self.poses[:, k] = swung(obj, hands[0], self._times, far + PUSH_LAG)
             self._touch[self._times >= contact.start, k] = True  # it yields
             hands = [within_reach(one, self.poses[:, k], self._targets, self._model) for one in hands]
         self._hand_contacts += hands

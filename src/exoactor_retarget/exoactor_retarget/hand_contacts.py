@@ -20,7 +20,7 @@ _PRESS_DEPTH = {"grasp": 0.02, "push": 0.02, "strike": 0.02, "touch": 0.01, "sup
 """m that hands aim into an object, by the kind of contact."""
 _APPROACH_DISTANCE = 0.10  # m in front of the surface, position of a hand before the contact
 _APPROACH_INWARD = 0.05  # m closer to the body there
-_APPROACH_ABOVE = 0.12  # m higher there, for hands that take low objects: arms are short beside these
+_APPROACH_ABOVE = 0.12  # m higher there, where hands take low objects, beside which arms are short, or a drawer's front
 _MAX_PALM_GAP, _MIN_PALM_GAP = 0.46, 0.10  # m between two palms
 _DEX3_PALM = 0.0415, 0.003  # m, the palm's link in that of the wrist, ahead and outward (Unitree's URDF)
 _DEX3_REACH = 0.134
@@ -146,6 +146,7 @@ class HandContactPlanner:
         obj = self.scene[contact.object]
         low = pushed_low(contact, obj.pos[2] + obj.rotation.apply(pos)[2])
         drawn = contact.kind == "push" and normal @ forward > 0.3
+        into_drawer = drawn and obj.articulation is not None  # from above, behind its front
         palm = contact.kind in ("grasp", "support") or abs(normal[2]) > 0.7 or low or drawn
         out = 1.0 if side == 0 else -1.0
         fist = self.hands == "dex3" and not low
@@ -153,7 +154,7 @@ class HandContactPlanner:
         if palm:
             y = normal if side == 0 else -normal
             x = forward - (forward @ y) * y
-            down = low or (drawn and obj.articulation is not None)  # into a drawer from above
+            down = low or into_drawer
             x = unit(x) if np.linalg.norm(x) > 0.3 else unit(np.array([0.0, 0.0, -1.0 if down else 1.0]) - y[2] * y)
             local = _DEX3_FIST * [1.0, out, 1.0] if fist else self.model.palms[side]
         else:
@@ -165,7 +166,7 @@ class HandContactPlanner:
         filled = _filled(contact, pos, normal)
         index, press = self.scene.ids.index(contact.object), _PRESS_DEPTH[contact.kind]
         retreat = _APPROACH_DISTANCE * normal - _APPROACH_INWARD * forward
-        if taken_low:
+        if taken_low or into_drawer:
             retreat += obj.rotation.inv().apply([0.0, 0.0, _APPROACH_ABOVE])
         return HandContact(side, index, filled, pos, normal, rotation, local, retreat, press)
 

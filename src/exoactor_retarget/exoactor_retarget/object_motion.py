@@ -54,7 +54,7 @@ _DESTINATION_RADIUS = 0.8  # m around a hand in which something to put an object
 _EDGE_MARGIN = 0.02  # m from there to the edge, or the rim
 _BESIDE_GAP = 0.10  # m between an object and what is put beside it, where a hand may be
 _INSIDE_SHIFT = 0.10  # m from the middle of what contains something already, to where more is put into it
-_PUSH_LAG = 0.06  # m that the robot's hands stay behind
+PUSH_LAG = 0.06  # m that the robot's hands stay behind
 _MAX_PUSH_RATIO = 2.0  # times as far as they would go, at most
 _OPEN_ANGLE, _SWING_TIME = 1.57, 1.6  # rad that a door is pushed open, and s that it swings
 
@@ -385,7 +385,7 @@ def pushed(rest: np.ndarray, contact: Contact, natural: np.ndarray, fps: float, 
     along[:first], along[last:] = 0.0, along[last]
     along[first:] -= along[first]
     if far and along[last] > 0.0:
-        along *= min((far + _PUSH_LAG) / along[last], _MAX_PUSH_RATIO)
+        along *= min((far + PUSH_LAG) / along[last], _MAX_PUSH_RATIO)
     out = rest.copy()
     out[:, :2] += along[:, None] * forward
     return out

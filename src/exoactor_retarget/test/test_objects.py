@@ -1192,6 +1192,16 @@ def test_a_drawer_goes_as_far_as_the_hand_where_its_articulation_lets_it(normal,
     assert x[-1] == pytest.approx(1.0 - slid)
 
 
+def test_a_hand_gets_behind_the_front_of_a_drawer_from_above(retarget):
+    drawer = everyday("drawer", pos=(1.0, 0.0, 0.5), yaw=np.pi)
+    contact = Contact(body="right_hand", object="drawer", kind="push", start=1.0, end=2.4)
+    planner = HandContactPlanner(retarget.model, Scene(objects=(drawer,)), "dex3")
+    forward, front = np.array([-1.0, 0.0, 0.0]), np.array([0.21, 0.0, 0.12])
+    drawn, pushed_shut = (planner._contact(1, contact, front, way * forward, forward).retreat for way in (1.0, -1.0))
+    assert drawn[2] > 0.1
+    assert pushed_shut[2] == 0.0
+
+
 @pytest.mark.parametrize(("axis", "most"), [("x", 7.0), ("z", 3.0)])  # a person who leans, or is turned, to one side
 def test_who_crouches_is_not_tilted_to_a_side(retarget, axis, most):
     human, aside = person_doing("pick up the box from the floor"), Rotation.from_euler(axis, 6.0, degrees=True)
